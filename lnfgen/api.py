@@ -23,7 +23,6 @@ from lnfgen.pretrained import is_boxed
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.material import open_music, open_source
 from lnfgen.runs.naming import find, is_run, newest_run
-from lnfgen.training import torchrun
 from lnfgen.training.recipes import Corpus, RunSettings, asked_for
 
 if TYPE_CHECKING:
@@ -138,10 +137,9 @@ def train(
     Raises:
         LnfgenError: if a setting, the dataset, the run or the device cannot be used.
     """
-    with torchrun.joined():
-        session = open_session(dataset, model, preset, out=out, resume=resume, device=device, **settings)
-        session.train(_Reports(session.trainer.total_steps, progress))
-        return torchrun.main_first(lambda: load(session.run.path, device))
+    session = open_session(dataset, model, preset, out=out, resume=resume, device=device, **settings)
+    session.train(_Reports(session.trainer.total_steps, progress))
+    return load(session.run.path, device)
 
 
 def open_session(
@@ -157,11 +155,6 @@ def open_session(
     **settings: Unpack[RunSettings],
 ) -> TrainingSession:
     """The session that `train` asks for, for Python and for the command. `building` shows that a dataset is made."""
-    restarted, may_restart = torchrun.restarts()
-    if may_restart and out is None:
-        raise ConfigError("found --max-restarts without --out; expected --out RUN, from which a restart goes on")
-    if restarted and out is not None and is_run(Path(out)):  # the run that the same command has begun
-        dataset, model, preset, resume, settings = None, None, None, True, {}
     if resume:
         length = settings.pop("max_steps", None), settings.pop("epochs", None)
         others = {"model": model, "preset": preset, **settings}
@@ -184,8 +177,7 @@ def open_session(
     asked.require_possible()  # before a dataset is made
     if out is not None:
         require_free_folder(Path(out))
-    # Of several processes the first one makes the dataset, if it has to be made.
-    opened = torchrun.main_first(lambda: open_source(dataset, building))
+    opened = open_source(dataset, building)
     encoding = opened.encoding
     train = opened.split("train")
     steps = int(train.lengths.sum()) // max(1, len(encoding.parts))
@@ -196,7 +188,7 @@ def open_session(
     from lnfgen.training.session import TrainingSession
 
     session = TrainingSession.begin(config, opened, device, out)
-    if corpus.shortage and torchrun.is_main():
+    if corpus.shortage:
         warnings.warn(corpus.shortage, LnfgenWarning, stacklevel=2)
     return session
 

@@ -13,6 +13,9 @@ TEXT = "ptb"
 FILES = {TEXT: TEXT, "musedata": "polyphonic/MuseData.mat"}
 """The places of the sets that are no pickle."""
 
+PASSES = (1, 4, 8, 16, 32, 64, 4096)
+"""The numbers of passes in which a text model by blocks is scored; no text of PTB has as many steps as the last."""
+
 PAST_BUDGET: dict[str, Any] = {
     "preset": "tiny",
     "model.note_noise": 0.05,

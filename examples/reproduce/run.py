@@ -25,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cells import CELLS, Cell
+from cells import CELLS, PASSES, Cell
 
 import lnfgen
 from lnfgen.errors import DatasetError, LnfgenError, RunError
@@ -37,9 +37,6 @@ from lnfgen.runs.naming import METRICS, is_run
 RESULTS = Path(__file__).parent / "results"
 SAMPLES = 50
 SPLITS = ("valid", "test")
-PASSES = (1, 4, 8, 16, 32, 64, 4096)
-"""The numbers of passes in which a text model by blocks is scored; no text of PTB has as many steps as the last."""
-
 PROTOCOL = {
     "nll": f"importance-sampled, K = {SAMPLES}; exact for lstm",
     "divisor": "sum of T + 1, with log p(T)",

@@ -16,7 +16,6 @@ from typer.core import TyperGroup
 from lnfgen import __version__
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, is_out_of_memory
-from lnfgen.training import torchrun
 
 PANELS = {
     "Make music": ("sample", "harmonize", "fill", "continue", "vary"),
@@ -42,12 +41,11 @@ class _Group(TyperGroup):
             raise typer.Exit(130) from None  # as a shell reports it
         except Exception as error:
             line = _line(error)
-            if torchrun.claim():  # otherwise another process of the same job prints the failure
-                if line is None:
-                    raise  # a defect of lnfgen, which shows its traceback
-                if ctx.params.get("traceback"):
-                    traceback.print_exc()
-                console.fail(line)
+            if line is None:
+                raise  # a defect of lnfgen, which shows its traceback
+            if ctx.params.get("traceback"):
+                traceback.print_exc()
+            console.fail(line)
             raise typer.Exit(1) from None
 
 
@@ -91,7 +89,6 @@ def _commit() -> str:
 
 
 def _root(
-    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -106,11 +103,6 @@ def _root(
     Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage; 130, 143 and 129 after
     Ctrl-C, SIGTERM or the end of the terminal.
     """
-    if torchrun.launched() and context.invoked_subcommand != "train":
-        raise LnfgenError(
-            f"found {context.invoked_subcommand} under torchrun; expected train, which alone several processes share; "
-            "start it without torchrun"
-        )
 
 
 app.callback(help=_help(_root))(_root)

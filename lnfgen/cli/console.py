@@ -73,10 +73,11 @@ def prepare_streams() -> None:
             setattr(sys, name, io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=buffering))
 
 
-def set_quiet(quiet: bool) -> None:
-    """Silence `note` and progress; errors still show."""
+def set_quiet(quiet: bool) -> bool:
+    """Silence `note` and progress; errors still show. Typer calls this with the value of --quiet, and takes it back."""
     global _quiet
     _quiet = quiet
+    return quiet
 
 
 def result(text: str) -> None:

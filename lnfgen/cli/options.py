@@ -10,19 +10,15 @@ from lnfgen.cli import console
 from lnfgen.conventions import PASSES
 from lnfgen.errors import LnfgenError
 from lnfgen.music.instruments import programs_of
-from lnfgen.training.torchrun import is_main
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.runs.folder import RunFolder
 
 
-def _set_quiet(quiet: bool) -> bool:
-    console.set_quiet(quiet or not is_main())  # of several processes one tells how it goes
-    return quiet
-
-
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_set_quiet, help="Print results and errors only.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=console.set_quiet, help="Print results and errors only.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 

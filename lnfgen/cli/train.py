@@ -18,7 +18,6 @@ from lnfgen.cli.options import Device, Quiet, Seed, fresh_seed
 from lnfgen.cli.sources import tell_sizes
 from lnfgen.config import NAMED_MODELS, TRANSFORMS
 from lnfgen.conventions import UNIT_WORDS
-from lnfgen.training import torchrun
 from lnfgen.training.recipes import PRESETS, assignments
 from lnfgen.wording import counted
 
@@ -87,27 +86,26 @@ def command(
     """
     from lnfgen.api import open_session
 
-    with torchrun.joined():
-        with console.jobs() as building:
-            session = open_session(
-                dataset,
-                model,
-                preset,
-                transform=transform,
-                emission=emission,
-                backbone=backbone,
-                config=config,
-                epochs=epochs,
-                max_steps=max_steps,
-                seed=seed,
-                out=out,
-                resume=resume,
-                device=device,
-                building=building,
-                set=assignments(settings) if settings else None,
-                usual_seed=fresh_seed(),
-            )
-        _train(session, *([dataset] if dataset else []))
+    with console.jobs() as building:
+        session = open_session(
+            dataset,
+            model,
+            preset,
+            transform=transform,
+            emission=emission,
+            backbone=backbone,
+            config=config,
+            epochs=epochs,
+            max_steps=max_steps,
+            seed=seed,
+            out=out,
+            resume=resume,
+            device=device,
+            building=building,
+            set=assignments(settings) if settings else None,
+            usual_seed=fresh_seed(),
+        )
+    _train(session, *([dataset] if dataset else []))
 
 
 def _train(session: "TrainingSession", *sources: str | Path) -> None:
@@ -128,9 +126,8 @@ def _train(session: "TrainingSession", *sources: str | Path) -> None:
         finished = session.train(_Display(show, trainer.total_steps), lambda: bool(received))
     if not finished:
         console.note(f"saved at update {trainer.step:,}; go on with: lnfgen train --resume --out {run.path}")
-        _end(received[0] if received else signal.SIGTERM)  # if none, another process received it
-    if torchrun.is_main():
-        console.result(str(run.path))
+        _end(received[0])
+    console.result(str(run.path))
 
 
 class _Display:
@@ -193,8 +190,6 @@ def _interruptible() -> Iterator[list[int]]:
 
     def receive(number: int, frame: object) -> None:
         received.append(number)
-        if len(received) > 1 and torchrun.launched():
-            return  # torchrun passes on a Ctrl-C that has also come here, and ends processes that take over 30 seconds
         if len(received) > 1:
             _end(number)
         try:

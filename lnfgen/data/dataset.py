@@ -7,20 +7,23 @@ import json
 import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from lnfgen.conventions import TimeSignature
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.survey import Survey
 from lnfgen.errors import DatasetError
 from lnfgen.files import read_object, sha256_of
 from lnfgen.music.pianoroll import PianoRoll, is_time_signature
 from lnfgen.wording import counted
+
+if TYPE_CHECKING:
+    from lnfgen.data.survey import Survey
 
 FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
@@ -161,42 +164,31 @@ def _check_types(file: Path, found: Any, types: Mapping[str, type], what: str) -
 
 
 def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding) -> Split:
-    shard = path / entry["shard"]
-    try:
-        found = sha256_of(shard)
-        file = open(shard, "rb", buffering=0)  # noqa: SIM115  # the split closes it
-    except OSError as error:
-        raise _damaged(shard, error.strerror or str(error)) from None
-    try:
-        if found != entry["sha256"]:
-            raise _damaged(shard, f"its SHA-256 is {found[:12]}..., not {entry['sha256'][:12]}... as {MANIFEST} has it")
-        return _split_in(file, shard, path, name, entry, encoding)
-    except BaseException:
-        file.close()
-        raise
-
-
-def _split_in(file: IO[bytes], shard: Path, path: Path, name: str, entry: dict[str, Any], encoding: Encoding) -> Split:
-    none = no_steps(encoding)
-    try:
-        start = 8 + int(_read(file, 0, np.dtype("<u8"), 1)[0])
-        header = json.loads(_read(file, 8, np.dtype("u1"), start - 8).tobytes())
-        shape, dtype = header["values"]["shape"], DTYPES[header["values"]["dtype"]]
-        first, edges = [start + header[each]["data_offsets"][0] for each in ("values", "offsets")]
-        offsets = _read(file, edges, DTYPES["I64"], header["offsets"]["shape"][0])
-    except OSError as error:
-        raise _damaged(shard, error.strerror or str(error)) from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(shard, f"it is no shard ({error})") from None
-    if dtype != none.dtype or shape[1:] != [*none.shape[1:]]:
-        raise _damaged(shard, f"its values are {dtype} {shape}, which is no {encoding.kind}")
-    if offsets[0] != 0 or offsets[-1] != shape[0] or (np.diff(offsets) < 1).any():
-        raise _damaged(shard, "its offsets do not divide its values into sequences")
-    if (entry["sequences"], entry["steps"]) != (len(offsets) - 1, shape[0]):
-        held = counted(len(offsets) - 1, "sequence")
-        raise _damaged(shard, f"it holds {held}, not {entry['sequences']} as {MANIFEST} has it")
-    signatures = _time_signatures(path / MANIFEST, name, entry)
-    metres = encoding.metres(signatures) if signatures else None
+    shard, none = path / entry["shard"], no_steps(encoding)
+    with ExitStack() as opened:  # it closes the shard after an error; else the split does
+        try:
+            if (found := sha256_of(shard)) != (known := entry["sha256"]):
+                raise _damaged(shard, f"its SHA-256 is {found[:12]}..., not {known[:12]}... as {MANIFEST} has it")
+            file = opened.enter_context(open(shard, "rb", buffering=0))
+            start = 8 + int(_read(file, 0, np.dtype("<u8"), 1)[0])
+            header = json.loads(_read(file, 8, np.dtype("u1"), start - 8).tobytes())
+            shape, dtype = header["values"]["shape"], DTYPES[header["values"]["dtype"]]
+            first, edges = [start + header[each]["data_offsets"][0] for each in ("values", "offsets")]
+            offsets = _read(file, edges, DTYPES["I64"], header["offsets"]["shape"][0])
+        except OSError as error:
+            raise _damaged(shard, error.strerror or str(error)) from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(shard, f"it is no shard ({error})") from None
+        if dtype != none.dtype or shape[1:] != [*none.shape[1:]]:
+            raise _damaged(shard, f"its values are {dtype} {shape}, which is no {encoding.kind}")
+        if offsets[0] != 0 or offsets[-1] != shape[0] or (np.diff(offsets) < 1).any():
+            raise _damaged(shard, "its offsets do not divide its values into sequences")
+        if (entry["sequences"], entry["steps"]) != (len(offsets) - 1, shape[0]):
+            held = counted(len(offsets) - 1, "sequence")
+            raise _damaged(shard, f"it holds {held}, not {entry['sequences']} as {MANIFEST} has it")
+        signatures = _time_signatures(path / MANIFEST, name, entry)
+        metres = encoding.metres(signatures) if signatures else None
+        opened.pop_all()
     return Split(name, file, first, np.dtype((dtype, none.shape[1:])), offsets, entry["dropped"], signatures, metres)
 
 

@@ -46,9 +46,9 @@ def prepare(
 def _prepared(
     files: Sequence[SourceFile], path: Path, name: str, options: Options, progress: Progress, jobs: int | None = None
 ) -> Dataset:
-    with new_dataset(path, name, strict=options.strict) as dataset:
+    survey = Survey(options.steps_per_quarter, options.tracks)
+    with new_dataset(path, name, survey, strict=options.strict) as dataset:
         dataset.options |= asdict(options)
-        dataset.survey = Survey(options.steps_per_quarter, options.tracks)
         if options.kind != "text" and any(file.suffix in benchmarks.SUFFIXES for file in files):
             add_benchmark(dataset, files)
         else:
@@ -62,7 +62,7 @@ def _prepared(
             else:
                 add_texts(dataset, chosen, options)
             dataset.skipped += left_out
-    return replace(open_dataset(path), survey=dataset.survey if dataset.survey.read else None)
+    return replace(open_dataset(path), survey=survey if survey.read else None)
 
 
 def _with_splits(files: Sequence[SourceFile], copies: list[Record]) -> tuple[list[SourceFile], list[Record]]:

@@ -34,12 +34,18 @@ _HEADER_BYTES = 256  # with the 8 that say how long the rest is; a header needs 
 
 
 @contextmanager
-def new_dataset(path: Path, name: str, *, strict: bool = False) -> Iterator[DatasetWriter]:
-    """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is."""
+def new_dataset(
+    path: Path, name: str, survey: Survey | None = None, *, strict: bool = False
+) -> Iterator[DatasetWriter]:
+    """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is.
+
+    `survey` is of the files of music, if there are any.
+    """
     with new_folder(path) as folder:
         with ExitStack() as stack:
             files = {split: stack.enter_context(open(folder / f"{split}.safetensors", "wb")) for split in SPLITS}
-            writer = DatasetWriter(name, {split: _Shard(file) for split, file in files.items()}, strict)
+            shards = {split: _Shard(file) for split, file in files.items()}
+            writer = DatasetWriter(name, shards, survey or Survey(), strict)
             yield writer
             manifest = writer.finish()
         write_json(folder / MANIFEST, manifest, indent=1)
@@ -50,8 +56,8 @@ class DatasetWriter:
 
     encoding: Encoding  # set before the first sequence comes; its tempo and time signature may change later
 
-    def __init__(self, name: str, shards: Mapping[str, _Shard], strict: bool) -> None:
-        self.name = name
+    def __init__(self, name: str, shards: Mapping[str, _Shard], survey: Survey, strict: bool) -> None:
+        self.name, self.survey = name, survey
         self.disjoint = False  # leave out a sequence that another split holds already
         self.options: dict[str, Any] = {}  # the values that the dataset is made with
         self.sources: list[Record] = []  # the files that were read
@@ -59,7 +65,6 @@ class DatasetWriter:
         self.copies: list[Record] = []  # those that were left out because the dataset holds the same already
         self.remarks: list[str] = []  # more that a person should know about how the dataset was made
         self.dropped = dict.fromkeys(shards, 0)  # the sequences of each split that are left out as too long
-        self.survey = Survey()  # of the files of music
         self._strict = strict
         self._shards = shards
         self._shared = dict.fromkeys(shards, 0)  # sequences that train holds as well

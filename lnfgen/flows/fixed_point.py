@@ -1,4 +1,4 @@
-"""Jacobi sweeps for triangular systems, with gradients by the implicit function theorem.
+"""Jacobi sweeps for triangular systems.
 
 A triangular system is `y = update(y)`, where feature i of update(y) depends only on y_<i. The sequential direction of
 an autoregressive map over features is such a system. A sweep computes all features at once from the values of the last
@@ -7,7 +7,6 @@ solve the system (Song et al., 2021, arXiv 2002.03629).
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,8 +21,9 @@ Update = Callable[[Tensor], tuple[Tensor, Tensor]]
 def solve_triangular(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
     """The y with `y = update(y)[0]`, by sweeps from the first guess `start`, and the log-determinants there.
 
-    Gradients reach every tensor that `update` uses. The memory does not grow with the number of sweeps. A feature is
-    final once a sweep moves it and all features before it by round-off only, whatever other rows still need.
+    A feature is final once a sweep moves it and all features before it by round-off only, whatever other rows still
+    need. Gradients reach every tensor that `update` uses: where they are recorded, as many sweeps as features follow
+    from the solution, and their gradients are exact too.
     """
     with torch.no_grad():
         value, ladj = update(start)
@@ -34,56 +34,16 @@ def solve_triangular(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
             settled = final | _close(swept, value)
             value, ladj = torch.where(final, value, swept), torch.where(final, ladj, swept_ladj)
             final = _final(settled, count)
-    return _with_gradient(update, value) if torch.is_grad_enabled() else (value, ladj)
+    if torch.is_grad_enabled():
+        for _ in range(value.shape[-1]):
+            value, ladj = update(value)
+    return value, ladj
 
 
 def _final(settled: Tensor, count: int) -> Tensor:
     """Where all features up to this one have settled, or are exact after so many sweeps."""
     features = torch.arange(settled.shape[-1], device=settled.device)
     return (settled.logical_not().cumsum(-1) == 0) | (features < count)
-
-
-def _with_gradient(update: Update, solution: Tensor) -> tuple[Tensor, Tensor]:
-    """Apply `update` once more to its solution y, and return y and the log-determinants with gradients.
-
-    By the implicit function theorem `dy = A dy + d update`, where A is the strictly triangular Jacobian of update. So a
-    gradient u of the loss by y becomes the gradient `v = u + A^T v` by the output of update, to which that by the
-    log-determinants adds. Sweeps over the graph of the one recorded call solve it. There are no second derivatives.
-    """
-    fixed = solution.detach().requires_grad_()
-    value, ladj = update(fixed)
-    if not value.requires_grad:
-        return value, ladj
-
-    def adjoint(value_gradient: Tensor, ladj_gradient: Tensor) -> Tensor:
-        v = value_gradient
-        for _ in range(fixed.shape[-1]):
-            pairs = [(value, v), (ladj, ladj_gradient)]
-            outputs, gradients = zip(*(pair for pair in pairs if pair[0].requires_grad), strict=True)
-            (product,) = torch.autograd.grad(outputs, fixed, gradients, retain_graph=True, materialize_grads=True)
-            swept = value_gradient + product
-            settled = _close(swept, v)
-            v = swept
-            if bool(settled.all()):
-                break
-        return v
-
-    return _Implicit.apply(adjoint, value, ladj)
-
-
-class _Implicit(torch.autograd.Function):
-    """The identity. Its backward pass replaces the gradient of the value by the solution of the adjoint system."""
-
-    @staticmethod
-    def forward(
-        context: Any, adjoint: Callable[[Tensor, Tensor], Tensor], value: Tensor, ladj: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        context.adjoint = adjoint
-        return value.view_as(value), ladj.view_as(ladj)
-
-    @staticmethod
-    def backward(context: Any, value_gradient: Tensor, ladj_gradient: Tensor) -> tuple[None, Tensor, Tensor]:
-        return None, context.adjoint(value_gradient, ladj_gradient), ladj_gradient
 
 
 def _close(swept: Tensor, value: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Write piano-rolls as MusicXML scores, with music21 as the writer. A voice is first divided into notes with ties.
 
 Music of four voices becomes a score for a choir, with each voice apart; any other piece becomes a score for a piano. A
-choir has two staves, as in a hymnal: soprano and alto, with stems up and down, above tenor and bass.
+choir has two staves, as in a hymnal: soprano and alto, with stems up and down, above tenor and bass. A band has a staff
+for each part, the melody above the drums.
 """
 
 from __future__ import annotations
@@ -19,9 +20,13 @@ from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.formats.sandbox import in_child, restart_clock
 from lnfgen.formats.scores import quiet
 from lnfgen.formats.song import drawn_parts, file_parts
+from lnfgen.music.drums import drum_of
+from lnfgen.music.instruments import INSTRUMENTS
+from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import Note, PianoRoll, bar_length
 from lnfgen.music.separation import separate_voices, voice_names, with_unisons
 from lnfgen.music.tonality import find_key, spelled
+from lnfgen.music.tracks import DRUMS
 
 MIDDLE_C = 60
 CHOIR = 4
@@ -53,15 +58,16 @@ class _Staff:
     """A staff: its name, its clef and the notes of each of its voices. With `stems`, these go up and down by voice."""
 
     name: str
-    clef: str
+    clef: str  # treble, bass, or percussion, whose pitches are keys of drums
     voices: Sequence[Sequence[Note]]
     stems: bool = False
+    program: int | None = None  # of General MIDI
 
 
 def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "", drawn_name: str = "drawn") -> bytes:
     """A MusicXML score, in the key that is found, in bars with ties over their lines.
 
-    `read_score` gives the same roll again; onsets that are not known are those of `roll.struck()` then.
+    `read_score` gives the same `roll.merged` again; onsets that are not known are those of `roll.struck()` then.
 
     Notes that a model drew in a person's piece have staves of their own, below those of the tracks of its file.
 
@@ -89,7 +95,9 @@ def _write(roll: PianoRoll, voices: int | None, title: str, drawn_name: str) -> 
 
     restart_clock()
     title = "".join(filter(str.isprintable, title))
-    if roll.is_own_file:
+    if roll.parts:
+        staves = [_staff_of_band(part, roll.part(number)) for number, part in [*enumerate(roll.parts)][::-1]]
+    elif roll.is_own_file:
         parts = [*file_parts(roll), *drawn_parts(roll, voices or 1, drawn_name)]
         staves = [staff for name, notes in parts for staff in _staves_of_part(name, notes)]
     else:
@@ -97,8 +105,8 @@ def _write(roll: PianoRoll, voices: int | None, title: str, drawn_name: str) -> 
         staves = _staves(roll, voices)
     try:
         with quiet():
-            score = _score(roll, staves, title, piano=voices is None and not roll.is_own_file)
-            content = bytes(GeneralObjectExporter(score).parse())
+            score = _score(roll.merged, staves, title, piano=voices is None and not (roll.is_own_file or roll.parts))
+            content = _with_drums(bytes(GeneralObjectExporter(score).parse()))
     except Exception as error:  # music21 raises errors of many kinds for a duration without a note value
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         grid = f"{roll.steps_per_quarter} steps per quarter"
@@ -148,6 +156,18 @@ def _staves_of_part(name: str, notes: Sequence[Note]) -> list[_Staff]:
     return [_staff_of(name, hand, _layers(hand)) for hand in hands]
 
 
+def _staff_of_band(part: Part, roll: PianoRoll) -> _Staff:
+    notes = roll.notes()
+    if part.role != DRUMS:
+        return replace(_staff_of(part.role.title(), notes, _layers(notes)), program=part.program)
+    # Each drum is written up to the next stroke or beat, so that there are few rests.
+    beat = _beat(roll.time_signature) * roll.steps_per_quarter
+    ends = dict(itertools.pairwise(sorted({roll.num_steps, *(start for start, _, _ in notes)})))
+    beats = {start: roll.upbeat + math.ceil((start - roll.upbeat) // beat * beat + beat) for start in ends}
+    voice = [(start, min(ends[start], beats[start]) - start, key) for start, _, key in notes]
+    return _Staff("Drums", "percussion", [voice], program=part.program)
+
+
 def _layers(notes: Sequence[Note]) -> list[list[Note]]:
     """Notes in as few voices as hold them, the higher first. Equal starts and lengths make a chord; none overlap."""
     chords: dict[tuple[int, int], list[Note]] = {}
@@ -184,10 +204,15 @@ def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool)
     """A staff in bars, of music21."""
     from music21 import clef, instrument, key, meter, stream, tempo
 
-    player = instrument.Piano() if piano else instrument.Vocalist()
+    player: Any = instrument.Piano() if piano else instrument.Vocalist()
+    is_drums = staff.clef == "percussion"
+    if staff.program is not None:
+        player = instrument.UnpitchedPercussion() if is_drums else instrument.Instrument()
+        player.instrumentName = "%(name)s" if is_drums else INSTRUMENTS[staff.program]
+        player.midiProgram, player.percMapPitch, player.instrumentAbbreviation = staff.program, 0, None
     # Otherwise music21 gives random ones. A piano's staves are one part.
     player.partId = "P1" if piano else f"P{number}"
-    player.instrumentId = f"{player.partId}-I1"
+    player.instrumentId = "drum-%(key)d" if is_drums else f"{player.partId}-I1"
     part = stream.PartStaff(id=staff.clef) if piano else stream.Part(id=f"staff-{number}")
     if not piano:
         part.partName = player.partName = staff.name
@@ -206,12 +231,12 @@ def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool)
             measure.paddingLeft = missing
             measure.showNumber = stream.enums.ShowNumber.NEVER
         if index == 0:
-            measure.insert(0, clef.TrebleClef() if staff.clef == "treble" else clef.BassClef())
-            measure.insert(0, key.KeySignature(sharps))
+            measure.insert(0, getattr(clef, f"{staff.clef.title()}Clef")())
+            measure.insert(0, key.KeySignature(0 if is_drums else sharps))
             measure.insert(0, meter.TimeSignature(f"{beats}/{unit}"))
             if number == 1:
                 measure.insert(0, tempo.MetronomeMark(number=roll.tempo_bpm))
-        _fill(measure, symbols, sharps, staff.stems, bar)
+        _fill(measure, symbols, None if is_drums else sharps, staff.stems, bar)
         part.insert(max(index * bar - missing, 0), measure, ignoreSort=True)
     measure.rightBarline = "final"
     # Otherwise music21 fills the last bar with rests.
@@ -219,7 +244,7 @@ def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool)
     return part
 
 
-def _fill(measure: Any, voices: Sequence[Sequence[Symbol]], sharps: int, stems: bool, bar: Fraction) -> None:
+def _fill(measure: Any, voices: Sequence[Sequence[Symbol]], sharps: int | None, stems: bool, bar: Fraction) -> None:
     """Put the voices of a bar into a measure of music21. On a piano's staff, silent ones are left out."""
     from music21 import stream
 
@@ -246,9 +271,9 @@ def _fill(measure: Any, voices: Sequence[Sequence[Symbol]], sharps: int, stems: 
             measure.insert(0, into)
 
 
-def _elements(symbol: Symbol, sharps: int, bar: Fraction) -> list[tuple[Fraction, Any]]:
-    """The notes, chords or rests of music21, with their offsets, that a symbol is written as."""
-    from music21 import chord, note, tie
+def _elements(symbol: Symbol, sharps: int | None, bar: Fraction) -> list[tuple[Fraction, Any]]:
+    """The notes, chords or rests of music21, with their offsets, that a symbol is written as; no `sharps`: of drums."""
+    from music21 import chord, note, percussion, tie
 
     made: list[tuple[Fraction, Any]] = []
     offset = symbol.offset
@@ -257,21 +282,37 @@ def _elements(symbol: Symbol, sharps: int, bar: Fraction) -> list[tuple[Fraction
     for index, length in enumerate(values):
         members = []
         for pitch in symbol.pitches:
-            member = note.Note(_name(pitch, sharps), quarterLength=length)
             before = index > 0 or pitch in symbol.from_before
             after = index < len(values) - 1 or pitch in symbol.goes_on
+            if sharps is None:
+                member: Any = note.Unpitched(drum_of(pitch)[1], quarterLength=length)
+                member.notehead, member.id = drum_of(pitch)[2], f"drum-{pitch}"
+                members += [] if before else [member]  # a drum is struck and never held
+                continue
+            member = note.Note(_name(pitch, sharps), quarterLength=length)
             if before or after:
                 member.tie = tie.Tie("continue" if before and after else "stop" if before else "start")
             members.append(member)
         one: Any = members[0] if members else note.Rest(quarterLength=length)
         if len(members) > 1:
-            one = chord.Chord(members, quarterLength=length)
+            one = (percussion.PercussionChord if sharps is None else chord.Chord)(members, quarterLength=length)
         if members and one.duration.type:  # asking for the type has it found
             # Otherwise music21 makes one note of tied triplets, and loses the onset of one that is tied on both sides.
             one.duration.expressionIsInferred = False
         made.append((offset, one))
         offset += length
     return made
+
+
+def _with_drums(score: bytes) -> bytes:
+    """A score in which each drum is an instrument of its own; music21 writes one for all drums of a part."""
+    keys = sorted({*map(int, re.findall(rb'<note id="drum-(\d+)">', score))})
+    for one in re.findall(rb'\s*<(?:score|midi)-instrument id="drum-%.*?-instrument>', score, re.DOTALL):
+        any_drum = one.replace(b">1</midi-u", b">%(number)d</midi-u")
+        drums = [{b"key": key, b"number": key + 1, b"name": drum_of(key)[0].encode()} for key in keys]
+        score = score.replace(one, b"".join(any_drum % drum for drum in drums))
+    note = rb'<note id="(drum-\d+)">(.*?</duration>)(\s*)'
+    return re.sub(note, rb'<note>\2\3<instrument id="\1" />\3', score, flags=re.DOTALL)
 
 
 @lru_cache(maxsize=4096)

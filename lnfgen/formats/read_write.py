@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from lnfgen.formats.song import midi_of
 from lnfgen.formats.sound import require_synthesiser, wav_bytes
 from lnfgen.formats.text import bytes_of, decode_utf8
 from lnfgen.music.instruments import Programs, programs_of
-from lnfgen.music.parts import ONE, wanted_roles
+from lnfgen.music.parts import ONE, Part, wanted_roles
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.tracks import ALL
 from lnfgen.wording import with_name
@@ -229,6 +231,8 @@ def _npz_bytes(roll: PianoRoll) -> bytes:
         arrays["onsets"] = roll.onsets
     if roll.upbeat:
         arrays["upbeat"] = np.int64(roll.upbeat)
+    if roll.parts:
+        arrays["parts"] = np.array(json.dumps([asdict(part) for part in roll.parts]))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
@@ -256,6 +260,7 @@ def _read_npz(content: bytes, name: str) -> PianoRoll:
             float(values.get("tempo_bpm", 120.0)),
             (int(beats), int(unit)),
             upbeat=int(values.get("upbeat", 0)),
+            parts=tuple(map(Part.from_json, json.loads(str(values.get("parts", "[]"))))),
         )
-    except (LnfgenError, TypeError, ValueError, OverflowError) as error:
+    except (LnfgenError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise UnreadableFileError(f"{name} is no piano-roll: {error}") from error

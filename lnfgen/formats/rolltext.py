@@ -14,7 +14,9 @@
 
 Each line is a step: the pitches that sound, with a `!` after those that are struck, or `.` for silence. Middle C is C4.
 Where onsets are not known (`onsets: no`) there is no `!`. A line such as `upbeat: 4` is there where the piece begins
-with an upbeat, bar 0, of so many steps. Empty lines and lines that start with `#` are comments.
+with an upbeat, bar 0, of so many steps. Empty lines and lines that start with `#` are comments. A band has a line such
+as `part: bass 33 80 72` for each part: its role, its General MIDI program and, if known, the usual velocities at each
+step of a bar. There is a `|` between the keys of its parts.
 """
 
 import re
@@ -24,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.tonality import pitch_name, pitch_number
 
@@ -37,6 +40,11 @@ def _signature(text: str) -> tuple[int, int]:
     return int(beats), int(unit)
 
 
+def _part(text: str) -> Part:
+    role, program, *velocities = text.split()
+    return Part.from_json({"role": role, "program": int(program), "velocities": [int(word) for word in velocities]})
+
+
 _KEYS: dict[str, tuple[Any, Callable[[str], Any], str]] = {  # of the header: the default, the reader, what is expected
     "steps_per_quarter": (STEPS_PER_QUARTER, int, "a whole number"),
     "tempo_bpm": (120.0, float, "a number"),
@@ -45,30 +53,35 @@ _KEYS: dict[str, tuple[Any, Callable[[str], Any], str]] = {  # of the header: th
     "lowest_pitch": (LOWEST_PITCH, pitch_number, "a name such as C4, F#3 or Bb5"),
     "num_pitches": (NUM_PITCHES, lambda text: range(129).index(int(text)), "a whole number up to 128"),
     "onsets": (True, {"yes": True, "no": False}.__getitem__, "yes or no"),
+    "part": ((), _part, "a role such as bass, a program up to 127, and velocities up to 127 or none"),
 }
 
 
 def roll_to_text(roll: PianoRoll) -> str:
     """The text of a roll, with a comment at each bar line."""
-    beats, unit = roll.time_signature
+    (beats, unit), size = roll.time_signature, roll.stride
     lines = [
         _FIRST_LINE,
-        f"steps_per_quarter: {roll.steps_per_quarter}",
+        f"steps_per_quarter: {roll.steps_per_quarter // size}",
         f"tempo_bpm: {roll.tempo_bpm!r}",
         f"time_signature: {beats}/{unit}",
-        *([f"upbeat: {roll.upbeat}"] if roll.upbeat else []),
+        *([f"upbeat: {roll.upbeat // size}"] if roll.upbeat else []),
         f"lowest_pitch: {pitch_name(roll.lowest_pitch)}",
         f"num_pitches: {roll.num_pitches}",
         f"onsets: {'no' if roll.onsets is None else 'yes'}",
+        *(" ".join(map(str, ["part:", part.role, part.program, *part.velocities])) for part in roll.parts),
     ]
     bars = {step: number for number, step in roll.bars().items()}
     names = [pitch_name(roll.lowest_pitch + column) for column in range(roll.num_pitches)]
-    for step in range(roll.num_steps):
-        if step in bars:
-            lines.append(f"# bar {bars[step]}")
-        struck = () if roll.onsets is None else np.flatnonzero(roll.onsets[step])
-        columns = np.flatnonzero(roll.sounding[step])
-        lines.append(" ".join(names[column] + "!" * (column in struck) for column in columns) or ".")
+    rows = []
+    for row in range(roll.num_steps):
+        struck = () if roll.onsets is None else np.flatnonzero(roll.onsets[row])
+        columns = np.flatnonzero(roll.sounding[row])
+        rows.append(" ".join(names[column] + "!" * (column in struck) for column in columns) or ".")
+    for row in range(0, roll.num_steps, size):
+        if row in bars:
+            lines.append(f"# bar {bars[row]}")
+        lines.append(" | ".join(rows[row : row + size]))
     return "\n".join(lines) + "\n"
 
 
@@ -82,7 +95,7 @@ def roll_from_text(text: str, name: str = "-") -> PianoRoll:
     if (first := "".join(lines[:1]).strip()) != _FIRST_LINE:
         raise UnreadableFileError(f"{name}, line 1: found {first[:60]!r}; expected {_FIRST_LINE!r}")
     values = {key: default for key, (default, _, _) in _KEYS.items()}
-    steps: list[list[tuple[int, bool]]] = []  # of each step the columns that sound, and whether they are struck
+    steps: list[list[tuple[int, bool]]] = []  # of each row the columns that sound, and whether they are struck
     for number, line in enumerate(map(str.strip, lines[1:]), start=2):
         if not line or line.startswith("#"):
             continue
@@ -90,10 +103,14 @@ def roll_from_text(text: str, name: str = "-") -> PianoRoll:
         try:
             if match and not steps:
                 key, value = match.groups()
-                values[key] = _parse_header(key, value)
+                found = _parse_header(key, value)
+                values[key] = (*values[key], found) if key == "part" else found
             else:
-                words = [] if line == "." else line.split()
-                steps.append([_parse_key(word, values) for word in words])
+                rows, parts = line.split("|"), max(1, len(values["part"]))
+                if len(rows) != parts:
+                    raise ValueError(f"found {len(rows) - 1} of '|'; expected {parts - 1}, one between two parts")
+                for words in ([] if row.strip() == "." else row.split() for row in rows):
+                    steps.append([_parse_key(word, values) for word in words])
         except ValueError as error:
             raise UnreadableFileError(f"{name}, line {number}: {error}") from error
     if not steps:
@@ -104,8 +121,11 @@ def roll_from_text(text: str, name: str = "-") -> PianoRoll:
         for column, is_struck in keys:
             sounding[step, column] = True
             onsets[step, column] |= is_struck
+    parts = values.pop("part")
+    for key in ("steps_per_quarter", "upbeat"):
+        values[key] *= max(1, len(parts))
     try:
-        return PianoRoll(sounding, onsets=onsets if values.pop("onsets") else None, **values)
+        return PianoRoll(sounding, onsets=onsets if values.pop("onsets") else None, parts=parts, **values)
     except LnfgenError as error:
         raise UnreadableFileError(f"{name}: {error}") from error
 

@@ -132,12 +132,9 @@ def _placed(tracks: Sequence[Track], taken: set[str]) -> Iterator[tuple[int, tup
     left = [track for track in tracks if track.instrument not in (DRUMS, *_NOISES)]
     enough = with_enough_notes(left)
     lines = sorted((one for one in enough if one.polyphony <= ONE_AT_A_TIME), key=lambda one: one.mean_pitch)
+    is_named = any(says(one.name, word) for one in left for word in MELODY_NAMES)
     rules = [
-        (
-            MELODY,
-            BY_NAME,
-            melody_of(left) if any(says(one.name, word) for one in left for word in MELODY_NAMES) else [],
-        ),
+        (MELODY, BY_NAME, melody_of(left) if is_named else []),
         (BASS, BY_NAME, [one for one in left if says(one.name, BASS)]),
         (BASS, BY_PROGRAM, [one for one in left if one.instrument == BASS]),
         (BASS, "its low notes", [one for one in lines[:1] if one.mean_pitch < _LOW]),

@@ -28,8 +28,6 @@ def accumulate_gradients(
     *,
     precision: str = "float32",
     free_bits: float = 0.0,
-    share: float = 1.0,
-    averaging: Callable[[Tensor], Tensor] | None = None,
 ) -> Objective:
     """Add the gradient of the loss to that of the parameters.
 
@@ -37,9 +35,6 @@ def accumulate_gradients(
     batch is the mean of these. The graph of the reconstruction is freed before the KL is computed.
 
     With `free_bits`, the KL of a sequence has no gradient while its mean over the samples is below so many nats a step.
-
-    Where several processes train, `batch`, `share` and `averaging` are those of this process (`training.torchrun`). The
-    mean of the losses over the processes is then the loss of the whole batch, and so are the gradients.
     """
     steps, device = batch.lengths + 1, batch.x.device
     with autocast(device, precision):
@@ -51,7 +46,7 @@ def accumulate_gradients(
         with autocast(device, precision):
             value = term().mean(0)
         if value.requires_grad:
-            (share * coefficient * (value / steps).clamp(min=floor)).mean().backward()
+            (coefficient * (value / steps).clamp(min=floor)).mean().backward()
         return value.detach()
 
     reconstruction = add_gradient(lambda: model.reconstruction(batch.x, batch.lengths, shared, noise)[0], -1.0)
@@ -61,8 +56,6 @@ def accumulate_gradients(
     # same, but loads sympy when it is first called, which takes half a second.
     products = [(value * own.grad).sum() for value, own in zip(encoded, shared, strict=True) if own.grad is not None]
     last = torch.stack(products).sum() if products else torch.zeros((), device=device)
-    if averaging is not None:
-        last = averaging(last)
     if last.requires_grad:
         last.backward()
-    return Objective(-share * ((reconstruction - kl_weight * kl) / steps).mean(), reconstruction, kl)
+    return Objective(-((reconstruction - kl_weight * kl) / steps).mean(), reconstruction, kl)

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-import torch
-
 from lnfgen.config import Config
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.data.dataset import Dataset
@@ -20,7 +18,6 @@ from lnfgen.files import require_writable, try_lock
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import (
-    State,
     load_model,
     load_state,
     model_with,
@@ -33,7 +30,6 @@ from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import is_calibrated
 from lnfgen.runs.material import dataset_of
 from lnfgen.runs.naming import create_numbered
-from lnfgen.training import torchrun
 from lnfgen.training.calibration import MOST_PASSAGES, calibrate
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Listener, Trainer
@@ -46,14 +42,8 @@ class TrainingSession:
     run: RunFolder
 
     def __init__(self, config: Config, dataset: Dataset, model: SequenceModel, device: str) -> None:
-        if torchrun.from_main(lambda: dataset.fingerprint) != dataset.fingerprint:
-            raise RunError(
-                f"process {torchrun.place()[0]} found another dataset than process 0 at the same path; expected the "
-                "same files on all machines; copy the dataset folder to each, or use a shared one"
-            )
         self.dataset = dataset
-        own = prepare_machine(device, config.model.hidden_size, config.model.emission)
-        self.device = torchrun.own_device(own)
+        self.device = prepare_machine(device, config.model.hidden_size, config.model.emission)
         self.trainer = Trainer(
             model,
             dataset,
@@ -70,7 +60,6 @@ class TrainingSession:
 
         The folder appears with its settings and a first state in it, so that a run can be resumed whenever it is ended.
         """
-        config = torchrun.from_main(lambda: config)  # the seed differs if each process has drawn one
         session = cls(config, dataset, new_model(config, dataset), device)
 
         def create(path: Path) -> RunFolder:
@@ -78,9 +67,7 @@ class TrainingSession:
                 path, config, dataset, lambda folder: write_state(folder / "last", config, session.trainer.state())
             )
 
-        session.run = torchrun.from_main(
-            lambda: create_numbered(dataset.name, config.model.name, create) if out is None else create(Path(out))
-        )
+        session.run = create_numbered(dataset.name, config.model.name, create) if out is None else create(Path(out))
         return session
 
     @classmethod
@@ -110,15 +97,11 @@ class TrainingSession:
         Raises:
             LnfgenError: if the run or its dataset is missing, damaged or changed, or has more updates already.
         """
-
-        def read() -> State:
-            with _locked(folder):  # if another process trains the run, reading it would delete its files
-                require_writable(folder.path, folder.path / "last")
-                return load_state(folder)
-
-        tensors, values = torchrun.from_main(read)
+        with _locked(folder):  # if another process trains the run, reading it would delete its files
+            require_writable(folder.path, folder.path / "last")
+            tensors, values = load_state(folder)
         advice = f"name a copy: lnfgen train DATASET --resume --out {folder.path}"
-        opened = torchrun.main_first(lambda: dataset_of(folder, dataset, advice=advice, progress=building))
+        opened = dataset_of(folder, dataset, advice=advice, progress=building)
         config = folder.config
         if other_length := (max_steps is not None or epochs is not None):
             training = lengthened(config.training, len(opened.split("train")), max_steps, epochs)
@@ -134,12 +117,11 @@ class TrainingSession:
                 f"{folder.path} has {counted(session.trainer.step, 'update')} already, more than the "
                 f"{session.trainer.total_steps:,} asked for; expected a greater --max-steps or --epochs"
             )
-        if torchrun.is_main():
-            with _locked(folder):
-                if config != folder.config or str(opened.path.resolve()) != folder.dataset["path"]:
-                    folder.update(config, opened)
-                if other_length:
-                    save_state(folder, tensors, values)
+        with _locked(folder):
+            if config != folder.config or str(opened.path.resolve()) != folder.dataset["path"]:
+                folder.update(config, opened)
+            if other_length:
+                save_state(folder, tensors, values)
         return session
 
     def train(self, listener: Listener, interrupted: Callable[[], bool] = lambda: False) -> bool:
@@ -155,18 +137,14 @@ class TrainingSession:
             made = f"{self.run.path} has made its {counted(self.trainer.step, 'update')}; to train it further"
             further = f"lnfgen train --resume --out {self.run.path} --max-steps N"
             warnings.warn(f"{made}: {further}", LnfgenWarning, stacklevel=2)
-
-        def any_interrupted() -> bool:  # of several processes, each must end at the same update
-            return bool(torchrun.summed(torch.tensor(int(interrupted()))))
-
         with _locked(self.run), self._explained():
-            return self.trainer.run(listener, any_interrupted) and self._calibrate(listener, interrupted)
+            return self.trainer.run(listener, interrupted) and self._calibrate(listener, interrupted)
 
     def _calibrate(self, listener: Listener, interrupted: Callable[[], bool]) -> bool:
         """Calibrate the run's model, unless it is. False if `interrupted()` ended it."""
         training = self.run.config.training
         rounds = training.rounds_after(self.trainer.step)
-        if not rounds or not torchrun.is_main() or is_calibrated(self.run.path):
+        if not rounds or is_calibrated(self.run.path):
             return True
         model = load_model(self.run, self.device)
         pieces = islice(self.dataset.pieces("train"), MOST_PASSAGES)  # a person's files are in random order
@@ -197,10 +175,7 @@ class TrainingSession:
 
 @contextmanager
 def _locked(run: RunFolder) -> Iterator[None]:
-    """Hold the lock of a run, which rank 0 does for all processes that train together."""
-    if not torchrun.is_main():
-        yield
-        return
+    """Hold the lock of a run, or raise a `RunError` if another process trains it."""
     with try_lock(run.path) as free:
         if free is False:
             raise RunError(f"{run.path} is being trained by another process; wait until that ends, or stop it")

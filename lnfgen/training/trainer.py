@@ -4,7 +4,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -22,7 +22,6 @@ from lnfgen.flows.codebook import Codebook
 from lnfgen.inference.scoring import marginal_nll, per_unit, score
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.runs.checkpoint import State
-from lnfgen.training import torchrun
 from lnfgen.training.calibration import Round
 from lnfgen.training.objective import accumulate_gradients
 from lnfgen.training.schedules import WARMUP_STEPS, AveragedModel, Plateau, annealed_kl_weight, cooled_share
@@ -68,7 +67,7 @@ class Trainer:
 
     Three functions write what it has made: `save_model` the weights to keep, `save_state` the state that a resumed run
     needs beside its configuration and dataset, after each validation and at the end, and `save_metrics` the figures of
-    all validations. Of several processes, rank 0 alone calls them.
+    all validations.
     """
 
     def __init__(
@@ -98,7 +97,6 @@ class Trainer:
         self.fused = device.type != "mps"  # a fused optimizer reads weights and moments only once
         self.optimizer = AdamW(_decay_groups(model, WEIGHT_DECAY), lr=config.learning_rate, fused=self.fused)
         self.average = AveragedModel(model, config.ema_decay)
-        self.averaging = torchrun.averaging(model)
         self.plateau = Plateau(config.patience)
         self.noise_generator = torch.Generator(device).manual_seed(config.seed)
         self.step = 0
@@ -172,31 +170,21 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.model.train()
-        (rank, size), precision = torchrun.place(), self.config.precision
-        own, rows, share = torchrun.own_part(batch)
-        own = own.to(self.device)
         noise = self.model.draw_noise(1, batch.x.shape[0], batch.x.shape[1], self.noise_generator)
-        if noise is not None:
-            noise = noise[:, rows, : own.x.shape[1]]
-        if size > 1:  # each process draws its own dropout, also after a resume
-            torch.manual_seed(stream_seed(self.config.seed, self.step * size + rank))
         self.optimizer.zero_grad(set_to_none=True)
         objective = accumulate_gradients(
             self.model,
-            own,
+            batch.to(self.device),
             noise,
             kl_weight,
-            precision=precision,
+            precision=self.config.precision,
             free_bits=self.config.free_bits,
-            share=share,
-            averaging=self.averaging,
         )
         norm = nn.utils.clip_grad_norm_(self.parameters, MAX_GRAD_NORM)
         self.step += 1
         # All figures are read at once, because a GPU has to finish its work before each reading.
-        sums = torch.stack([objective.loss / size, objective.reconstruction.sum(), objective.kl.sum()])
-        sums = torchrun.summed(sums if share else torch.zeros_like(sums))
-        loss, reconstruction, kl, norm_value = torch.cat([sums, norm[None]]).tolist()
+        figures = torch.stack([objective.loss, objective.reconstruction.sum(), objective.kl.sum(), norm])
+        loss, reconstruction, kl, norm_value = figures.tolist()
         if not (math.isfinite(loss) and math.isfinite(norm_value)):
             self._skip(loss, norm_value)
             return
@@ -238,16 +226,15 @@ class Trainer:
         # Costs can be compared, and the rate may decay, only once the KL has its full weight.
         choosing = metrics["kl_weight"] == 1.0
         if self.validated_on is not None:
-            metrics |= torchrun.from_main(partial(self._valid_scores, self.validated_on))
+            metrics |= self._valid_scores(self.validated_on)
             improved = bool(choosing and self.plateau.update(metrics["valid_elbo"]))
             choosing = metrics["kept"] = improved or (choosing and self.config.keep == "last")
         self.validations.append({name: round(v, 6) if isinstance(v, float) else v for name, v in metrics.items()})
-        if torchrun.is_main():
-            if choosing:
-                self.save_model(self.average.module.state_dict())
-            self.save_metrics(self.validations)
-            if not self.skipped:  # otherwise the state from before the trouble is kept
-                self.save_state(self)
+        if choosing:
+            self.save_model(self.average.module.state_dict())
+        self.save_metrics(self.validations)
+        if not self.skipped:  # otherwise the state from before the trouble is kept
+            self.save_state(self)
         listener.validated(metrics)
 
     def _valid_scores(self, sequences: Sequence[np.ndarray]) -> dict[str, float]:
@@ -265,18 +252,17 @@ class Trainer:
         if not kept and weight < 1.0:
             found = f"the run ended at KL weight {weight:.2f}, before 1: its last weights are kept as the model"
             warnings.warn(found, LnfgenWarning, stacklevel=2)
-        if torchrun.is_main():
-            if not kept:
-                self.save_model(self.average.module.state_dict())
-            self.save_state(self)
-            if self.finished and self.validated_on is not None:
-                train, valid = self.train_split, self.validated_on
-                floor = marginal_nll(self.model, self.encoding, train, valid)
-                if self.encoding.kind == "music":
-                    floor = min(floor, cost_of_drones(train, valid))
-                costs = [line["valid_elbo"] for line in self.validations if line["kl_weight"] == 1.0]
-                if said := verdict(costs, floor):
-                    warnings.warn(said, LnfgenWarning, stacklevel=3)
+        if not kept:
+            self.save_model(self.average.module.state_dict())
+        self.save_state(self)
+        if self.finished and self.validated_on is not None:
+            train, valid = self.train_split, self.validated_on
+            floor = marginal_nll(self.model, self.encoding, train, valid)
+            if self.encoding.kind == "music":
+                floor = min(floor, cost_of_drones(train, valid))
+            costs = [line["valid_elbo"] for line in self.validations if line["kl_weight"] == 1.0]
+            if said := verdict(costs, floor):
+                warnings.warn(said, LnfgenWarning, stacklevel=3)
 
     def state(self) -> State:
         """All that a resumed run needs beside its configuration and dataset: tensors by file, and other values."""

@@ -90,7 +90,6 @@ def test_its_passes_are_as_many_as_a_block_has_steps():
 
 
 def test_all_weights_have_gradients_where_sequences_are_one_block():
-    """As processes that train together ask for."""
     prior, (z, positions, lengths) = flow(PASSES), inputs(3)
     prior.log_prob(z, positions, lengths).sum().backward()
     assert all(parameter.grad is not None for parameter in prior.parameters())

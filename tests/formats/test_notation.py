@@ -3,16 +3,18 @@
 import io
 from fractions import Fraction
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from strategies import rolls
+from strategies import bands, rolls
 from toy_music import chorale
 
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.notation import bars_of_voice, is_choral, musicxml_bytes, split
 from lnfgen.formats.scores import read_score
+from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import PianoRoll
 
 FOUR = [(start, 4, pitch) for start in range(0, 48, 4) for pitch in (48, 55, 64, 72)]
@@ -60,6 +62,46 @@ def test_what_is_for_a_choir_and_what_not() -> None:
 def test_any_music_is_the_same_again(roll: PianoRoll, voices: int | None) -> None:
     content = musicxml_bytes(roll, voices=voices)
     assert read_score(content, ".musicxml", steps_per_quarter=roll.steps_per_quarter) == [roll]
+
+
+@settings(max_examples=settings().max_examples // 3)
+@given(bands())
+def test_the_parts_of_a_band_with_pitches_are_the_same_again(band: PianoRoll) -> None:
+    (again,) = read_score(musicxml_bytes(band), ".musicxml", steps_per_quarter=band.steps_per_quarter // band.stride)
+    assert again == band.merged
+    notes = {part.role.title(): len(band.part(number).notes()) for number, part in enumerate(band.parts)}
+    heard = [(name, notes[name]) for name in ("Melody", "Chords", "Bass") if notes.get(name)]
+    assert [(track.name, track.notes) for track in again.tracks] == heard
+
+
+def test_drums_stand_on_a_staff_of_percussion_with_their_midi_keys() -> None:
+    drums = [(0, 1, 36), (0, 1, 42), (2, 1, 42), (4, 1, 38), (7, 1, 46), (12, 1, 100)]
+    rolls = [PianoRoll.from_notes(notes, num_steps=16) for notes in (drums, [(0, 16, 40)])]
+    content = musicxml_bytes(PianoRoll.of_parts(rolls, [Part("drums", 8), Part("bass", 33)]))
+    bass, kit = parsed(content).parts
+    assert (bass.partName, bass.getInstrument().midiProgram, kit.partName) == ("Bass", 33, "Drums")
+    assert type(kit.recurse().getElementsByClass("Clef").first()).__name__ == "PercussionClef"
+    written = [
+        (one.offset, one.quarterLength, {(drum.displayName, drum.notehead) for drum in getattr(one, "notes", [one])})
+        for one in kit.flatten().notes
+    ]
+    assert written == [  # each up to the next one or to the beat
+        (0, 0.5, {("F4", "normal"), ("G5", "x")}),
+        (0.5, 0.5, {("G5", "x")}),
+        (1, 0.75, {("C5", "normal")}),
+        (1.75, 0.25, {("G5", "circle-x")}),
+        (3, 1, {("B4", "normal")}),
+    ]
+    score = ElementTree.fromstring(content)
+    (part,) = (part for part in score.iter("score-part") if part.findtext("part-name") == "Drums")
+    names = {one.get("id"): one.findtext("instrument-name") for one in part.iter("score-instrument")}
+    assert [*names.values()] == ["kick", "snare", "closed hat", "open hat", "drum 100"]
+    midi = {one.get("id"): [int(child.text or 0) for child in one] for one in part.iter("midi-instrument")}
+    assert [*midi.values()] == [[10, 9, key + 1] for key in (36, 38, 42, 46, 100)], (
+        "channel, program and key, from 1 on"
+    )
+    played = [midi[one.get("id")][2] - 1 for one in score.iter("instrument")]
+    assert played == [key for _, _, key in drums]
 
 
 def test_a_key_struck_again_within_tied_triplets_stays_struck() -> None:

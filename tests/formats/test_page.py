@@ -16,6 +16,7 @@ from lnfgen import PianoRoll
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.midi import midi_bytes
 from lnfgen.formats.page import page_bytes
+from lnfgen.music.parts import Part
 
 
 def a_roll(**options: Any) -> PianoRoll:
@@ -59,6 +60,31 @@ def test_a_page_says_the_key_the_instruments_and_the_seed() -> None:
     assert f">{said}</p>" in page
     assert "48 notes · 0:06 · Acoustic Grand Piano</p>" in page_bytes([four_voices(3)]).decode()
     assert ">4/4 · ♩" in page_bytes(ROLLS[2:]).decode(), "without notes there is no key"
+
+
+def a_band(**options: Any) -> PianoRoll:
+    drums = [(step, 1, pitch) for step in range(0, 32, 4) for pitch in (36, 42)] + [(4, 1, 38), (30, 1, 46)]
+    rolls = [drums, [(0, 16, 40), (16, 16, 45)], [(0, 32, pitch) for pitch in (60, 64, 67)], [(2, 4, 76), (8, 8, 79)]]
+    parts = [Part("drums"), Part("bass", 33, (90, 70)), Part("chords", 4), Part("melody", 73)]
+    return PianoRoll.of_parts([PianoRoll.from_notes(notes, num_steps=32) for notes in rolls], parts, **options)
+
+
+def test_the_parts_of_a_band_have_colours_and_buttons_and_their_drums_have_names() -> None:
+    band = a_band()
+    page = Page(page_bytes([band, ROLLS[0]]))
+    said = " · Drums, Electric Bass (finger), Electric Piano 1, Flute</p>"
+    assert said in page_bytes([band]).decode()
+    data, plain = page.data
+    assert {*data} - {*plain} == {"parts", "drums"}, "a piece of one part is written as before"
+    assert list(zip(*[iter(data["notes"])] * 3, strict=True)) == band.notes()
+    assert [(part["role"], part["program"], part["velocities"]) for part in data["parts"]][1] == ("bass", 33, [90, 70])
+    assert data["drums"] == [[46, "open hat"], [42, "closed hat"], [38, "snare"], [36, "kick"]], "from the top down"
+    legends = [str(one["class"]).split()[2] for one in page.all("p") if str(one.get("class")).startswith("facts part")]
+    assert legends == [*band.roles]
+    switches = [button for button in page.all("button") if "aria-pressed" in button]
+    assert [(one["aria-label"], one["aria-pressed"]) for one in switches] == [
+        (f"{kind} {role}", "false") for role in band.roles for kind in ("Mute", "Solo")
+    ]
 
 
 def test_notes_that_were_given_are_marked_and_explained() -> None:
@@ -126,7 +152,7 @@ def test_every_control_has_a_name_and_no_id_is_used_twice() -> None:
 def test_the_same_piece_gives_the_same_small_page() -> None:
     content = page_bytes([four_voices(16)], "song")
     assert content == page_bytes([four_voices(16)], "song")
-    assert len(content) < 50_000
+    assert len(content) < 55_000
     assert content.startswith(b"<!doctype html>\n")
 
 

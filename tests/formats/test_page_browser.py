@@ -14,6 +14,7 @@ from browser import Browser
 
 import lnfgen
 from lnfgen import PianoRoll
+from lnfgen.music.parts import ROLES, Part
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -41,6 +42,15 @@ AudioBufferSourceNode.prototype.start = function (when) {
 
 CHORDS = PianoRoll.from_notes(
     [(2 * step, 2, pitch) for step in range(8) for pitch in (48, 55, 64, 72)], steps_per_quarter=2, tempo_bpm=120
+)
+BAND_NOTES = (
+    [(step, 1, 42 if step % 4 else 36) for step in range(0, 16, 2)],
+    [(0, 8, 40), (8, 8, 40)],
+    [(0, 16, pitch) for pitch in (60, 64, 67)],
+    [(4, 4, 76), (8, 8, 79)],
+)
+BAND = PianoRoll.of_parts(
+    [PianoRoll.from_notes(notes, num_steps=16) for notes in BAND_NOTES], [Part(role) for role in ROLES]
 )
 TUNE = PianoRoll.from_notes([(0, 1, 60), (1, 1, 62), (2, 1, 64)], steps_per_quarter=1, time_signature=(3, 4))
 
@@ -170,10 +180,13 @@ def test_it_loops_and_the_tempo_can_change_on_the_way(page: Browser) -> None:
     page.until(lambda: playing(page) == [False, False], "the end")
 
 
-def wav_of(browser: Browser, roll: PianoRoll, folder: Path) -> np.ndarray:
-    """The samples [T, 2] of the file that the page saves."""
+def wav_of(browser: Browser, roll: PianoRoll, folder: Path, *pressed: str) -> np.ndarray:
+    """The samples [T, 2] of the file that the page saves after some buttons were pressed."""
+    (folder / "n.wav").unlink(missing_ok=True)
     lnfgen.write(folder / "n.html", roll)
     browser.open(folder / "n.html")
+    for button in pressed:
+        browser.click(button)
     browser.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     browser.click(".wav")
     browser.until((folder / "n.wav").exists, "the WAV file")
@@ -257,6 +270,81 @@ def test_given_notes_are_lighter_than_drawn_ones_on_paper_and_darker_in_the_dark
         assert min(sign * (given - other) for other in others) > 60
         assert browser.evaluate("document.querySelector('.facts .drawn').offsetWidth") > 10
     browser.call("Emulation.setEmulatedMedia", features=[])
+
+
+def test_parts_are_muted_and_heard_alone_from_the_keyboard(browser: Browser, tmp_path: Path) -> None:
+    lnfgen.write(tmp_path / "band.html", BAND)
+    browser.errors.clear()
+    browser.open(tmp_path / "band.html")
+    reached = []
+    heard = "pieces[0].parts.filter((part) => part.heard).map((part) => part.role)"
+    for _ in range(9):
+        browser.press("Tab")
+        reached.append(browser.evaluate("document.activeElement.ariaLabel"))
+        if reached[-1] in ("Mute bass of band", "Solo bass of band", "Solo melody of band"):
+            assert browser.evaluate("document.activeElement.ariaPressed") == "false"
+            browser.press(" ")
+            assert browser.evaluate("document.activeElement.ariaPressed") == "true"
+            alone = {"Mute": ["drums", "chords", "melody"], "Solo": ["bass", "melody"][: len(reached) // 4]}
+            assert browser.evaluate(heard) == alone[reached[-1][:4]]
+    kinds = [f"{kind} {role} of band" for role in BAND.roles for kind in ("Mute", "Solo")]
+    assert reached == ["Play band", *kinds]
+    browser.click("#play")
+    gains = "[...instrument.outputs.values()].map(({ gain }) => Math.round(gain.value))"
+    browser.until(lambda: sorted(browser.evaluate(gains)) == [0, 0, 1, 1], "the silence of two parts")
+    for button in (".bass .solo", ".melody .solo"):
+        browser.click(button)
+    browser.until(lambda: sorted(browser.evaluate(gains)) == [0, 1, 1, 1], "all parts but the muted one")
+    assert browser.evaluate("getComputedStyle(document.querySelector('.notes.bass')).opacity") < "0.5"
+    assert browser.errors == []
+
+
+def test_what_is_saved_is_what_is_heard(browser: Browser, tmp_path: Path) -> None:
+    every, bass, drums = (
+        wav_of(browser, BAND, tmp_path, *pressed) for pressed in ((), (".bass .solo",), (".drums .solo", ".bass .mute"))
+    )
+    spectra = [np.abs(np.fft.rfft(samples.mean(1)[:RATE])) for samples in (every, bass, drums)]
+    hiss = [spectrum[5000:].mean() for spectrum in spectra]  # 1 Hz a bin
+    assert hiss[1] < 0.05 * hiss[0]
+    assert hiss[2] > 0.5 * hiss[0]
+    e2 = [spectrum[80:85].max() for spectrum in spectra]
+    assert e2[2] < 0.2 * e2[0] < e2[1], "a kick has a little there"
+
+
+def test_drums_are_told_apart_by_ear(browser: Browser, tmp_path: Path) -> None:
+    """By where their sound lies, and by how long it lasts."""
+    kit = {"kick": 36, "snare": 38, "closed hat": 42, "open hat": 46, "low tom": 41, "high tom": 50, "crash": 49}
+    middle, lasts = {}, {}
+    for name, key in kit.items():
+        stroke = PianoRoll.of_parts([PianoRoll.from_notes([(0, 1, key)], num_steps=8)], [Part("drums")])
+        samples = wav_of(browser, stroke, tmp_path)
+        assert 0.05 < np.abs(samples).max() < 0.9
+        power = np.abs(np.fft.rfft(samples.mean(1)[: RATE // 4])) ** 2
+        middle[name] = (power * np.fft.rfftfreq(RATE // 4, 1 / RATE)).sum() / power.sum()
+        lasts[name] = level(samples, 0.3, 0.4) / level(samples, 0, 0.1)
+    assert middle["kick"] < 75 < middle["low tom"] < 120 < middle["high tom"] < 300
+    assert 2000 < middle["snare"] < 7000 < middle["closed hat"]
+    assert lasts["closed hat"] < 0.1 < 4 * lasts["closed hat"] < lasts["open hat"] < lasts["crash"]
+
+
+def test_a_band_is_drawn_in_colours_above_its_drums(browser: Browser, tmp_path: Path) -> None:
+    drawn = np.zeros((BAND.num_steps, 128), np.bool_)
+    drawn[: len(drawn) // 2] = True
+    lnfgen.write(tmp_path / "band.html", replace(BAND, drawn=drawn))
+    count = "document.querySelector('.notes.{}').getAttribute('d').split('M').length - 1"
+    style = "(({{ fill, stroke }}) => [fill, stroke])(getComputedStyle(document.querySelector('.notes.{}')))"
+    browser.open(tmp_path / "band.html")
+    fills = []
+    for role, given, others in (("drums", 4, 4), ("bass", 1, 1), ("chords", 0, 3), ("melody", 1, 1)):
+        states = [f"{role}.given", f"{role}:not(.given)"]
+        assert [browser.evaluate(count.format(state)) for state in states] == [given, others]
+        (grey, edge), (fill, same) = (browser.evaluate(style.format(state)) for state in states)
+        assert edge == fill == same != grey
+        fills.append(fill)
+    assert len(set(fills)) == 4
+    names = browser.evaluate("[...document.querySelectorAll('.drum-name')].map((name) => name.textContent)")
+    assert names == ["closed hat", "kick"]
+    assert browser.evaluate("rolls[0].rowOf(pieces[0].notes[0])[0] > rolls[0].y(rolls[0].low)")
 
 
 def test_it_fits_a_phone_and_prints_without_controls(page: Browser) -> None:

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
-from strategies import rolls
+from strategies import bands, rolls
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.formats import read_write, rolltext
 from lnfgen.formats.read_write import read, read_bytes, to_bytes, write
+from lnfgen.music.parts import ROLES, Part
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, PianoRoll
 from lnfgen.music.tracks import ALL
 
@@ -48,6 +49,14 @@ def test_a_piano_roll_file_reads_back_exactly(
     write(path, roll)
     assert read(path) == [roll]
     assert read_bytes(to_bytes(roll, suffix)) == [roll]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".txt"])
+@given(bands())
+def test_a_band_keeps_its_parts(suffix: str, band: PianoRoll) -> None:
+    (again,) = read_bytes(to_bytes(band, suffix))
+    assert isinstance(again, PianoRoll)
+    assert (again, again.parts) == (band, band.parts)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
@@ -99,6 +108,24 @@ def test_a_piano_roll_as_text_is_readable() -> None:
     assert (roll.notes(), roll.tempo_bpm, roll.num_steps) == ([(0, 2, 61), (0, 1, 63)], 90.0, 3), "written by hand"
 
 
+def test_a_band_as_text_is_readable() -> None:
+    rolls = [PianoRoll.from_notes(notes, num_steps=4) for notes in ([(0, 1, 36), (2, 1, 42)], [(1, 3, 40)])]
+    band = PianoRoll.of_parts(rolls, [Part("drums"), Part("bass", 33, (80, 72))], upbeat=4).in_range(36, 12)
+    lines = rolltext.roll_to_text(band).splitlines()
+    assert lines[1] == "steps_per_quarter: 4"
+    assert lines[4] == "upbeat: 2"
+    assert lines[8:] == [
+        "part: drums 0",
+        "part: bass 33 80 72",
+        "# bar 0",
+        "C2! | .",
+        ". | E2!",
+        "# bar 1",
+        "F#2! | E2",
+        ". | E2",
+    ]
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -110,6 +137,11 @@ def test_a_piano_roll_as_text_is_readable() -> None:
         ("steps_per_quarter: 0\nC4\n", "0 steps per quarter"),
         ("onsets: no\nC4\nC4!\n", "line 4: C4! is struck"),
         ("C4!\nC9!\n", "line 3: C9 is outside"),
+        ("part: flute 73\nC4\n", "line 2: part is 'flute 73'; expected a role such as bass"),
+        ("part: bass 128\nC4\n", "line 2: part is 'bass 128'"),
+        ("part: bass\nC4\n", "line 2: part is 'bass'"),
+        ("part: bass 33\nC4 | E4\n", "line 3: found 1 of '|'; expected 0"),
+        ("part: drums 0\npart: bass 33\nC2 | C4\nC2\n", "line 5: found 0 of '|'; expected 1"),
         ("num_pitches: 0\n.\n", "at least one step and one pitch"),
         ("", "holds no steps"),
     ],
@@ -146,6 +178,27 @@ def test_a_picture_shows_what_was_given_lighter_than_what_was_drawn() -> None:
 def pixels(roll: PianoRoll) -> np.ndarray:
     """The picture of a roll, float [height, width, 3] from 0 to 1."""
     return np.asarray(imread(io.BytesIO(to_bytes(roll, ".png"))))[:, :, :3]
+
+
+def test_a_picture_of_a_band_has_the_colours_of_its_parts_and_its_drums_below() -> None:
+    rolls = [PianoRoll.from_notes([(0, 16, pitch)], num_steps=16) for pitch in (36, 40, 60, 72)]
+    rolls[0] = PianoRoll.from_notes([(step, 1, 36) for step in range(16)])
+    band = PianoRoll.of_parts(rolls, [Part(role) for role in ROLES])
+    colours = [np.array([*bytes.fromhex(name)]) / 255 for name in ("9c4695", "0c7a80", "4762b5", "cc5428")]
+
+    def shown(roll: PianoRoll) -> list[np.ndarray]:
+        return [np.abs(pixels(roll) - colour).max(axis=2) < 0.01 for colour in colours]
+
+    parts = shown(band)
+    heights = [np.flatnonzero(part.mean(axis=1) > 0.2).mean() for part in parts]  # of its notes, not of the legend
+    assert heights == sorted(heights, reverse=True), "the drums are lowest, and the melody highest"
+    drawn = np.zeros((band.num_steps, 128), np.bool_)
+    drawn[1::4] = True
+    left = [part.sum() for part in shown(replace(band, drawn=drawn))]
+    assert left[1] > 0.9 * parts[1].sum(), "the bass was drawn"
+    assert max(left[0], left[2], left[3]) < 0.5 * min(part.sum() for part in parts), "the others were given"
+    alone = PianoRoll.of_parts(rolls[:1], band.parts[:1])
+    assert len(pixels(alone)) < len(pixels(band))
 
 
 @pytest.mark.parametrize(("bars", "signature"), [(1, (4, 4)), (16, (4, 4)), (33, (6, 8)), (120, (2, 4)), (61, (5, 8))])
@@ -189,6 +242,8 @@ GOOD = to_bytes(a_roll(), ".npz")
         (".npz", npz(sounding=np.zeros((4, 88))), "float64"),
         (".npz", npz(sounding=np.array([{}], dtype=object)), "allow_pickle=False"),
         (".npz", npz(sounding=np.zeros((4, 88), dtype=bool), time_signature=np.zeros(3)), "no piano-roll"),
+        (".npz", npz(sounding=np.zeros((4, 88), dtype=bool), parts="[1]"), "no piano-roll: the part 1"),
+        (".npz", npz(sounding=np.zeros((4, 88), dtype=bool), parts="["), "no piano-roll"),
         (".txt", b"caf\xe9", "byte 0xe9 at offset 3"),
         (".mid", b"Dear diary", "no MIDI file"),
         (".abc", b"", "empty"),

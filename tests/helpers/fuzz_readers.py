@@ -32,6 +32,7 @@ from lnfgen.data.dataset import open_dataset
 from lnfgen.data.prepare import prepare
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import read, to_bytes, write
+from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import PianoRoll
 
 LIMITS = {"LNFGEN_READ_SECONDS": "5", "LNFGEN_READ_MB": "1000"}
@@ -136,6 +137,10 @@ def rolls() -> list[PianoRoll]:
     ]
 
 
+def a_band() -> PianoRoll:
+    return PianoRoll.of_parts(rolls()[:2], [Part("drums"), Part("bass", 33, (90, 70))])
+
+
 def midis() -> list[bytes]:
     """The rolls as lnfgen writes them, and as the tracks of a file of format 1 and of one of format 2."""
     plain = [to_bytes(roll, ".mid") for roll in rolls()]
@@ -201,8 +206,8 @@ class Reader:
 
 READERS = {
     "mid": Reader(".mid", midis),
-    "txt": Reader(".txt", lambda: [to_bytes(roll, ".txt") for roll in rolls()]),
-    "npz": Reader(".npz", lambda: [to_bytes(roll, ".npz") for roll in rolls()], archive=True),
+    "txt": Reader(".txt", lambda: [to_bytes(roll, ".txt") for roll in [*rolls(), a_band()]]),
+    "npz": Reader(".npz", lambda: [to_bytes(roll, ".npz") for roll in [*rolls(), a_band()]], archive=True),
     "pickle": Reader(".pickle", pickles, read_benchmark),
     "mat": Reader(".mat", mats, read_benchmark),
     "musicxml": Reader(".musicxml", scores),

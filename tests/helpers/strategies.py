@@ -2,6 +2,7 @@
 
 from hypothesis import strategies as st
 
+from lnfgen.music.parts import ROLES, Part
 from lnfgen.music.pianoroll import PianoRoll
 
 METRES = st.tuples(st.integers(1, 15), st.sampled_from((1, 2, 4, 8, 16)))
@@ -22,3 +23,12 @@ def rolls(draw: st.DrawFn, grids: st.SearchStrategy[int] = GRIDS) -> PianoRoll:
         time_signature=draw(METRES),
     )
     return roll.with_upbeat(draw(st.integers(0, 4 * grid)))
+
+
+@st.composite
+def bands(draw: st.DrawFn, grids: st.SearchStrategy[int] = GRIDS) -> PianoRoll:
+    """A piece of one to four parts, some of which may be silent."""
+    chosen, grid = draw(st.sets(st.sampled_from(ROLES), min_size=1)), st.just(draw(grids))
+    numbers = st.integers(0, 127)
+    parts = [Part(role, draw(numbers), tuple(draw(st.lists(numbers, max_size=3)))) for role in ROLES if role in chosen]
+    return PianoRoll.of_parts([draw(rolls(grid)) for _ in parts], parts)

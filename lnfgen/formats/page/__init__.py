@@ -1,6 +1,6 @@
 """A web page that draws pieces and plays them: one file that needs nothing from the network.
 
-The page is made of the files beside this module. `page.html` is the frame and `piece.html` the part of each piece.
+The page is made of the files beside this module: `page.html` is the frame, `piece.html` a piece, `part.html` its parts.
 `style.css`, and the scripts `sound.js`, `roll.js` and `player.js`, are put into the page, and its content security
 policy allows these alone. The pieces are JSON in the page; the MIDI file of each is in a link.
 """
@@ -13,6 +13,7 @@ import html
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 from lnfgen.errors import LnfgenError
 from lnfgen.files import numbered
 from lnfgen.formats.song import midi_of
+from lnfgen.music.drums import drum_rows
 from lnfgen.music.instruments import INSTRUMENTS, Programs, programs_of
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tonality import find_key
@@ -69,13 +71,14 @@ def page_bytes(
                 "file": html.escape(file),
                 "facts": _facts(roll, programs, seed),
                 "legend": " hidden" if roll.drawn is None else "",
+                "parts": "".join(_filled("part.html", {"role": role, "part": role.title()}) for role in roll.roles),
                 "midi": base64.b64encode(midi_of(roll, **tracks)).decode("ascii"),
             },
         )
         for roll, name, file in zip(rolls, names, files, strict=True)
     ]
     data = [
-        # Times are in steps; `notes` has three numbers for each note, in one list, and `given` the places of notes.
+        # Times are in steps, of a band in rows. `notes` has three numbers for each note, `given` the places of notes.
         {
             "name": name,
             "file": file,
@@ -86,11 +89,12 @@ def page_bytes(
             "steps": roll.num_steps,
             "notes": [number for note in roll.notes() for number in note],
             "given": roll.given_notes(),
+            **({"parts": list(map(asdict, roll.parts)), "drums": [*drum_rows(roll).items()]} if roll.parts else {}),
         }
         for roll, name, file in zip(rolls, names, files, strict=True)
     ]
-    style = _part("style.css")
-    script = '"use strict";\n' + "".join(map(_part, ("sound.js", "roll.js", "player.js")))
+    style = _file("style.css")
+    script = '"use strict";\n' + "".join(map(_file, ("sound.js", "roll.js", "player.js")))
     policy = f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; base-uri 'none'"
     content = {
         "policy": policy,
@@ -106,25 +110,28 @@ def page_bytes(
 
 
 def _facts(roll: PianoRoll, programs: Sequence[int] | None, seed: int | None) -> str:
-    key = find_key(roll)
+    key = find_key(roll.merged)
     (beats, unit), seconds = roll.time_signature, round(roll.seconds)
     counts = f"{counted(roll.num_bars, 'bar')} · {counted(len(roll.notes()), 'note')}"
     time = f"{beats}/{unit} · ♩ = {roll.tempo_bpm:.0f} · {counts} · {seconds // 60}:{seconds % 60:02d}"
     if programs is None:
         own = [track.program or 0 for track in roll.tracks if track.instrument != DRUMS]
         programs = own if roll.is_own_file else [0]
-    instruments = ", ".join(INSTRUMENTS[program] for program in dict.fromkeys(programs))
+    names = [INSTRUMENTS[program] for program in programs]
+    if roll.parts:
+        names = ["Drums" if part.role == DRUMS else INSTRUMENTS[part.program] for part in roll.parts]
+    instruments = ", ".join(dict.fromkeys(names))
     facts = ["" if key is None else str(key), time, instruments, "" if seed is None else f"seed {seed}"]
     return " · ".join(filter(None, facts))
 
 
-def _part(name: str) -> str:
+def _file(name: str) -> str:
     return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _filled(name: str, content: Mapping[str, str]) -> str:
     """A template with its `{{names}}` replaced. What is put in is not searched for names again."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: content[match[1]], _part(name))
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: content[match[1]], _file(name))
 
 
 def _sha256(text: str) -> str:

@@ -11,21 +11,30 @@ const clockOf = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(se
 
 const pieces = JSON.parse(byId("data").textContent).map((data) => {
   const notes = [];
+  const parts = (data.parts ?? []).map((part) => ({ ...part, mute: false, solo: false, heard: true }));
+  const stride = parts.length || 1; // the rows of a step
   for (let index = 0; index < data.notes.length; index += 3) {
-    const [start, length, pitch] = data.notes.slice(index, index + 3);
-    notes.push({ start: start / data.grid, end: (start + length) / data.grid, pitch, given: false });
+    const [row, length, pitch] = data.notes.slice(index, index + 3);
+    const part = parts[row % stride], step = Math.floor(row / stride), start = step * stride;
+    const note = { start: start / data.grid, end: (start + length) / data.grid, pitch, given: false, part };
+    const usual = part?.velocities ?? [], count = usual.length;
+    note.loudness = ((count && usual[(step - data.upbeat / stride + count) % count]) || 80) / 80;
+    note.isDrum = part?.role === "drums";
+    note.sound = pitch + (note.isDrum ? DRUMS : part?.role === "bass" ? PLUCKED : 0);
+    notes.push(note);
   }
   for (const index of data.given) notes[index].given = true;
   const length = data.steps / data.grid;
-  const sounding = notes.reduce((sum, note) => sum + note.end - note.start, 0);
+  const sounding = notes.reduce((sum, note) => sum + (note.isDrum ? 0 : note.end - note.start), 0);
   const [beats, unit] = data.metre;
   const events = notes.flatMap((note) => [{ start: note.start, note, on: true }, { start: note.end, note, on: false }]);
   events.sort((a, b) => a.start - b.start || a.on - b.on); // a note ends before its key is struck again
   events.push({ start: length });
   const level = 1.15 / Math.sqrt(Math.max(1, sounding / length)); // one voice alone is as loud as a choir
-  const pitches = [...new Set(notes.map((note) => note.pitch))]; // in the order in which they come
+  const sounds = [...new Set(notes.map((note) => note.sound))]; // in the order in which they come
   const upbeat = data.upbeat / data.grid;
-  return { ...data, notes, events, pitches, length, level, upbeat, bar: 4 * beats / unit, beat: 4 / unit };
+  const drums = data.drums ?? [];
+  return { ...data, notes, parts, drums, events, sounds, length, level, upbeat, bar: 4 * beats / unit, beat: 4 / unit };
 });
 
 const articles = [...document.querySelectorAll("article")];
@@ -65,7 +74,7 @@ function schedule() {
     if (!event || timeOf(event.start + lap) > until) break;
     const time = Math.max(timeOf(event.start + lap), context.currentTime);
     if (event.on) {
-      held.set(event.note, instrument.strike(event.note.pitch, time, piece.level));
+      held.set(event.note, instrument.strike(event.note, time, piece.level));
     } else if (event.note) {
       if (held.has(event.note)) instrument.release(held.get(event.note), time);
       held.delete(event.note);
@@ -75,8 +84,8 @@ function schedule() {
     }
     next++;
   }
-  const missing = piece.pitches.find((pitch) => !instrument.strings.has(pitch));
-  if (missing !== undefined) instrument.string(missing); // one a call, before it is needed
+  const missing = piece.sounds.find((sound) => !instrument.samples.has(sound));
+  if (missing !== undefined) instrument.sample(missing); // one a call, before it is needed
   if (next >= piece.events.length && placeAt(context.currentTime) > piece.length + lap) rest(0); // the last notes die away
 }
 
@@ -88,13 +97,13 @@ function silence() {
 // Begin to play at the present place. Notes that are held across it are struck.
 function begin() {
   const piece = pieces[current];
-  // The first strings are made before the clock is read, so that a chord is struck at one time.
-  for (const note of rolls[current].between(place, place + 2 * AHEAD * quartersPerSecond())) instrument.string(note.pitch);
+  // The first sounds are made before the clock is read, so that a chord is struck at one time.
+  for (const note of rolls[current].between(place, place + 2 * AHEAD * quartersPerSecond())) instrument.sample(note.sound);
   origin = { time: context.currentTime + 0.06, place };
   lap = 0;
   next = firstFrom(piece.events, place);
   for (const note of rolls[current].between(place, place + 1e-6)) {
-    if (note.start < place) held.set(note, instrument.strike(note.pitch, origin.time, piece.level));
+    if (note.start < place && !note.isDrum) held.set(note, instrument.strike(note, origin.time, piece.level));
   }
   schedule();
 }
@@ -213,6 +222,18 @@ function setVolume() {
   instrument?.volume.gain.setTargetAtTime(share * share, context.currentTime, 0.02); // the ear hears ratios
 }
 
+// Hear the parts that are alone, or without such ones all that are not muted.
+function mix(index) {
+  const { parts } = pieces[index];
+  const isAlone = parts.some((part) => part.solo);
+  for (const part of parts) {
+    part.heard = isAlone ? part.solo : !part.mute;
+    instrument?.hear(part);
+    articles[index].classList.toggle(`without-${part.role}`, !part.heard);
+  }
+  rolls[index].show(rolls[index].position);
+}
+
 async function saveWav(index, button) {
   const status = byId("status");
   button.disabled = true;
@@ -241,6 +262,16 @@ articles.forEach((article, index) => {
     const there = rolls[index].placeOf(event);
     if (index === current) seek(there);
     else choose(index, there);
+  });
+  article.querySelectorAll(".facts button").forEach((button, place) => {
+    const part = pieces[index].parts[place >> 1], kind = button.className;
+    button.hidden = false;
+    button.setAttribute("aria-label", `${button.textContent} ${part.role} of ${pieces[index].name}`);
+    button.addEventListener("click", () => {
+      part[kind] = !part[kind];
+      button.setAttribute("aria-pressed", part[kind]);
+      mix(index);
+    });
   });
   roll.addEventListener("focus", () => {
     if (!playing) choose(index, rolls[index].position);

@@ -4,7 +4,8 @@
 
 const NAMES = ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"];
 const BLACK = [1, 3, 6, 8, 10];
-const GUTTER = 34; // pixels of the keyboard
+const GUTTER = 34, NAMES_OF_DRUMS = 60; // pixels of the keyboard, and of one beside drums
+const DRUM = 9, GAP = 6; // pixels of the row of a drum, and above all of them
 const HEAD = 20; // pixels of the bar numbers
 
 function svg(name, attributes, parent) {
@@ -19,12 +20,15 @@ const box = (x, y, width, height) => `M${+x.toFixed(2)} ${+y.toFixed(2)}h${+widt
 class Roll {
   constructor(piece, element, index) {
     Object.assign(this, { piece, element, id: `pitches-${index}` });
-    const pitches = piece.notes.map((note) => note.pitch);
+    this.gutter = piece.drums.length ? NAMES_OF_DRUMS : GUTTER;
+    this.drumRow = new Map(piece.drums.map(([key], row) => [key, row]));
+    const pitches = piece.notes.filter((note) => !note.isDrum).map((note) => note.pitch);
     const low = pitches.length ? pitches.reduce((a, b) => Math.min(a, b)) : 60;
     const high = pitches.length ? pitches.reduce((a, b) => Math.max(a, b)) : 71;
     const short = Math.max(0, 12 - (high - low)); // at least an octave, so that a C with its name is among them
     this.low = Math.max(0, low - 2 - (short >> 1));
     this.high = Math.min(127, high + 2 + short - (short >> 1));
+    if (!pitches.length && piece.drums.length) this.high = this.low - 1; // no keyboard
     this.longest = piece.notes.reduce((longest, note) => Math.max(longest, note.end - note.start), 0);
     this.position = 0;
     this.playhead = svg("g", { class: "playhead" });
@@ -38,13 +42,19 @@ class Roll {
     return HEAD + (this.high - pitch) * this.step;
   }
 
+  // The top and the height of the row of a note. Drums are below all keys.
+  rowOf(note) {
+    if (!note.isDrum) return [this.y(note.pitch), this.step];
+    return [this.y(this.low - 1) + GAP + this.drumRow.get(note.pitch) * DRUM, DRUM];
+  }
+
   layout(width) {
     if (!width || width === this.width) return;
     this.width = width;
     const { piece } = this;
     const tallest = width < 600 ? 210 : 270;
     this.step = Math.max(3.5, Math.min(8, tallest / (this.high - this.low + 1))); // pixels of a semitone
-    const room = width - GUTTER - 1;
+    const room = width - this.gutter - 1;
     const bars = Math.max(1, Math.ceil((piece.length - piece.upbeat) / piece.bar - 1e-9));
     const narrowest = Math.max(12, Math.min(18, width / 36)); // pixels of a quarter note
     const most = Math.max(1, Math.floor((room / narrowest - piece.upbeat) / piece.bar));
@@ -73,49 +83,63 @@ class Roll {
   }
 
   draw(from, to, parent) {
-    const { piece, scale, low, high, step } = this;
-    const height = Math.ceil(HEAD + (high - low + 1) * step) + 1;
+    const { piece, scale, low, high, step, gutter } = this;
+    const keysEnd = this.y(low - 1), drumsTop = keysEnd + GAP;
+    const bottom = piece.drums.length ? drumsTop + piece.drums.length * DRUM : keysEnd;
+    const height = Math.ceil(bottom) + 1;
     const root = svg("svg", { viewBox: `0 0 ${this.width} ${height}`, "aria-hidden": "true" }, parent);
-    const right = GUTTER + (to - from) * scale;
-    const bottom = this.y(low) + step;
-    const x = (quarters) => GUTTER + (quarters - from) * scale;
-    svg("path", { class: "sheet", d: box(GUTTER, HEAD, right - GUTTER, bottom - HEAD) }, root);
+    const right = gutter + (to - from) * scale;
+    const x = (quarters) => gutter + (quarters - from) * scale;
+    const sheets = [[HEAD, keysEnd], [drumsTop, bottom]].filter(([top, end]) => end > top);
+    svg("path", { class: "sheet", d: sheets.map(([top, end]) => box(gutter, top, right - gutter, end - top)).join("") }, root);
     const paths = { rows: "", octaves: "", ebony: "", lines: "" };
     for (let pitch = low; pitch <= high; pitch++) {
       const top = this.y(pitch);
       if (BLACK.includes(pitch % 12)) {
-        paths.rows += box(GUTTER, top, right - GUTTER, step);
-        paths.ebony += box(0, top, GUTTER * 0.6, step);
-        paths.lines += `M${GUTTER * 0.6} ${top + step / 2}H${GUTTER}`;
+        paths.rows += box(gutter, top, right - gutter, step);
+        paths.ebony += box(0, top, gutter * 0.6, step);
+        paths.lines += `M${gutter * 0.6} ${top + step / 2}H${gutter}`;
       } else if (pitch % 12 === 0 || pitch % 12 === 5) {
-        paths.lines += `M0 ${top + step}H${GUTTER}`;
+        paths.lines += `M0 ${top + step}H${gutter}`;
       }
-      if (pitch % 12 === 0) paths.octaves += `M${GUTTER} ${top + step}H${right}`;
+      if (pitch % 12 === 0) paths.octaves += `M${gutter} ${top + step}H${right}`;
     }
+    for (let row = 1; row < piece.drums.length; row += 2) paths.rows += box(gutter, drumsTop + row * DRUM, right - gutter, DRUM);
     svg("path", { class: "black-rows", d: paths.rows }, root);
     svg("path", { class: "octaves", d: paths.octaves }, root);
     this.drawTime(root, from, to, x, bottom);
 
-    // The colour says how high a note is, alike in all pieces: from E2 to G5. A note that was given has none.
+    // The colour says how high a note is, alike in all pieces: from E2 to G5, or which part of a band plays it. A note
+    // that was given has none, but an edge of the colour of its part.
     const id = `${this.id}-${this.rows.length}`;
     const ends = { x1: 0, x2: 0, y1: this.y(40), y2: this.y(79) };
     const shades = svg("linearGradient", { id, gradientUnits: "userSpaceOnUse", ...ends }, root);
     ["low", "tenor", "alto", "high"].forEach((name, index) => svg("stop", { class: name, offset: index / 3 }, shades));
     const row = { root, from, to, x, height };
     const notes = this.between(from, to);
-    const boxes = (given) => notes.filter((note) => note.given === given).map((note) => this.box(note, row)).join("");
     const paint = `url(#${id})`;
-    svg("path", { class: "notes given", d: boxes(true) }, root);
-    svg("path", { class: "notes", d: boxes(false), fill: paint, stroke: paint }, root);
+    for (const part of piece.parts.length ? piece.parts : [undefined]) {
+      for (const given of [true, false]) {
+        const own = notes.filter((note) => note.part === part && note.given === given);
+        const style = part || given ? {} : { fill: paint, stroke: paint };
+        const path = svg("path", { class: "notes", d: own.map((note) => this.box(note, row)).join(""), ...style }, root);
+        path.classList.toggle("given", given);
+        if (part) path.classList.add("part", part.role);
+      }
+    }
 
-    svg("path", { class: "ivory", d: box(0, HEAD, GUTTER, bottom - HEAD) }, root);
+    svg("path", { class: "ivory", d: box(0, HEAD, gutter, keysEnd - HEAD) }, root);
     svg("path", { class: "key-lines", d: paths.lines }, root);
     svg("path", { class: "ebony", d: paths.ebony }, root);
-    svg("path", { class: "frame", d: box(0.5, HEAD + 0.5, right - 1, bottom - HEAD - 1) + `M${GUTTER} ${HEAD}V${bottom}` }, root);
+    const frame = ([top, end]) => box(0.5, top + 0.5, right - 1, end - top - 1) + `M${gutter} ${top}V${end}`;
+    svg("path", { class: "frame", d: sheets.map(frame).join("") }, root);
     row.names = svg("g", {}, root);
     for (let pitch = Math.ceil(low / 12) * 12; pitch <= high; pitch += 12) {
-      svg("text", { class: "key-name", x: GUTTER - 2, y: this.y(pitch) + step / 2 + 2.8 }, row.names).textContent = `C${pitch / 12 - 1}`;
+      svg("text", { class: "key-name", x: gutter - 2, y: this.y(pitch) + step / 2 + 2.8 }, row.names).textContent = `C${pitch / 12 - 1}`;
     }
+    piece.drums.forEach(([, name], index) => {
+      svg("text", { class: "drum-name", x: gutter - 6, y: drumsTop + index * DRUM + 7.3 }, row.names).textContent = name;
+    });
     return row;
   }
 
@@ -150,8 +174,8 @@ class Roll {
 
   box(note, row) {
     const left = row.x(Math.max(note.start, row.from)), right = row.x(Math.min(note.end, row.to));
-    const inset = Math.min(0.9, this.step / 5);
-    return box(left + 1.2, this.y(note.pitch) + inset, Math.max(right - left - 2.4, 0.6), this.step - 2 * inset);
+    const [top, height] = this.rowOf(note), inset = Math.min(0.9, height / 5);
+    return box(left + 1.2, top + inset, Math.max(right - left - 2.4, 0.6), height - 2 * inset);
   }
 
   // Show the playhead at a place, in quarters, and the notes that sound there. `follow` scrolls a new row
@@ -168,9 +192,12 @@ class Roll {
       if (follow && (!seen || (seen.bottom > 0 && seen.top < innerHeight))) this.reveal();
     }
     this.playhead.setAttribute("transform", `translate(${row.x(Math.min(position, row.to)).toFixed(2)} 0)`);
-    const now = position > 0 ? this.between(position, position + 1e-6) : [];
+    const now = position > 0 ? this.between(position, position + 1e-6).filter((note) => note.part?.heard !== false) : [];
     this.sounding.setAttribute("d", now.map((note) => this.box(note, row)).join(""));
-    const key = ({ pitch }) => box(0, this.y(pitch), GUTTER * (BLACK.includes(pitch % 12) ? 0.6 : 1), this.step);
+    const key = (note) => {
+      const [top, height] = this.rowOf(note), isShort = BLACK.includes(note.pitch % 12);
+      return note.isDrum ? box(this.gutter - 4, top, 4, height) : box(0, top, this.gutter * (isShort ? 0.6 : 1), height);
+    };
     this.keysDown.setAttribute("d", now.map(key).join(""));
     this.tell();
   }
@@ -200,7 +227,7 @@ class Roll {
     for (const row of this.rows) {
       const edge = row.root.getBoundingClientRect();
       if (event.clientY > edge.bottom) continue;
-      const pixels = (event.clientX - edge.left) * (this.width / edge.width) - GUTTER;
+      const pixels = (event.clientX - edge.left) * (this.width / edge.width) - this.gutter;
       return Math.max(row.from, Math.min(row.from + pixels / this.scale, row.to - 1e-3));
     }
     return 0;

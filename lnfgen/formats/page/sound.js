@@ -1,5 +1,8 @@
 
-// The instrument: struck strings in a room, on a bus that cannot clip. The same graph plays live and renders the WAV.
+// The instrument: struck strings, plucked ones for a bass, and drums, in a room, on a bus that cannot clip. The same graph
+// plays live and renders the WAV. A sound has a number: the pitch of a string, or more for the others.
+
+const PLUCKED = 128, DRUMS = 256;
 
 // Numbers from -1 to 1 that are the same each time.
 function noise(seed) {
@@ -12,8 +15,9 @@ function noise(seed) {
 
 // A struck string, as the samples of an AudioBuffer. Partial n of a stiff string lies at n f sqrt(1 + B n^2). Each has a
 // strong part that decays fast and a weak one, slightly out of tune, that decays slowly, as the two or three strings of
-// a piano's note have together. High partials start weaker and decay faster, so the tone darkens while it sounds.
-function string(context, pitch) {
+// a piano's note have together. High partials start weaker and decay faster, so the tone darkens while it sounds. One that
+// is plucked has other partials, and is darker.
+function string(context, pitch, plucked) {
   const rate = context.sampleRate;
   const octave = (pitch - 60) / 12;
   const fundamental = 440 * 2 ** ((pitch - 69) / 12);
@@ -45,8 +49,8 @@ function string(context, pitch) {
   for (let n = 1; n <= 32; n++) {
     const frequency = n * fundamental * Math.sqrt(1 + stiffness * n * n);
     if (frequency > 0.45 * rate || (n > 1 && frequency > 11000)) break;
-    const hammer = Math.exp(-frequency / (1200 + 2.2 * fundamental));
-    const amplitude = Math.abs(Math.sin(Math.PI * n * 0.12)) / n ** 1.15 * hammer;
+    const hammer = Math.exp(-frequency / (plucked ? 400 + 2.2 * fundamental : 1200 + 2.2 * fundamental));
+    const amplitude = Math.abs(Math.sin(Math.PI * n * (plucked ? 0.22 : 0.12))) / n ** 1.15 * hammer;
     const seconds = decay * (1 + fundamental / 1500) / (1 + frequency / 1500);
     if (amplitude > 1e-4) ring(frequency, amplitude, seconds);
   }
@@ -69,6 +73,51 @@ function string(context, pitch) {
   return buffer;
 }
 
+// Drums by their keys in General MIDI. A tone of some `hertz`, which begins `drop` times as high, falls by 1/e in `ring`
+// seconds. Noise, `share` of all, lies between two frequencies and falls in `hiss` seconds; `metal` is its share of the
+// tones of a cymbal.
+const KIT = [
+  { keys: [35, 36], hertz: 50, drop: 3.5, ring: 0.12, share: 0.1, between: [0, 2500], hiss: 0.006, loud: 1.6 },
+  { keys: [38, 40], hertz: 185, drop: 1.4, ring: 0.06, share: 0.7, between: [900, 5000], hiss: 0.09 },
+  { keys: [37, 75, 76, 77], hertz: 1100, ring: 0.018, share: 0.3, between: [1500, 5000], hiss: 0.008, loud: 0.8 },
+  { keys: [39], share: 1, between: [800, 2200], hiss: 0.09, claps: 3 },
+  { keys: [42], share: 1, between: [7000, 16000], hiss: 0.03, metal: 0.5, loud: 0.5 },
+  { keys: [44], share: 1, between: [4000, 9000], hiss: 0.045, metal: 0.3, loud: 0.4 },
+  { keys: [46], share: 1, between: [7000, 16000], hiss: 0.28, metal: 0.5, loud: 0.5 },
+  { keys: [41, 43, 45, 47, 48, 50], drop: 1.8, ring: 0.18, share: 0.1, between: [0, 2500], hiss: 0.02, loud: 1.2 },
+  { keys: [49, 52, 55, 57], share: 1, between: [2500, 12000], hiss: 0.7, metal: 0.3, loud: 0.6 },
+  { keys: [53], hertz: 2600, ring: 0.35, share: 0.3, between: [5000, 12000], hiss: 0.3, metal: 0.8, loud: 0.4 },
+  { keys: [51, 59], hertz: 3100, ring: 0.25, share: 0.6, between: [5000, 12000], hiss: 0.4, metal: 0.8, loud: 0.4 },
+  { keys: [54, 58, 69, 70], share: 1, between: [5000, 12000], hiss: 0.05, metal: 0.1, loud: 0.5 },
+];
+const OTHER = { drop: 1.1, ring: 0.1, share: 0.15, between: [500, 5000], hiss: 0.01 }; // a tone of its own
+const METAL = [842, 1248, 1515, 2143, 2214, 3280]; // the partials of a cymbal, which are no harmonic ones
+
+function drum(context, key) {
+  const rate = context.sampleRate;
+  const kind = KIT.find(({ keys }) => keys.includes(key)) ?? OTHER;
+  const { hertz = 80 * 2 ** ((key - 41) / 7), drop = 1, ring = 0, share, between, hiss, metal = 0, claps = 1, loud = 1 } = kind;
+  const count = Math.round(rate * Math.min(3, 7 * Math.max(ring, hiss) + 0.05));
+  const buffer = context.createBuffer(1, count, rate);
+  const samples = buffer.getChannelData(0), next = noise(key);
+  const [below, above] = between.map((edge) => 1 - Math.exp(-2 * Math.PI * edge / rate));
+  let phase = 0, low = 0, middle = 0, power = 0;
+  for (let t = 0; t < count; t++) {
+    const seconds = t / rate;
+    phase += 2 * Math.PI * hertz * (1 + (drop - 1) * Math.exp(-seconds / 0.025)) / rate;
+    const cymbal = metal && METAL.reduce((sum, partial) => sum + Math.sign(Math.sin(2 * Math.PI * partial * seconds)), 0) / 6;
+    middle += above * (next() * (1 - metal) + cymbal * metal - middle);
+    low += below * (middle - low);
+    const since = seconds < 0.011 * claps ? seconds % 0.011 : seconds - 0.011 * (claps - 1); // hands are not together
+    samples[t] = (ring && (1 - share) * Math.sin(phase) * Math.exp(-seconds / ring)) + share * (middle - low) * Math.exp(-since / hiss);
+    if (seconds < 0.05) power += samples[t] ** 2 / (0.05 * rate);
+  }
+  // As loud as the others by the mean power of the first twentieth of a second; the end fades.
+  const scale = 0.13 * loud / Math.sqrt(power), fade = 0.25 * count;
+  for (let t = 0; t < count; t++) samples[t] *= scale * Math.min(1, t / (0.0005 * rate), (count - 1 - t) / fade);
+  return buffer;
+}
+
 // A room's answer to a click: noise that dies away, and is duller the later it is.
 function room(context) {
   const rate = context.sampleRate, count = Math.round(1.7 * rate), start = Math.round(0.014 * rate);
@@ -88,7 +137,8 @@ function room(context) {
 class Instrument {
   constructor(context) {
     this.context = context;
-    this.strings = new Map();
+    this.samples = new Map();
+    this.outputs = new Map(); // of the parts of a band
     this.voices = new Set();
     const node = (kind, values = {}) => {
       const made = context["create" + kind]();
@@ -112,24 +162,46 @@ class Instrument {
     limiter.connect(before).connect(bend).connect(this.volume).connect(context.destination);
   }
 
-  // The string of a key, made when it is first needed.
-  string(pitch) {
-    if (!this.strings.has(pitch)) this.strings.set(pitch, string(this.context, pitch));
-    return this.strings.get(pitch);
+  // The samples of a sound, made when they are first needed.
+  sample(sound) {
+    const { context, samples } = this, pitch = sound % 128;
+    if (!samples.has(sound)) samples.set(sound, sound < DRUMS ? string(context, pitch, sound >= PLUCKED) : drum(context, pitch));
+    return samples.get(sound);
   }
 
-  // Strike a key at a time of the context's clock. `level` is its gain.
-  strike(pitch, time, level) {
+  // Where a part of a band goes. A part that is not heard plays on in silence, so that it can come back in the middle.
+  output(part) {
+    if (!part) return this.bus;
+    if (!this.outputs.has(part)) {
+      const gain = this.context.createGain();
+      gain.gain.value = part.heard ? 1 : 0;
+      gain.connect(this.bus);
+      this.outputs.set(part, gain);
+    }
+    return this.outputs.get(part);
+  }
+
+  hear(part) {
+    this.output(part).gain.setTargetAtTime(part.heard ? 1 : 0, this.context.currentTime, 0.015);
+  }
+
+  // Strike the key of a note at a time of the context's clock. `level` is its gain.
+  strike({ pitch, sound, part, loudness, isDrum }, time, level) {
     const { context } = this;
     const source = context.createBufferSource();
     const gain = context.createGain();
     const place = context.createStereoPanner();
-    source.buffer = this.string(pitch);
-    gain.gain.value = level;
-    place.pan.value = Math.max(-0.5, Math.min(0.5, (pitch - 62) / 60));
-    source.connect(gain).connect(place).connect(this.bus);
+    source.buffer = this.sample(sound);
+    gain.gain.value = level * loudness;
+    // A bass, kick and snare are in the middle, the other drums around them.
+    const side = sound < PLUCKED ? (pitch - 62) / 60 : isDrum && pitch > 40 ? (pitch % 5 - 2) / 6 : 0;
+    place.pan.value = Math.max(-0.5, Math.min(0.5, side));
+    source.connect(gain).connect(place).connect(this.output(part));
     source.start(time);
-    const voice = { source, gain, pitch, time };
+    const voice = { source, gain, pitch, time, isDrum };
+    if (isDrum && [42, 44].includes(pitch)) { // a hat that closes is no longer open
+      for (const open of this.voices) if (open.isDrum && open.pitch === 46 && open.time < time) this.damp(open, time, 0.015);
+    }
     this.voices.add(voice);
     source.onended = () => {
       this.voices.delete(voice);
@@ -138,8 +210,13 @@ class Instrument {
     return voice;
   }
 
+  // A key is let go at a time; a drum has no damper.
+  release(voice, time) {
+    if (!voice.isDrum) this.damp(voice, time, 0.07 + 0.05 * 2 ** ((60 - voice.pitch) / 18));
+  }
+
   // Let the damper fall on a voice at a time.
-  release(voice, time, seconds = 0.07 + 0.05 * 2 ** ((60 - voice.pitch) / 18)) {
+  damp(voice, time, seconds) {
     voice.gain.gain.setTargetAtTime(0, Math.max(time, voice.time), seconds);
     voice.source.stop(Math.max(time, voice.time) + 8 * seconds);
   }
@@ -148,7 +225,7 @@ class Instrument {
     const now = this.context.currentTime;
     for (const voice of this.voices) {
       if (voice.time > now) voice.source.stop(); // it has not begun, and now never will
-      else this.release(voice, now, 0.015);
+      else this.damp(voice, now, 0.015);
     }
   }
 }
@@ -160,7 +237,7 @@ async function renderWav(piece, quartersPerSecond) {
   const context = new OfflineAudioContext(2, count, rate);
   const instrument = new Instrument(context);
   for (const note of piece.notes) {
-    const voice = instrument.strike(note.pitch, note.start / quartersPerSecond, piece.level);
+    const voice = instrument.strike(note, note.start / quartersPerSecond, piece.level);
     instrument.release(voice, note.end / quartersPerSecond);
   }
   const rendered = await context.startRendering();

@@ -1,4 +1,4 @@
-"""What a pass is worth, for a text model by blocks: `python examples/passes.py RUN JUDGE --picture passes.png`.
+"""What a pass is worth, for a text model by blocks: `python examples/reproduce/passes.py RUN JUDGE --picture FILE.png`.
 
 A line of JSON for each number of passes has
 
@@ -22,6 +22,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from cells import PASSES
+
 import lnfgen
 from lnfgen.conventions import PASSES as USUAL
 from lnfgen.files import write_bytes
@@ -29,7 +31,6 @@ from lnfgen.plots.canvas import ACCENT, DARK, file_bytes, new_figure, style_axis
 from lnfgen.runs.material import dataset_of, material_of
 from lnfgen.runs.trained import TrainedModel
 
-PASSES = (1, 4, 8, 16, 32, 64, 4096)
 SIZES = ((1, 288), (16, 288), (1, 4096), (16, 4096))
 """Texts that are drawn together, and their characters."""
 
