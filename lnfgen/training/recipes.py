@@ -136,7 +136,8 @@ ONSETS: Table = {  # a person's own music, and the chorales
 RECIPES = {"text": TEXT, "music": MUSIC, "onsets": ONSETS}
 
 BANDS: Table = {  # what music with parts has beside `onsets`
-    "training.calibration_rounds": (0, 0, 0),
+    "training.max_steps":          (300, 2200, None),  # an update has one piece
+    "training.calibration_rounds": (0,   0,    0),
 }
 CODES: Table = {  # what text has beside `--model`, where z says the symbol
     "model.num_layers":         (1,    4,    2),
