@@ -14,7 +14,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -38,20 +38,12 @@ Sound = tuple[Fraction, Fraction, int, bool, bool]
 _Value = TypeVar("_Value")
 
 
-class Choice(NamedTuple):
-    """The tracks of a file, and which of them become a piano-roll."""
-
-    tracks: Sequence[Track]
-    kept: Container[int]  # the numbers of those
-    roles: Sequence[str] = ()  # of the parts of a band, which the tracks have
-
-    @classmethod
-    def of(cls, tracks: Sequence[Track], wanted: str, roles: Sequence[str], name: str) -> Choice:
-        """Those that are wanted, as `choose_tracks` takes them, or by `in_roles` if there are roles."""
-        if roles:
-            tracks = in_roles(tracks, roles, wanted, name)
-            return cls(tracks, {track.number for track in tracks if track.role}, roles)
-        return cls(tracks, choose_tracks(tracks, wanted, name) if tracks else set())
+def with_choice(tracks: Sequence[Track], wanted: str, roles: Sequence[str], name: str) -> list[Track]:
+    """The tracks of a file; kept are those that `choose_tracks` gives, or those with one of the roles, if any."""
+    if roles:
+        return [replace(track, kept=bool(track.role)) for track in in_roles(tracks, roles, wanted, name)]
+    kept = choose_tracks(tracks, wanted, name) if tracks else ()
+    return [replace(track, kept=track.number in kept) for track in tracks]
 
 
 @dataclass
@@ -111,7 +103,7 @@ class Events:
         """
 
         def step(time: Any) -> int:
-            return math.floor(time * steps_per_quarter / quarter + Fraction(1, 2))  # half a step rounds up
+            return nearest(time * steps_per_quarter / quarter)
 
         if (steps := before + step(self.end)) > MAX_STEPS:
             raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
@@ -142,29 +134,29 @@ class Events:
             losses[f"agree_{finer}"] = round(abs(np.exp(2j * np.pi * places).sum()))
         return replace(
             roll,
-            tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in self.tracks),
             losses=sum((found for number, found in self.losses.items() if number in chosen), losses),
             title=in_one_line(self.title),
         ).with_upbeat(step(upbeat))
 
-    def piece(self, choice: Choice, quarter: Fraction, steps_per_quarter: int, name: str, before: int = 0) -> PianoRoll:
-        """The chosen tracks as one piano-roll, or as the parts of a band; see `roll`."""
-        whole = self.roll(choice.kept, quarter, steps_per_quarter, name, before)
-        if not choice.roles:
-            return whole
-        tracks, rolls, parts, grid = choice.tracks, [], [], steps_per_quarter
-        for role in choice.roles:
-            own = [track for track in tracks if track.role == role and track.number in self.velocities]
-            numbers = {track.number for track in own}
+    def piece(
+        self, tracks: Iterable[Track], roles: Sequence[str], quarter: Fraction, grid: int, name: str, before: int = 0
+    ) -> PianoRoll:
+        """The tracks that are kept as one piano-roll, or as the parts of a band with these roles; see `roll`."""
+        own = tuple(track for track in tracks if track.number in self.velocities)
+        whole = self.roll({track.number for track in own if track.kept}, quarter, grid, name, before)
+        if not roles:
+            return replace(whole, tracks=own)
+        rolls, parts = [], []
+        for role in roles:
+            playing = [track for track in own if track.role == role]
+            numbers = {track.number for track in playing}
             rolls.append(self.roll(numbers, quarter, grid, name))
-            program = max(own, key=lambda track: track.notes).program if own else 0
+            program = max(playing, key=lambda track: track.notes).program if playing else 0
             sounds = [sound for number in numbers for sound in self.velocities[number]]
-            steps = [(math.floor(start * grid / quarter + Fraction(1, 2)), velocity) for start, velocity in sounds]
+            steps = [(nearest(start * grid / quarter), velocity) for start, velocity in sounds]
             parts.append(Part(role, program or 0, _by_place(steps, whole)))
-        named = {track.number: track for track in tracks}
-        kept = tuple(replace(named[track.number], kept=track.kept) for track in whole.tracks)
         twice = Losses({key: sum(roll.losses[key] for roll in rolls) for key in ("merged", "overlapping")})
-        return PianoRoll.of_parts(rolls, parts, tracks=kept, losses=Losses(whole.losses | twice))
+        return PianoRoll.of_parts(rolls, parts, tracks=own, losses=Losses(whole.losses | twice))
 
     def _upbeat(self, usual: tuple[int, int], quarter: Fraction) -> Any:
         """The length of the first bar if it is shorter than the usual bar, which comes next, else 0."""
@@ -175,6 +167,11 @@ class Events:
         known = [signature for time, signature in sorted(self.signatures, key=itemgetter(0)) if time <= first]
         is_upbeat = known[-1:] == [usual] and first < bar and all(line >= first + bar for line in following)
         return first if is_upbeat else 0
+
+
+def nearest(value: Fraction) -> int:
+    """The nearest whole number; half a step rounds up."""
+    return math.floor(value + Fraction(1, 2))
 
 
 def _by_place(sounds: Sequence[tuple[int, int]], roll: PianoRoll) -> tuple[int, ...]:

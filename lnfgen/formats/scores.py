@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.formats.abc import read_tunes
-from lnfgen.formats.events import MAX_STEPS, Choice, Events, Sound, join_ties
+from lnfgen.formats.events import MAX_STEPS, Events, Sound, join_ties, with_choice
 from lnfgen.formats.sandbox import restart_clock
 from lnfgen.formats.song import song_of
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
@@ -74,8 +74,8 @@ def roll_of_score(score: Any, name: str = "-", *, steps_per_quarter: int = STEPS
 
 
 def _roll(events: Events, name: str, steps_per_quarter: int, tracks: str, roles: Sequence[str] = ()) -> PianoRoll:
-    choice = Choice.of([track for track, _ in events.tracks], tracks, roles, name)
-    return events.piece(choice, Fraction(1), steps_per_quarter, name)
+    chosen = with_choice([track for track, _ in events.tracks], tracks, roles, name)
+    return events.piece(chosen, roles, Fraction(1), steps_per_quarter, name)
 
 
 def _read_with_music21(text: str, kind: str) -> list[Events]:

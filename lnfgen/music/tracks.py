@@ -70,18 +70,21 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, name: str) -> set[int]:
         UnreadableFileError: if no track is meant; the message lists the tracks of the file.
     """
     chosen: set[int] = set()
+    pitched = [track for track in tracks if track.instrument != DRUMS]
     for word in map(str.strip, wanted.lower().split(",")):
         if word == ALL:
-            found = [track for track in tracks if track.instrument != DRUMS]
-        elif word in ("melody", BASS):
-            pitched = [track for track in tracks if track.instrument != DRUMS]
-            found = melody_of(pitched) if word == "melody" else bass_of(pitched)
+            found = pitched
+        elif word == "melody":
+            found = melody_of(pitched)
         elif word.isdecimal():
             found = [track for track in tracks if str(track.number) == word]
         else:
-            named = [track for track in tracks if word and says(track.name, word)]
-            found = named or [track for track in tracks if word and says(track.instrument, word)]
-        if not found and all(track.instrument == DRUMS for track in tracks):
+            among = pitched if word == BASS else tracks  # a bass drum is no bass
+            named = [track for track in among if word and says(track.name, word)]
+            found = named or [track for track in among if word and says(track.instrument, word)]
+        if word == BASS and not found:  # the lowest one
+            found = sorted(with_enough_notes(pitched), key=lambda track: track.mean_pitch)[:1]
+        if not found and not pitched:
             raise UnreadableFileError(f"{name} holds drums and no other notes; read it in parts, or its track drums")
         if not found:
             kinds = [f" ({track.instrument})" if track.instrument else "" for track in tracks]
@@ -117,13 +120,6 @@ def melody_of(tracks: Sequence[Track]) -> list[Track]:
     enough = with_enough_notes(tracks)
     lines = [track for track in enough if track.polyphony <= ONE_AT_A_TIME] or enough
     return [max(lines, key=lambda track: track.mean_pitch)] if lines else []
-
-
-def bass_of(tracks: Sequence[Track]) -> list[Track]:
-    """The tracks named bass, else those with a bass of General MIDI, else the lowest one that has enough notes."""
-    named = [track for track in tracks if says(track.name, BASS)]
-    played = [track for track in tracks if track.instrument == BASS]
-    return named or played or sorted(with_enough_notes(tracks), key=lambda track: track.mean_pitch)[:1]
 
 
 def with_enough_notes(tracks: Sequence[Track]) -> list[Track]:
