@@ -5,8 +5,6 @@ has a reader of ABC too. It is not used, because it reads many tunes otherwise t
 endings than two, sections, fields inside a line, overlays, tied chords, accidentals that hold to the end of a bar.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Iterator, Sequence

@@ -4,8 +4,6 @@ A file may have several tempos and time signatures one after the other. A roll h
 longest, and so not that of an upbeat or of a last chord.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 import statistics
@@ -25,13 +23,9 @@ from lnfgen.music.tracks import Track, choose_tracks
 from lnfgen.wording import in_one_line
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
+DEFAULT_BPM = 120.0  # the tempo of a file without one, as in MIDI
 
-DEFAULT_BPM = 120.0
-"""The tempo of a file without one, as in MIDI."""
-
-FileNote = tuple[Any, Any, int]
-"""A note in the unit of a file: (start, end, MIDI pitch)."""
-
+FileNote = tuple[Any, Any, int]  # a note in the unit of a file: (start, end, MIDI pitch)
 Sound = tuple[Fraction, Fraction, int, bool, bool]
 """A note as a score has it: (start, end, MIDI pitch, tied to the one before, tied to the next one)."""
 

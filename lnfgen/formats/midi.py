@@ -3,8 +3,6 @@
 Source: Standard MIDI-File Format Spec. 1.1 (MIDI Manufacturers Association, RP-001).
 """
 
-from __future__ import annotations
-
 import bisect
 import io
 import itertools

@@ -3,8 +3,6 @@
 music21 gets the content of the file, opens no other file, and neither reads nor writes pickles of parsed scores.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import warnings

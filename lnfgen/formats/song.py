@@ -5,8 +5,6 @@ kept tracks of `PianoRoll.tracks` on its grid, and draws some anew. A note of th
 which the model hears it begin was drawn. So a note belongs to a bar even if it is played a little before its line.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections import Counter, deque

@@ -1,7 +1,5 @@
 """A piece of which a part is known, laid on a model's grid and range. `filling` draws the other part."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +20,8 @@ from lnfgen.music.tonality import pitch_name
 from lnfgen.music.tracks import BASS, DRUMS
 from lnfgen.wording import counted
 
-GAP = "_"
-"""The character that marks a gap in a text."""
-
-SPAN = 8
-"""Characters of a text that a variation keeps or draws anew together."""
+GAP = "_"  # the character that marks a gap in a text
+SPAN = 8  # characters of a text that a variation keeps or draws anew together
 
 
 class OuterVoices(NamedTuple):

@@ -19,8 +19,6 @@ Sources, where a figure has a name in one:
   Bach", ML4MD workshop at ICML 2020, arXiv 2006.13329, count parallels.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,15 +32,9 @@ from lnfgen.music.parts import BASS, CHORDS, MELODY
 from lnfgen.music.pianoroll import PianoRoll, bar_and_beats, bar_length
 from lnfgen.music.tracks import DRUMS
 
-FIFTH = 7
-"""Semitones of a perfect fifth. A line that moves further leaps."""
-
-MOTIF = 4
-"""The notes of a stretch of melody that may come again."""
-
-CLOSE = 2
-"""A chord that lasts at least this many times as long as the median chord is a close."""
-
+FIFTH = 7  # semitones of a perfect fifth; a line that moves further leaps
+MOTIF = 4  # the notes of a stretch of melody that may come again
+CLOSE = 2  # a chord that lasts at least this many times as long as the median chord is a close
 KICKS, SNARES = (35, 36), (38, 40)  # MIDI pitches
 
 _MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)

@@ -27,8 +27,7 @@ Shamisen, Koto, Kalimba, Bagpipe, Fiddle, Shanai, Tinkle Bell, Agogo, Steel Drum
 Synth Drum, Reverse Cymbal, Guitar Fret Noise, Breath Noise, Seashore, Bird Tweet, Telephone Ring, Helicopter,
 Applause, Gunshot
 """
-INSTRUMENTS = tuple(_TABLE.strip().replace("\n", " ").split(", "))
-"""The names of the programs 0 to 127."""
+INSTRUMENTS = tuple(_TABLE.strip().replace("\n", " ").split(", "))  # the names of the programs 0 to 127
 
 
 def programs_of(instruments: Programs) -> list[int]:

@@ -10,8 +10,6 @@ a search over all assignments of a chord is as in P. McLeod and M. Steedman, "HM
 performance", Journal of New Music Research 45, 2016.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from functools import lru_cache

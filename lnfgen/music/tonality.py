@@ -1,7 +1,5 @@
 """Names of pitches and keys, the key of a piece, and how a pitch is spelled in a key."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import lru_cache

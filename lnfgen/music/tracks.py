@@ -1,7 +1,5 @@
 """The tracks of a MIDI file or parts of a score: their description, and the choice of those that a reader keeps."""
 
-from __future__ import annotations
-
 import re
 import statistics
 from collections.abc import Sequence

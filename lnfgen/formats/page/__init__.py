@@ -5,8 +5,6 @@ The page is made of the files beside this module: `page.html` is the frame, `pie
 policy allows these alone. The pieces are JSON in the page; the MIDI file of each is in a link.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import html
