@@ -42,25 +42,15 @@ def with_choice(tracks: Sequence[Track], wanted: str, roles: Sequence[str], name
 
 @dataclass
 class Events:
-    """A piece in a file. Times are in the unit of the file.
+    """A piece in a file. Times are in the unit of the file. Tempos and signatures are (time, value) of each change."""
 
-    Attributes:
-        tracks: the tracks with notes, and the notes of each.
-        tempos, signatures: (time, value) of each change.
-        end: where the piece ends.
-        lines: where its first bar ends, and where the next one does; none, or one, if that is not known.
-        losses: what the tracks have that no roll can have, by their numbers.
-        velocities: (time, velocity) of the notes of the tracks by their numbers; none of a score.
-        title: its title; empty if it has none.
-    """
-
-    tracks: list[tuple[Track, list[FileNote]]] = field(default_factory=list)
+    tracks: list[tuple[Track, list[FileNote]]] = field(default_factory=list)  # those with notes, and the notes of each
     tempos: list[tuple[Any, float]] = field(default_factory=list)
     signatures: list[tuple[Any, tuple[int, int]]] = field(default_factory=list)
-    end: Any = 0
-    lines: list[Any] = field(default_factory=list)
-    losses: dict[int, Losses] = field(default_factory=dict)
-    velocities: dict[int, list[tuple[Any, int]]] = field(default_factory=dict)
+    end: Any = 0  # where the piece ends
+    lines: list[Any] = field(default_factory=list)  # where the first bar ends, and the next one, as far as is known
+    losses: dict[int, Losses] = field(default_factory=dict)  # by numbers of tracks, what they have and no roll can have
+    velocities: dict[int, list[tuple[Any, int]]] = field(default_factory=dict)  # and (time, velocity) of their notes
     title: str = ""
 
     def add(
@@ -87,13 +77,8 @@ class Events:
         Times are rounded to the nearest step, and a note lasts at least one step. The tempo lasts longest in seconds,
         and the time signature in quarters. A time signature that only the upbeat has is not counted as a change.
 
-        Args:
-            quarter: the length of a quarter in the unit of the file.
-            name: stands for the file in errors.
-            before: the number of steps of other rolls of the file.
-
-        Raises:
-            UnreadableFileError: if the rolls of the file last over `MAX_STEPS`.
+        `quarter` is the length of a quarter in the unit of the file, and `before` the number of steps of other rolls of
+        the file. If these last over `MAX_STEPS` together, it is an `UnreadableFileError` about the file `name`.
         """
 
         def step(time: Any) -> int:
@@ -196,13 +181,10 @@ def join_ties(sounds: Iterable[Sound]) -> list[FileNote]:
 def longest_lasting(
     changes: Sequence[tuple[Any, _Value]], end: Any, before: _Value, speed: Callable[[_Value], float] = lambda _: 1.0
 ) -> _Value:
-    """The value that lasts longest, and the first one where two last equally long.
+    """The value that lasts longest up to `end`, and the first one where two last equally long.
 
-    Args:
-        changes: (position, value) of each change, in any unit of musical time. Before the first one the value is
-            `before`. Of several at one position, the last counts.
-        end: the position where the piece ends.
-        speed: the time for which a value lasts is the musical time divided by its speed.
+    Changes are (position, value), in any unit of musical time; of several at one position, the last counts. The value
+    is `before` until the first one. The time for which a value lasts is the musical time divided by its speed.
     """
     changes = [(0, before), *sorted(changes, key=itemgetter(0))]
     lasting: dict[_Value, float] = {}
@@ -213,10 +195,9 @@ def longest_lasting(
 
 
 def num_changes(values: Sequence[tuple[Any, Any]], end: Any) -> int:
-    """The number of changes of a value before the end of a piece. The first value is no change.
+    """The number of changes of values (position, value) before the end of a piece. The first value is no change.
 
-    Args:
-        values: (position, value), in any order. Of several at one position, the last counts.
+    They are in any order. Of several at one position, the last counts.
     """
     at = dict(sorted(values, key=itemgetter(0)))
     lasting = [value for position, value in at.items() if position < end]

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import mido
-from mido.midifiles import meta
+from mido.midifiles import meta, midifiles
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.formats.events import DEFAULT_BPM, Events, with_choice
@@ -171,12 +171,16 @@ def _band_tracks(roll: PianoRoll, programs: list[int]) -> list[_Voice]:
 
 def parsed(content: bytes) -> Any:
     """The file as mido has it, but with the bytes of key signatures, also of those that MIDI does not define."""
-    # mido keeps the bytes of what is not in its registry, which is put back for other users of mido in this process.
-    meta._META_SPECS.pop(KEY_SIGNATURE, None)
+    midifiles.build_meta_message = _meta_message  # only here, for others use mido in this process too
     try:
         return mido.MidiFile(file=io.BytesIO(content))
     finally:
-        meta.add_meta_spec(meta.MetaSpec_key_signature)
+        midifiles.build_meta_message = meta.build_meta_message
+
+
+def _meta_message(kind: int, data: Sequence[int], time: int) -> Any:
+    is_key = kind == KEY_SIGNATURE
+    return meta.UnknownMetaMessage(kind, data, time) if is_key else meta.build_meta_message(kind, data, time)
 
 
 def saved(midi: Any) -> bytes:

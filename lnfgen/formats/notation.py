@@ -34,19 +34,13 @@ _CHORAL = 0.95  # the share of steps with no more keys than a choir has voices, 
 
 @dataclass(frozen=True)
 class Symbol:
-    """A note, chord or rest within a bar. Times are in quarters.
+    """A note, chord or rest within a bar. Times are in quarters."""
 
-    Attributes:
-        offset, length: its place, from the start of the bar on.
-        pitches: MIDI pitches from the lowest one up; none for a rest.
-        from_before, goes_on: the pitches that are tied to the symbol before, and to the next one.
-    """
-
-    offset: Fraction
+    offset: Fraction  # from the start of the bar on
     length: Fraction
-    pitches: tuple[int, ...] = ()
-    from_before: frozenset[int] = frozenset()
-    goes_on: frozenset[int] = frozenset()
+    pitches: tuple[int, ...] = ()  # MIDI pitches from the lowest one up; none for a rest
+    from_before: frozenset[int] = frozenset()  # those that are tied to the symbol before
+    goes_on: frozenset[int] = frozenset()  # those that are tied to the next one
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,7 @@ def read_score(
     Args:
         content: the whole file. MusicXML may be compressed.
         suffix: `.musicxml`, `.xml`, `.mxl`, `.abc` or `.krn`.
-        name: stands for the file in errors.
-        tracks: the parts to keep, as `choose_tracks` takes them. They are merged into one piano-roll.
-        roles: the parts of a band that the rolls have, if any; then `tracks` is taken by `in_roles`.
+        name, tracks, roles: as `read_midi` takes them; the parts of a score are its tracks.
 
     Raises:
         UnreadableFileError: if the score is damaged, or holds no notes or none of those parts.

@@ -175,8 +175,8 @@ def midi_of(
     own as far as some are free. Drums share theirs, and its program.
 
     Args:
-        program: the General MIDI program of the drawn notes, or one for each voice, or part with pitches. None: that of
-            the tracks that the model heard, or the usual one of the part; a piano, if there is no file.
+        program: that of the drawn notes, or one for each voice, or part with pitches. None: that of the tracks that the
+            model heard, or the usual one of the part; a piano, if there is no file.
         voices: in how many tracks the drawn notes are divided. None: one for each program. A band takes none.
         drawn_name: the name of the track of the drawn notes; several are numbered, or have the name of their part.
     """

@@ -233,8 +233,7 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
         x = np.where(after, np.where(outer_voices(x > 0, part.outer.number), x, 0), part.values)
     own, roll = part.piece, given_back(encoding, part, x)
     assert isinstance(roll, PianoRoll)
-    roll = replace(roll, song=own.song, tracks=own.tracks, title=own.title, drawn=part.hidden_cells)
-    return replace(roll, parts=own.parts)
+    return replace(roll, song=own.song, tracks=own.tracks, title=own.title, parts=own.parts, drawn=part.hidden_cells)
 
 
 def given_back(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:

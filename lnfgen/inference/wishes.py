@@ -73,20 +73,13 @@ class Wish(NamedTuple):
 
 @dataclass(frozen=True)
 class Wishes:
-    """All wishes for a piece.
-
-    Attributes:
-        sure: those that hold for whatever is drawn.
-        keys: the MIDI pitches that may sound.
-        contained: characters that a text has.
-        time_signature: that of the piece, if there is a wish for it.
-    """
+    """All wishes for a piece."""
 
     wishes: tuple[Wish, ...] = ()
-    sure: tuple[Wish, ...] = ()
-    keys: range = range(128)
-    contained: tuple[str, ...] = ()
-    time_signature: TimeSignature | None = None
+    sure: tuple[Wish, ...] = ()  # those that hold for whatever is drawn
+    keys: range = range(128)  # the MIDI pitches that may sound
+    contained: tuple[str, ...] = ()  # characters that a text has
+    time_signature: TimeSignature | None = None  # that of the piece, if there is a wish for it
 
     @property
     def steers(self) -> bool:
@@ -114,8 +107,7 @@ NO_WISHES = Wishes()
 def wishes_for(want: Want | Wishes, encoding: Encoding) -> Wishes:
     """Read wishes for pieces of this encoding. Those that are read already stay as they are.
 
-    Raises:
-        LnfgenError: if there is no figure with the name, or no piece can have the value.
+    If there is no figure with the name, or no piece can have the value, it is an `LnfgenError`.
     """
     if isinstance(want, Wishes):
         return want

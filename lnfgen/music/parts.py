@@ -84,13 +84,8 @@ def wanted_roles(parts: str) -> tuple[str, ...]:
 def in_roles(tracks: Sequence[Track], roles: Sequence[str], wanted: str = ALL, name: str = "-") -> list[Track]:
     """The tracks, each with the role that it has among these, and why; without a role are those that are left out.
 
-    Args:
-        wanted: the tracks to place, as `choose_tracks` takes them, or `role=track` to place one by hand, with commas.
-        name: stands for the file in errors.
-
-    Raises:
-        UnreadableFileError: if no track is meant.
-        LnfgenError: if a role is unknown.
+    `wanted` are the tracks to place, as `choose_tracks` takes them, or `role=track` to place one by hand, with commas.
+    If no track is meant, it is an `UnreadableFileError` about the file `name`, and an `LnfgenError` for another role.
     """
     by_hand: dict[int, tuple[str, str]] = {}
     chosen: set[int] = set()

@@ -36,8 +36,7 @@ def separate_voices(roll: PianoRoll, num_voices: int) -> list[list[Note]]:
     A voice has one note at a time. Where more notes sound than there are voices, the others go to the voices whose
     notes are near. A voice then has a chord, whose notes need not start or end together.
 
-    Raises:
-        LnfgenError: if `num_voices` is not from 1 to `MAX_VOICES`.
+    There are 1 to `MAX_VOICES` voices; another number is an `LnfgenError`.
     """
     if not 1 <= num_voices <= MAX_VOICES:
         raise LnfgenError(f"{num_voices} voices; expected 1 to {MAX_VOICES}")

@@ -23,31 +23,20 @@ ONE_AT_A_TIME = 1.25  # sounding notes on average; a line played legato overlaps
 
 @dataclass(frozen=True)
 class Track:
-    """A track with notes, as a MIDI file has it, or a part of a score. Each channel of a MIDI track counts as one.
+    """A track with notes, as a MIDI file has it, or a part of a score. Each channel of a MIDI track counts as one."""
 
-    Attributes:
-        number: from 1 on, in the order of the file, tracks without notes left out.
-        name: its name in the file; it may be empty.
-        program: the General MIDI program of its first note, 0 to 127; None if a score has none.
-        channel: 1 to 16 in a MIDI file, where channel 10 has the drums; 1 in a score.
-        notes, lowest, highest, mean_pitch: how many notes it has, and their MIDI pitches.
-        polyphony: how many of its notes sound at a time on average, silence left out.
-        kept: True if the piano-roll has its notes.
-        role, why: of a band, the part that it plays (`lnfgen.music.parts`), and what decided that; else empty.
-    """
-
-    number: int
-    name: str
-    program: int | None
-    channel: int
-    notes: int
-    lowest: int
+    number: int  # from 1 on, in the order of the file, tracks without notes left out
+    name: str  # in the file; it may be empty
+    program: int | None  # the General MIDI program of its first note, 0 to 127; None if a score has none
+    channel: int  # 1 to 16 in a MIDI file, where channel 10 has the drums; 1 in a score
+    notes: int  # how many it has
+    lowest: int  # of their MIDI pitches
     highest: int
     mean_pitch: float
-    polyphony: float
-    kept: bool = True
-    role: str = ""
-    why: str = ""
+    polyphony: float  # how many of its notes sound at a time on average, silence left out
+    kept: bool = True  # the piano-roll has its notes
+    role: str = ""  # of a band, the part that it plays (`lnfgen.music.parts`)
+    why: str = ""  # what decided that
 
     @property
     def instrument(self) -> str:
@@ -59,13 +48,9 @@ class Track:
 def choose_tracks(tracks: Sequence[Track], wanted: str, name: str) -> set[int]:
     """The numbers of the tracks that `wanted` asks for.
 
-    Args:
-        wanted: `melody`, `bass`, `all` (but for drums), a number, or a word of a track's name or, if no name has it, of
-            an instrument, as `strings` or `drums`; or several of these with commas between them.
-        name: stands for the file in errors.
-
-    Raises:
-        UnreadableFileError: if no track is meant; the message lists the tracks of the file.
+    That is `melody`, `bass`, `all` (but for drums), a number, or a word of a track's name or, if no name has it, of an
+    instrument, as `strings` or `drums`; or several of these with commas between them. If no track is meant, the
+    `UnreadableFileError` about the file `name` lists its tracks.
     """
     chosen: set[int] = set()
     pitched = [track for track in tracks if track.instrument != DRUMS]
