@@ -42,7 +42,6 @@ def command(
     from lnfgen.runs.material import material_of
 
     folder = resolve_run(run)
-
     with console.jobs() as progress:
         material = material_of(folder, dataset, split, progress)
         trained = load(folder.path, device, passes)

@@ -15,7 +15,6 @@ from lnfgen.wording import counted
 if TYPE_CHECKING:
     from lnfgen.runs.folder import RunFolder
 
-
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", callback=console.set_quiet, help="Print results and errors only.")
 ]

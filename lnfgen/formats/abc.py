@@ -270,7 +270,7 @@ class _Tune:
         if ends and repeat.body is None:
             # A stretch that ends with `::|` is played three times.
             times = len(bar) - len(bar.lstrip(":")) if "|" in bar else 1
-            self._again(slice(repeat.start, len(voice.items)), times)
+            voice.items += voice.items[repeat.start :] * times
             repeat.passes += 1
         elif ends and repeat.body is not None:
             body = slice(repeat.start, repeat.body)
@@ -278,11 +278,11 @@ class _Tune:
             repeat.bars_of_first = repeat.bars_of_first or repeat.bars
             repeat.endings |= dict.fromkeys(repeat.numbers, slice(repeat.opened, len(voice.items)))
             while following := repeat.endings.get(repeat.passes + 1):
-                self._again(body)
-                self._again(following)
+                voice.items += voice.items[body]
+                voice.items += voice.items[following]
                 repeat.passes += 1
             if numbers:
-                self._again(body)
+                voice.items += voice.items[body]
         # Endings are equally long. Where the last one is at its end, and at a double bar line, a new repeat may begin.
         is_over = repeat.passes > 0 and repeat.bars >= repeat.bars_of_first
         may_begin = repeat.passes > 0 or not (repeat.is_marked or repeat.body)
@@ -292,9 +292,6 @@ class _Tune:
             repeat.numbers, repeat.opened, repeat.bars = numbers, here, 0
         elif ends or starts or is_over or (bar in ("||", "|]", "[|") and may_begin):
             voice.repeat = _Repeat(here, is_marked=starts)
-
-    def _again(self, stretch: slice, times: int = 1) -> None:
-        self.voice.items += self.voice.items[stretch] * times
 
 
 def _lay_out(items: Sequence[_Item], metre: _Metre, events: Events) -> tuple[list[Sound], list[Fraction]]:
