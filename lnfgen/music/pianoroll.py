@@ -112,6 +112,8 @@ class PianoRoll:
             raise LnfgenError(f"a piano-roll spans the pitches {lowest} to {highest}; expected 0 to 127")
         if any(number % self.stride for number in (self.num_steps, self.steps_per_quarter, self.upbeat)):
             raise LnfgenError(f"{self.num_steps} rows of {self.stride} parts; expected as many of each part")
+        if len(set(self.roles)) < len(self.roles):
+            raise LnfgenError(f"a band of {', '.join(self.roles)}; expected each part once")
         if not 1 <= self.steps_per_quarter <= 960 * self.stride:
             raise LnfgenError(f"{self.steps_per_quarter} steps per quarter; expected 1 to 960")
         require_tempo(self.tempo_bpm)
