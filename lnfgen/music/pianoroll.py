@@ -202,11 +202,13 @@ class PianoRoll:
             song=None,
         )
 
-    @cached_property
+    @property
     def merged(self) -> PianoRoll:
         """All parts but the drums as one part; the roll itself if it has no parts."""
-        if not self.parts:
-            return self
+        return self._merged if self.parts else self  # not cached: a roll that held itself would stay in memory
+
+    @cached_property
+    def _merged(self) -> PianoRoll:
         rolls = [self.part(number) for number, part in enumerate(self.parts) if part.role != DRUMS]
         if not rolls:
             silent = np.zeros_like(self.part(0).sounding)
