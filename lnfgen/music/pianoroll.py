@@ -434,15 +434,12 @@ class PianoRoll:
         """The piece with other columns. Notes that none of them has are left out and counted in `losses`."""
         if (self.lowest_pitch, self.num_pitches) == (lowest_pitch, num_pitches):
             return self
-        shift = self.lowest_pitch - lowest_pitch
-        kept = [column for column in range(self.num_pitches) if 0 <= column + shift < num_pitches]
+        first = 128 + lowest_pitch - self.lowest_pitch
 
         def moved(keys: np.ndarray) -> np.ndarray:
-            roll = np.zeros((self.num_steps, num_pitches), dtype=np.bool_)
-            roll[:, [column + shift for column in kept]] = keys[:, kept]
-            return roll
+            return np.pad(keys, ((0, 0), (128, 128)))[:, first : first + num_pitches].copy()
 
-        left_out = Losses(out_of_range=int(np.delete(self.struck(), kept, axis=1).sum()))
+        left_out = Losses(out_of_range=int(self.struck().sum() - moved(self.struck()).sum()))
         origin = {"song": self.song, "drawn": self.drawn, "losses": self.losses + left_out}
         return self._changed(moved, lowest_pitch=lowest_pitch, **origin)
 
