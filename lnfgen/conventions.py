@@ -7,32 +7,19 @@ It loads no library, so that a command can show a default in its --help.
 from collections.abc import Callable
 from typing import Final, Literal
 
-Kind = Literal["music", "text"]
-"""The content of a dataset."""
-
-TimeSignature = tuple[int, int]
-"""The beats of a bar, and the unit of a beat: 3/4 is (3, 4)."""
-
-SPLITS = ("train", "valid", "test")
-"""The parts of every dataset: to train on, to choose a model by, and to report."""
-
-Unit = Literal["nats_per_step", "bits_per_char"]
-"""The units of a negative log-likelihood: nats per time step of music, bits per character of text."""
-
+Kind = Literal["music", "text"]  # the content of a dataset
+TimeSignature = tuple[int, int]  # the beats of a bar, and the unit of a beat: 3/4 is (3, 4)
+SPLITS = ("train", "valid", "test")  # the parts of every dataset: to train on, to choose a model by, and to report
+Unit = Literal["nats_per_step", "bits_per_char"]  # the units of a negative log-likelihood, of music and of text
 NATS_PER_STEP: Final = "nats_per_step"
 BITS_PER_CHAR: Final = "bits_per_char"
 
-UNITS: Final[dict[Kind, Unit]] = {"music": NATS_PER_STEP, "text": BITS_PER_CHAR}
-"""The unit of each kind."""
-
+UNITS: Final[dict[Kind, Unit]] = {"music": NATS_PER_STEP, "text": BITS_PER_CHAR}  # the unit of each kind
 UNIT_WORDS: Final[dict[Unit, str]] = {NATS_PER_STEP: "nats per time step", BITS_PER_CHAR: "bits per character"}
 """The units as people read them."""
 
-MAX_LENGTH: Final = 100_000
-"""The most steps of a piece that a person may ask for: three hours of sixteenths, and some gigabytes of memory."""
-
-Progress = Callable[[str, int, int], None]
-"""A function that takes the name of the work, how much is done, and how much there is in all."""
+MAX_LENGTH: Final = 100_000  # the most steps that one may ask for: three hours of sixteenths, gigabytes of memory
+Progress = Callable[[str, int, int], None]  # takes the name of the work, how much is done, and how much there is
 
 
 def no_progress(description: str, done: int, total: int) -> None:
@@ -40,14 +27,9 @@ def no_progress(description: str, done: int, total: int) -> None:
 
 
 # A key of a piano-roll at one step is an integer of two bits: 0 silent, 1 held, 3 struck.
-SOUNDING: Final = 1
-"""The bit that says that the key sounds: `x & SOUNDING`."""
-
-ONSET_SHIFT: Final = 1
-"""How far to the right the onset's bit must move to be 0 or 1: `x >> ONSET_SHIFT`."""
-
-ONSET: Final = 1 << ONSET_SHIFT
-"""The bit that says that the key is struck at this step; it is set only where `SOUNDING` is."""
+SOUNDING: Final = 1  # the bit that says that the key sounds: `x & SOUNDING`
+ONSET_SHIFT: Final = 1  # how far to the right the onset's bit must move to be 0 or 1: `x >> ONSET_SHIFT`
+ONSET: Final = 1 << ONSET_SHIFT  # the bit that says that the key is struck at this step; set only where `SOUNDING` is
 
 
 def stream_seed(seed: int, index: int) -> int:
@@ -64,23 +46,10 @@ def stream_seed(seed: int, index: int) -> int:
 
 # Default numbers that a command and a Python function share.
 
-NLL_SAMPLES: Final = 50
-"""Samples K of the latent for each sequence that is scored."""
-
-MUSIC_COUNT: Final = 200
-"""Pieces that are drawn to be compared with other music."""
-
-PARTICLES: Final = 32
-"""For each piece that is filled. With more, harmonies follow what is known better, for more time."""
-
-MELODY_PARTICLES: Final = 16
-"""As `PARTICLES`, for a known melody, whose steps correct the particles, so fewer of them go astray; and for wishes."""
-
-SECONDS: Final = 30.0
-"""For all pieces of a command that are drawn towards wishes. Then the nearest ones are taken."""
-
-PASSES: Final = 32
-"""In how many passes a model by blocks draws and scores, if nobody asks for another number."""
-
-AMOUNT: Final = 0.25
-"""The share of a piece that a variation draws anew."""
+NLL_SAMPLES: Final = 50  # samples K of the latent for each sequence that is scored
+MUSIC_COUNT: Final = 200  # pieces that are drawn to be compared with other music
+PARTICLES: Final = 32  # for each piece that is filled; with more, harmonies follow what is known better, for more time
+MELODY_PARTICLES: Final = 16  # for a known melody, whose steps keep the particles from going astray; and for wishes
+SECONDS: Final = 30.0  # for all pieces of a command that are drawn towards wishes; then the nearest ones are taken
+PASSES: Final = 32  # in how many passes a model by blocks draws and scores, if nobody asks for another number
+AMOUNT: Final = 0.25  # the share of a piece that a variation draws anew

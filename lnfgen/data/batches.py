@@ -92,11 +92,8 @@ def transposed(
     return moved
 
 
-CLOSE = 3
-"""A chord that lasts at least this many times as long as the median chord of its piece is a close, as at its end."""
-
-EARLY_ENDS = 0.5
-"""The share of the pieces that end at one of their closes in training."""
+CLOSE = 3  # a chord is a close, as at an end, if it lasts at least so many times as long as the piece's median chord
+EARLY_ENDS = 0.5  # the share of the pieces that end at one of their closes in training
 
 
 def ended_early(sequences: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:

@@ -21,29 +21,15 @@ from lnfgen.data.survey import NO_MUSIC, Survey
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.formats.read_write import MIDI, read
 from lnfgen.formats.sandbox import in_parallel
-from lnfgen.music.parts import (
-    AUTO,
-    BY_NAME,
-    CHORDS,
-    MELODY,
-    NUM_KEYS,
-    ONE,
-    ROLES,
-    Part,
-    usual_parts,
-    wanted_roles,
-)
+from lnfgen.music.parts import AUTO, BY_NAME, CHORDS, MELODY, NUM_KEYS, ONE, ROLES, Part, usual_parts, wanted_roles
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.tracks import ALL, BASS, DRUMS
 from lnfgen.wording import counted
 
 MAX_PIECE_STEPS = 256
 
-FILES_LOOKED_AT = 24
-"""So many files of a folder decide which parts its pieces have."""
-
-BAND_SHARE, RARE_SHARE = 0.25, 0.05
-"""The share of these that make a folder one of bands, and the share that must have a part."""
+FILES_LOOKED_AT = 24  # so many files of a folder decide which parts its pieces have
+BAND_SHARE, RARE_SHARE = 0.25, 0.05  # the shares of these that make a folder one of bands, and that must have a part
 
 Piece = tuple[str, PianoRoll]  # a roll and its label, which names its file
 

@@ -14,9 +14,7 @@ from lnfgen.nn.backbones import Bidirectional
 from lnfgen.nn.masking import length_mask
 from lnfgen.nn.stepper import looping, steps_of
 
-IN_TRAINING = (4, 8, 16, 32, 64, MAX_LENGTH)
-"""Each call in training has blocks of one of these sizes, so that a model learns to draw in any number of passes."""
-
+IN_TRAINING = (4, 8, 16, 32, 64, MAX_LENGTH)  # each call in training has blocks of one of these sizes
 AHEAD = 8  # a step reads which of so many steps after it are known
 AHEAD_SIZE = 32  # features of each of them
 

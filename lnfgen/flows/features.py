@@ -14,8 +14,7 @@ from lnfgen.transforms import Transform
 OUTPUT_GAIN = 0.1  # of a conditioner's last layer at first: near the identity, yet gradients reach the other layers
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
-Direction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""The forward or inverse method of a flow or transform."""
+Direction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # the forward or inverse method of a flow or transform
 
 
 class FeaturePrior(nn.Module, ABC):

@@ -21,26 +21,13 @@ from torch.nn.functional import pad
 from lnfgen.models.voice_leading import highest_key, lowest_key
 from lnfgen.nn.copying import NUM_HEADS
 
-NUM_COPIES = NUM_HEADS + 1
-"""The parts that copy: the heads of the attention, and the start of the piece."""
-
-NUM_EDGES = 2
-"""Beside its bits a frame has its highest and its lowest key, to be recalled as voices."""
-
-LEAST = 1e-6
-"""The least probability of a key that a head copies, which is that of any other key than the recalled one."""
-
-UNSURE = 1e-3
-"""A head copies an onset with a probability of at least this, and at most 1 less this."""
-
-NEVER = 1e-4
-"""A head attends to some step, and to none, with at least this probability for its weight."""
-
-FIRST_GATE = -3.0
-"""The logit of the weight of a head at first, where it attends to some step as much as to none."""
-
-NOT_YET = 1 << 40
-"""The step at which a piece begins of which no key has sounded."""
+NUM_COPIES = NUM_HEADS + 1  # the parts that copy: the heads of the attention, and the start of the piece
+NUM_EDGES = 2  # beside its bits a frame has its highest and its lowest key, to be recalled as voices
+LEAST = 1e-6  # the least probability of a key that a head copies, which is that of any other key than the recalled one
+UNSURE = 1e-3  # a head copies an onset with a probability of at least this, and at most 1 less this
+NEVER = 1e-4  # a head attends to some step, and to none, with at least this probability for its weight
+FIRST_GATE = -3.0  # the logit of the weight of a head at first, where it attends to some step as much as to none
+NOT_YET = 1 << 40  # the step at which a piece begins of which no key has sounded
 
 
 def recallable(bits: Tensor, x: Tensor) -> Tensor:

@@ -190,8 +190,7 @@ class NoteNoise(nn.Module):
     goes on without that voice for long. With this noise it learns to begin the voice again, and to correct a wrong key.
     """
 
-    HIDDEN = 0.75
-    """The share of the keys with noise that are hidden; the others move by one or two semitones."""
+    HIDDEN = 0.75  # the share of the keys with noise that are hidden; the others move by one or two semitones
 
     def __init__(self, p: float) -> None:
         """`p` is the probability that a sounding key of a frame has noise."""

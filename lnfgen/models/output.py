@@ -15,15 +15,13 @@ from lnfgen.nn.masking import tempered
 from lnfgen.nn.mlp import MADE, MLP
 from lnfgen.nn.stepper import looping
 
-UNITS_PER_KEY = 4
-"""The NADE head has this many hidden units for each key."""
+UNITS_PER_KEY = 4  # the NADE head has this many hidden units for each key
 
 
 class OutputHead(nn.Module, ABC):
     """p(x_t | context), parallel over the leading axes of context `[..., B, T, C]`; x is `[B, T]` or `[B, T, P]`."""
 
-    reads_past = False
-    """True if the distribution of a step depends on the steps before it, so that sampling goes step by step."""
+    reads_past = False  # True if a step depends on the steps before it, so that sampling goes step by step
 
     @abstractmethod
     def forward(self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0) -> Tensor:

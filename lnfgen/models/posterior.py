@@ -13,15 +13,9 @@ from lnfgen.models.observation import Observation, Symbols
 from lnfgen.nn.backbones import Bidirectional
 from lnfgen.transforms.bounds import bounded
 
-INITIAL_LOG_VARIANCE = -3.0
-"""It is small, so that z starts as a precise code of x. The emission would learn to ignore a noisy one (collapse)."""
-
-LOG_VARIANCE_BOUND = 12.0
-"""The log-variance differs from its initial value by less than this, so that densities stay finite in float32."""
-
-
-SPREAD, SCALE = 4.0, 0.22
-"""Initial standard deviations of the centres of the codes, and of z about its centre: codes hardly overlap at first."""
+INITIAL_LOG_VARIANCE = -3.0  # small, so z starts as a precise code of x; the emission would learn to ignore a noisy one
+LOG_VARIANCE_BOUND = 12.0  # the log-variance is closer to its initial value, so that densities are finite in float32
+SPREAD, SCALE = 4.0, 0.22  # initial deviations of the codes' centres, and of z about its centre: codes hardly overlap
 
 
 class Gaussian(NamedTuple):

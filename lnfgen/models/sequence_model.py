@@ -39,11 +39,8 @@ class SequenceModel(nn.Module, ABC):
     `lnfgen.nn.positions` has them. If `metres` is None, all are in the most common time signature.
     """
 
-    latent = 0
-    """D, the size of a step of the latent."""
-
-    noise_size = 0
-    """How many numbers of N(0, 1) a step of the latent is drawn from."""
+    latent = 0  # D, the size of a step of the latent
+    noise_size = 0  # how many numbers of N(0, 1) a step of the latent is drawn from
 
     def __init__(self, observation: Observation, length: LengthModel, positions: Positions) -> None:
         super().__init__()

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from lnfgen.conventions import TimeSignature
 from lnfgen.models.length import LengthModel
 
-MIN_SHARE = 0.02
-"""A sample is in no time signature that is rarer than this beside the most common one, unless it is asked for."""
+MIN_SHARE = 0.02  # a sample is in no time signature rarer than this beside the most common one, unless it is asked for
 
 
 class TimeSignatures(nn.Module):

@@ -162,12 +162,7 @@ class TrainedModel:
         yield from choices
 
     def fill(
-        self,
-        piece: Piece,
-        free: str | Iterable[str] = (),
-        *,
-        gap: str | None = None,
-        **drawing: Unpack[Drawing],
+        self, piece: Piece, free: str | Iterable[str] = (), *, gap: str | None = None, **drawing: Unpack[Drawing]
     ) -> list[Piece]:
         """Keep a part of a piece exactly, and draw the rest.
 

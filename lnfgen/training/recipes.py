@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 PRESETS = ("tiny", "small", "paper")
 """A few minutes of two CPU cores; half an hour of a laptop; the sizes of Ziegler & Rush (2019), section 6."""
 
-Table = dict[str, tuple[Any, Any, Any]]
-"""For each key its value at each preset."""
+Table = dict[str, tuple[Any, Any, Any]]  # for each key its value at each preset
 
 # fmt: off
 TEXT: Table = {
@@ -174,12 +173,8 @@ ON_LSTMS: dict[str, Table] = {  # what goes with `--backbone lstm`: LSTMs want s
 WITHOUT_LATENT = {"training.kl_warmup_start": 0.0, "training.kl_warmup_end": 0.0, "training.free_bits": 0.0}
 """The baseline `lstm` has these keys beside those of `NAMED_MODELS`, as it has no KL."""
 
-TEXT_ON_LSTMS = ("lstm", "af-af", "iaf-scf", "coupling")
-"""Models that learn text sooner on LSTMs than on `conv-scan`."""
-
-MOST_CODES = 500
-"""A text with more symbols has `af-scf` by default: the densities of all codes at all steps would take much memory."""
-
+TEXT_ON_LSTMS = ("lstm", "af-af", "iaf-scf", "coupling")  # models that learn text sooner on LSTMs than on `conv-scan`
+MOST_CODES = 500  # a text with more symbols has `af-scf` by default: all codes' densities at all steps take much memory
 FEW_PASSES = 4.0
 """A text that a run sees fewer times has no dropout: there is no time to learn it by heart, and up to so many passes
 old text teaches nearly as much as new text (Muennighoff et al. 2023, arXiv 2305.16264)."""

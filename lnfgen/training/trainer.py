@@ -32,14 +32,10 @@ MIN_INTERVAL = 50  # the fewest updates between validations where an epoch is sh
 VALIDATION_SEQUENCES = 320  # the most that a validation scores; thousands of lines would take longer than the updates
 WEIGHT_DECAY = 0.05  # of matrices of weights, by AdamW (`_decay_groups`)
 MAX_GRAD_NORM = 5.0  # gradients are clipped to this
-LOWER_AFTER, LOWERED = (
-    5,
-    0.5,
-)  # after so many updates in a row that are not finite, the rate is multiplied by the second
+LOWER_AFTER, LOWERED = 5, 0.5  # after so many updates in a row that are not finite, the rate is multiplied by this
 MAX_SKIPPED_UPDATES = 20  # training gives up after so many in a row whose loss or gradient is not finite
 
-SUMS = ("reconstruction", "kl", "length", "steps", "seconds")
-"""The figures of updates that are summed up to a validation. The steps include an end symbol for each sequence."""
+SUMS = ("reconstruction", "kl", "length", "steps", "seconds")  # up to a validation; steps count end symbols too
 
 
 class Listener(Protocol):
