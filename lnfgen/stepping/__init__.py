@@ -7,14 +7,12 @@ at least 1.3 times as fast with it. To import this package is to use it; the pla
 """
 
 from lnfgen.flows.features import FeatureStack
-from lnfgen.models.lstm import AutoregressiveLSTM
 from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.scans import CausalConvScan
 from lnfgen.nn.stepper import FASTER
-from lnfgen.stepping.recurrent import BaselineSteps, ConvScanSteps, LSTMSteps
+from lnfgen.stepping.recurrent import ConvScanSteps, LSTMSteps
 from lnfgen.stepping.splits import couplings_of
 
 FASTER[CausalLSTM] = LSTMSteps
-FASTER[AutoregressiveLSTM] = BaselineSteps
 FASTER[CausalConvScan] = ConvScanSteps
 FASTER[FeatureStack] = couplings_of

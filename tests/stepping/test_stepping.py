@@ -6,17 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 from toy_flows import inputs, random_flow
-from toy_models import MODELS, OFTEN, OUTPUTS, random_x, randomise, toy
+from toy_models import MODELS, OFTEN, OUTPUTS, randomise, toy
 
 from lnfgen.flows.features import FEATURE_FLOWS, FeatureStack, build_feature_flow
-from lnfgen.models.lstm import AutoregressiveLSTM
 from lnfgen.nn import stepper
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.nn.causal_lstm import CausalLSTM
-from lnfgen.nn.masking import shift
 from lnfgen.nn.scans import CausalConvScan
 from lnfgen.nn.stepper import PlainSteps, faster, steps_of
-from lnfgen.stepping.recurrent import BaselineSteps, ConvScanSteps, LSTMSteps
+from lnfgen.stepping.recurrent import ConvScanSteps, LSTMSteps
 from lnfgen.stepping.splits import Couplings
 from lnfgen.transforms import TRANSFORMS
 
@@ -131,22 +129,6 @@ def test_gradients_dropout_autocast_and_other_modules_are_left_to_the_plain_prog
             assert faster(flow) is None
         for other in (stack("af"), stack("none"), nn.Linear(2, 2).eval()):
             assert faster(other) is None
-
-
-@pytest.mark.parametrize("kind", ["symbols", "onsets"])
-@torch.no_grad()
-def test_steps_of_the_baseline_read_the_step_before(kind):
-    """The fast step reads a product of the embedding table, the plain LSTM does not."""
-    observation, emission = OUTPUTS[kind]
-    model = toy("lstm", observation, emission=emission).double()
-    assert isinstance(model, AutoregressiveLSTM)
-    x = random_x(observation, 3, 6)
-    positions = model.positions(torch.full((3,), 6), 6)
-    whole, _ = model.lstm(torch.cat([shift(model.embed(x)), positions], -1))
-    network = model.network_steps(positions)
-    assert isinstance(network, BaselineSteps)
-    steps = [network.step(t, x[:, t - 1] if t else None) for t in range(6)]
-    torch.testing.assert_close(torch.stack(steps, 1), whole, rtol=1e-11, atol=1e-11)
 
 
 def test_a_loop_leaves_torch_s_settings_as_they_were():
