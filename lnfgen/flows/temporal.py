@@ -119,7 +119,7 @@ class FlowSteps:
     is taken; `keep` may follow. In an inverse autoregressive flow, what is taken is eps_t.
     """
 
-    def __init__(self, flow: CausalFlow, positions: Tensor, temperature: float = 1.0) -> None:
+    def __init__(self, flow: CausalFlow, positions: Tensor, temperature: float) -> None:
         """`positions` `[N, T, F]` are those of all steps."""
         self._flow, self._temperature = flow, temperature
         self.features: Any = faster(flow.features) or flow.features
@@ -167,10 +167,6 @@ class AutoregressiveFlow(CausalFlow):
 
     def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
         return self.in_order(noise, positions, lambda steps, x: (steps.draw(x),), temperature)[0]
-
-    def steps(self, positions: Tensor, temperature: float = 1.0) -> FlowSteps:
-        """The steps of z at a temperature, for who draws and weighs them one by one: positions `[N, T, F]`."""
-        return FlowSteps(self, positions, temperature)
 
 
 class InverseAutoregressiveFlow(CausalFlow):
