@@ -60,7 +60,7 @@ RECIPES = {
             "preset": "small",
             "seed": 1,
             "max_steps": 1500,
-            "set": {"model.dropout": 0.2, "training.keep": "last"},
+            "set": {"model.dropout": 0.2, "training.keep": "last", "training.calibration_rounds": 80},
         },
         makes="chorales in four voices, after Bach's",
         use="lnfgen sample chorales --out song.mid",

@@ -17,13 +17,11 @@ from lnfgen import __version__
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, is_out_of_memory
 
-PANELS = {
+PANELS = {  # the commands as `lnfgen --help` groups them
     "Make music": ("sample", "harmonize", "fill", "continue", "vary"),
     "Train": ("preprocess", "train", "eval", "compare"),
     "See and convert": ("convert", "plot", "info", "list"),
 }
-"""The commands as `lnfgen --help` groups them."""
-
 COMMANDS = tuple(name for names in PANELS.values() for name in names)
 
 

@@ -67,7 +67,7 @@ def command(
         "--tempo": tempo is not None,
     }
     for_music = [option for option, is_given in of_music.items() if is_given]
-    played = options.played(program, voices)
+    played = options.played(program, voices, is_band=parts != "1")
     suffix = Path(next(iter(targets.values()))).suffix.lower()  # empty: stdout
     options.require_fitting(suffix or ".mid", played)
     mended = ["tempo_changes"] if tempo is not None else []

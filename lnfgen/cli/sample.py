@@ -65,7 +65,9 @@ def command(
     wishes = wishes_for(want or (), folder.encoding)
     out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
     kept, counted_by = (count, "--count") if best is None else (best, "--best")
-    writer = PieceWriter(folder, out, kept, options.played(program, voices), json, counted_by)
+    writer = PieceWriter(
+        folder, out, kept, options.played(program, voices, is_band=bool(folder.encoding.parts)), json, counted_by
+    )
     trained = load(folder.path, device, passes)
     if seed is None:
         seed = options.fresh_seed()

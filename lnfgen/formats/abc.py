@@ -5,8 +5,6 @@ has a reader of ABC too. It is not used, because it reads many tunes otherwise t
 endings than two, sections, fields inside a line, overlays, tied chords, accidentals that hold to the end of a bar.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -16,6 +14,7 @@ from functools import lru_cache
 
 from lnfgen.formats.events import Events, Sound, join_ties
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, is_time_signature
+from lnfgen.music.tonality import FIFTHS, NATURALS
 
 MAX_BARS = 1000  # of one rest; more are a misprint, and would fill the memory
 MAX_SECTIONS = 100  # that are played of a tune whose header gives their order
@@ -34,8 +33,6 @@ _TOKENS = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 _ALTER = {"": 0, "=": 0, "^": 1, "^^": 2, "_": -1, "__": -2}
-_NATURALS = {"C": 60, "D": 62, "E": 64, "F": 65, "G": 67, "A": 69, "B": 71}
-_FIFTHS = "FCGDAEB"
 _MODES = {"maj": 0, "ion": 0, "lyd": 1, "mix": -1, "dor": -2, "m": -3, "aeo": -3, "phr": -4, "loc": -5}
 _NORMAL_NOTES = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # of a tuplet; of others 3 in a compound metre, else 2 (4.13)
 _SIGN = re.compile(r"(?<=\s)(\^\^?|__?|=)([A-Ga-g])(?=\s|$)")
@@ -174,7 +171,7 @@ class _Tune:
         elif token["note"]:
             note = token["note"]
             octaves = sum(voice.octaves.values()) + note.count("'") - note.count(",") + note[0].islower()
-            pitch = _NATURALS[note[0].upper()] + 12 * octaves + self._alter(note, token["sign"])
+            pitch = 60 + NATURALS[note[0].upper()] + 12 * octaves + self._alter(note, token["sign"])
             if self.chord is None:
                 self._add(_length(token["length"]), {pitch: note})
             else:
@@ -226,7 +223,7 @@ class _Tune:
         sound.tied.update(pitches)
         for pitch in pitches:
             name = sound.pitches[pitch]
-            self.voice.tied[name] = (pitch - _NATURALS[name[0].upper()] + 6) % 12 - 6
+            self.voice.tied[name] = (pitch - NATURALS[name[0].upper()] + 6) % 12 - 6
 
     def _alter(self, note: str, sign: str | None) -> int:
         """By how many semitones a note is altered: by its sign, or that of the bar, of a tied note or of the key."""
@@ -399,8 +396,8 @@ def _signature(key: str) -> dict[str, int]:
     if found and not re.search(r"\bexp\b", key):
         tonic, sign, mode = found.groups()
         shift = next((shift for name, shift in _MODES.items() if mode.lower().startswith(name)), 0)
-        sharps = _FIFTHS.index(tonic.upper()) - 1 + 7 * {"#": 1, "b": -1}.get(sign, 0) + shift
-    altered = {step: (sharps - place + 6) // 7 for place, step in enumerate(_FIFTHS)}
+        sharps = FIFTHS.index(tonic.upper()) - 1 + 7 * {"#": 1, "b": -1}.get(sign, 0) + shift
+    altered = {step: (sharps - place + 6) // 7 for place, step in enumerate(FIFTHS)}
     return altered | {step.upper(): _ALTER[sign] for sign, step in _SIGN.findall(key)}
 
 

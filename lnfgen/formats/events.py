@@ -4,8 +4,6 @@ A file may have several tempos and time signatures one after the other. A roll h
 longest, and so not that of an upbeat or of a last chord.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 import statistics
@@ -14,7 +12,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,56 +23,34 @@ from lnfgen.music.tracks import Track, choose_tracks
 from lnfgen.wording import in_one_line
 
 MAX_STEPS = 1_000_000  # 17 hours of sixteenths at 240 bpm; a longer file is damaged, and would fill the memory
+DEFAULT_BPM = 120.0  # the tempo of a file without one, as in MIDI
 
-DEFAULT_BPM = 120.0
-"""The tempo of a file without one, as in MIDI."""
-
-FileNote = tuple[Any, Any, int]
-"""A note in the unit of a file: (start, end, MIDI pitch)."""
-
+FileNote = tuple[Any, Any, int]  # a note in the unit of a file: (start, end, MIDI pitch)
 Sound = tuple[Fraction, Fraction, int, bool, bool]
 """A note as a score has it: (start, end, MIDI pitch, tied to the one before, tied to the next one)."""
 
 _Value = TypeVar("_Value")
 
 
-class Choice(NamedTuple):
-    """The tracks of a file, and which of them become a piano-roll."""
-
-    tracks: Sequence[Track]
-    kept: Container[int]  # the numbers of those
-    roles: Sequence[str] = ()  # of the parts of a band, which the tracks have
-
-    @classmethod
-    def of(cls, tracks: Sequence[Track], wanted: str, roles: Sequence[str], name: str) -> Choice:
-        """Those that are wanted, as `choose_tracks` takes them, or by `in_roles` if there are roles."""
-        if roles:
-            tracks = in_roles(tracks, roles, wanted, name)
-            return cls(tracks, {track.number for track in tracks if track.role}, roles)
-        return cls(tracks, choose_tracks(tracks, wanted, name) if tracks else set())
+def with_choice(tracks: Sequence[Track], wanted: str, roles: Sequence[str], name: str) -> list[Track]:
+    """The tracks of a file; kept are those that `choose_tracks` gives, or those with one of the roles, if any."""
+    if roles:
+        return [replace(track, kept=bool(track.role)) for track in in_roles(tracks, roles, wanted, name)]
+    kept = choose_tracks(tracks, wanted, name) if tracks else ()
+    return [replace(track, kept=track.number in kept) for track in tracks]
 
 
 @dataclass
 class Events:
-    """A piece in a file. Times are in the unit of the file.
+    """A piece in a file. Times are in the unit of the file. Tempos and signatures are (time, value) of each change."""
 
-    Attributes:
-        tracks: the tracks with notes, and the notes of each.
-        tempos, signatures: (time, value) of each change.
-        end: where the piece ends.
-        lines: where its first bar ends, and where the next one does; none, or one, if that is not known.
-        losses: what the tracks have that no roll can have, by their numbers.
-        velocities: (time, velocity) of the notes of the tracks by their numbers; none of a score.
-        title: its title; empty if it has none.
-    """
-
-    tracks: list[tuple[Track, list[FileNote]]] = field(default_factory=list)
+    tracks: list[tuple[Track, list[FileNote]]] = field(default_factory=list)  # those with notes, and the notes of each
     tempos: list[tuple[Any, float]] = field(default_factory=list)
     signatures: list[tuple[Any, tuple[int, int]]] = field(default_factory=list)
-    end: Any = 0
-    lines: list[Any] = field(default_factory=list)
-    losses: dict[int, Losses] = field(default_factory=dict)
-    velocities: dict[int, list[tuple[Any, int]]] = field(default_factory=dict)
+    end: Any = 0  # where the piece ends
+    lines: list[Any] = field(default_factory=list)  # where the first bar ends, and the next one, as far as is known
+    losses: dict[int, Losses] = field(default_factory=dict)  # by numbers of tracks, what they have and no roll can have
+    velocities: dict[int, list[tuple[Any, int]]] = field(default_factory=dict)  # and (time, velocity) of their notes
     title: str = ""
 
     def add(
@@ -101,17 +77,12 @@ class Events:
         Times are rounded to the nearest step, and a note lasts at least one step. The tempo lasts longest in seconds,
         and the time signature in quarters. A time signature that only the upbeat has is not counted as a change.
 
-        Args:
-            quarter: the length of a quarter in the unit of the file.
-            name: stands for the file in errors.
-            before: the number of steps of other rolls of the file.
-
-        Raises:
-            UnreadableFileError: if the rolls of the file last over `MAX_STEPS`.
+        `quarter` is the length of a quarter in the unit of the file, and `before` the number of steps of other rolls of
+        the file. If these last over `MAX_STEPS` together, it is an `UnreadableFileError` about the file `name`.
         """
 
         def step(time: Any) -> int:
-            return math.floor(time * steps_per_quarter / quarter + Fraction(1, 2))  # half a step rounds up
+            return nearest(time * steps_per_quarter / quarter)
 
         if (steps := before + step(self.end)) > MAX_STEPS:
             raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
@@ -142,29 +113,29 @@ class Events:
             losses[f"agree_{finer}"] = round(abs(np.exp(2j * np.pi * places).sum()))
         return replace(
             roll,
-            tracks=tuple(replace(track, kept=track.number in chosen) for track, _ in self.tracks),
             losses=sum((found for number, found in self.losses.items() if number in chosen), losses),
             title=in_one_line(self.title),
         ).with_upbeat(step(upbeat))
 
-    def piece(self, choice: Choice, quarter: Fraction, steps_per_quarter: int, name: str, before: int = 0) -> PianoRoll:
-        """The chosen tracks as one piano-roll, or as the parts of a band; see `roll`."""
-        whole = self.roll(choice.kept, quarter, steps_per_quarter, name, before)
-        if not choice.roles:
-            return whole
-        tracks, rolls, parts, grid = choice.tracks, [], [], steps_per_quarter
-        for role in choice.roles:
-            own = [track for track in tracks if track.role == role and track.number in self.velocities]
-            numbers = {track.number for track in own}
+    def piece(
+        self, tracks: Iterable[Track], roles: Sequence[str], quarter: Fraction, grid: int, name: str, before: int = 0
+    ) -> PianoRoll:
+        """The tracks that are kept as one piano-roll, or as the parts of a band with these roles; see `roll`."""
+        own = tuple(track for track in tracks if track.number in self.velocities)
+        whole = self.roll({track.number for track in own if track.kept}, quarter, grid, name, before)
+        if not roles:
+            return replace(whole, tracks=own)
+        rolls, parts = [], []
+        for role in roles:
+            playing = [track for track in own if track.role == role]
+            numbers = {track.number for track in playing}
             rolls.append(self.roll(numbers, quarter, grid, name))
-            program = max(own, key=lambda track: track.notes).program if own else 0
+            program = max(playing, key=lambda track: track.notes).program if playing else 0
             sounds = [sound for number in numbers for sound in self.velocities[number]]
-            steps = [(math.floor(start * grid / quarter + Fraction(1, 2)), velocity) for start, velocity in sounds]
+            steps = [(nearest(start * grid / quarter), velocity) for start, velocity in sounds]
             parts.append(Part(role, program or 0, _by_place(steps, whole)))
-        named = {track.number: track for track in tracks}
-        kept = tuple(replace(named[track.number], kept=track.kept) for track in whole.tracks)
         twice = Losses({key: sum(roll.losses[key] for roll in rolls) for key in ("merged", "overlapping")})
-        return PianoRoll.of_parts(rolls, parts, tracks=kept, losses=Losses(whole.losses | twice))
+        return PianoRoll.of_parts(rolls, parts, tracks=own, losses=Losses(whole.losses | twice))
 
     def _upbeat(self, usual: tuple[int, int], quarter: Fraction) -> Any:
         """The length of the first bar if it is shorter than the usual bar, which comes next, else 0."""
@@ -175,6 +146,11 @@ class Events:
         known = [signature for time, signature in sorted(self.signatures, key=itemgetter(0)) if time <= first]
         is_upbeat = known[-1:] == [usual] and first < bar and all(line >= first + bar for line in following)
         return first if is_upbeat else 0
+
+
+def nearest(value: Fraction) -> int:
+    """The nearest whole number; half a step rounds up."""
+    return math.floor(value + Fraction(1, 2))
 
 
 def _by_place(sounds: Sequence[tuple[int, int]], roll: PianoRoll) -> tuple[int, ...]:
@@ -205,13 +181,10 @@ def join_ties(sounds: Iterable[Sound]) -> list[FileNote]:
 def longest_lasting(
     changes: Sequence[tuple[Any, _Value]], end: Any, before: _Value, speed: Callable[[_Value], float] = lambda _: 1.0
 ) -> _Value:
-    """The value that lasts longest, and the first one where two last equally long.
+    """The value that lasts longest up to `end`, and the first one where two last equally long.
 
-    Args:
-        changes: (position, value) of each change, in any unit of musical time. Before the first one the value is
-            `before`. Of several at one position, the last counts.
-        end: the position where the piece ends.
-        speed: the time for which a value lasts is the musical time divided by its speed.
+    Changes are (position, value), in any unit of musical time; of several at one position, the last counts. The value
+    is `before` until the first one. The time for which a value lasts is the musical time divided by its speed.
     """
     changes = [(0, before), *sorted(changes, key=itemgetter(0))]
     lasting: dict[_Value, float] = {}
@@ -222,10 +195,9 @@ def longest_lasting(
 
 
 def num_changes(values: Sequence[tuple[Any, Any]], end: Any) -> int:
-    """The number of changes of a value before the end of a piece. The first value is no change.
+    """The number of changes of values (position, value) before the end of a piece. The first value is no change.
 
-    Args:
-        values: (position, value), in any order. Of several at one position, the last counts.
+    They are in any order. Of several at one position, the last counts.
     """
     at = dict(sorted(values, key=itemgetter(0)))
     lasting = [value for position, value in at.items() if position < end]

@@ -3,25 +3,22 @@
 Source: Standard MIDI-File Format Spec. 1.1 (MIDI Manufacturers Association, RP-001).
 """
 
-from __future__ import annotations
-
 import bisect
-import contextlib
 import io
 import itertools
 import struct
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import mido
-from mido.midifiles.meta import MetaSpec_key_signature, add_meta_spec
+from mido.midifiles import meta, midifiles
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
-from lnfgen.formats.events import DEFAULT_BPM, Choice, Events
+from lnfgen.formats.events import DEFAULT_BPM, Events, with_choice
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Losses, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices, voice_names
 from lnfgen.music.tracks import ALL, DRUM_CHANNEL, DRUMS, Track
@@ -30,6 +27,7 @@ from lnfgen.wording import counted
 VELOCITY = 80  # of the notes of rolls and scores: mezzo-forte; a roll has no dynamics
 TICKS_PER_QUARTER = 480  # about so many, in the files that are written
 SUSTAIN_PEDAL = 64  # the number of its controller
+KEY_SIGNATURE = 0x59  # the type of this meta message
 _ORDER = {"note_off": 1, "note_on": 2}  # of messages at one tick, so that a note ends before its key is struck again
 
 
@@ -78,8 +76,9 @@ def read_midi(
         every += [track for track, _ in pieces[-1].tracks]
     if not every and not any(piece.end for piece in pieces):
         raise UnreadableFileError(f"{name} is a MIDI file without notes; expected at least one")
-    choice = Choice.of(every, tracks, roles, name)
-    kept = [piece for piece in pieces if any(track.number in choice.kept for track, _ in piece.tracks)] or pieces[:1]
+    chosen = with_choice(every, tracks, roles, name)
+    numbers = {track.number for track in chosen if track.kept}
+    kept = [piece for piece in pieces if any(track.number in numbers for track, _ in piece.tracks)] or pieces[:1]
     quarter = ticks_per_quarter(midi, name)
     rolls: list[PianoRoll] = []
     total = 0
@@ -89,7 +88,7 @@ def read_midi(
         # An upbeat is a first bar with a time signature of its own: MIDI has no other word for it.
         first = next((signature for tick, signature in reversed(piece.signatures) if not tick), None)
         piece.lines = [bar_length(first, 1) * quarter] if first else []
-        rolls.append(piece.piece(choice, quarter, steps_per_quarter, name, total))
+        rolls.append(piece.piece(chosen, roles, quarter, steps_per_quarter, name, total))
         total += rolls[-1].num_steps
     return [replace(rolls[0], song=content)] if len(pieces) == 1 else rolls
 
@@ -171,16 +170,23 @@ def _band_tracks(roll: PianoRoll, programs: list[int]) -> list[_Voice]:
 
 
 def parsed(content: bytes) -> Any:
-    """The file as mido has it."""
-    with _with_any_key_signature():
+    """The file as mido has it, but with the bytes of key signatures, also of those that MIDI does not define."""
+    midifiles.build_meta_message = _meta_message  # only here, for others use mido in this process too
+    try:
         return mido.MidiFile(file=io.BytesIO(content))
+    finally:
+        midifiles.build_meta_message = meta.build_meta_message
+
+
+def _meta_message(kind: int, data: Sequence[int], time: int) -> Any:
+    is_key = kind == KEY_SIGNATURE
+    return meta.UnknownMetaMessage(kind, data, time) if is_key else meta.build_meta_message(kind, data, time)
 
 
 def saved(midi: Any) -> bytes:
     """The bytes of a file of mido."""
     buffer = io.BytesIO()
-    with _with_any_key_signature():
-        midi.save(file=buffer)
+    midi.save(file=buffer)
     return buffer.getvalue()
 
 
@@ -253,34 +259,6 @@ def channel_notes(tracks: Sequence[Any]) -> dict[tuple[int, int], list[MidiNote]
             held = [MidiNote(start, tick, pitch, velocity, on, None) for start, velocity, on in starts]
             notes.setdefault((index, channel), []).extend(held)
     return {key: notes[key] for key in sorted(key for key, played in notes.items() if played)}
-
-
-class _AnyKeySignature(MetaSpec_key_signature):
-    type = "key_signature"
-    attributes: Sequence[str] = ("data",)
-    defaults: Sequence[Any] = ((),)
-
-    def decode(self, message: Any, data: Sequence[int]) -> None:
-        message.data = tuple(data)
-
-    def encode(self, message: Any) -> list[int]:
-        return list(message.data)
-
-    def check(self, name: str, value: Any) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def _with_any_key_signature() -> Iterator[None]:
-    """In this block, mido keeps the bytes of key signatures as they are, also of those that MIDI does not define.
-
-    mido has only a registry for this, which is put back for other users of mido in this process.
-    """
-    add_meta_spec(_AnyKeySignature)
-    try:
-        yield
-    finally:
-        add_meta_spec(MetaSpec_key_signature)
 
 
 def upbeat_signature(roll: PianoRoll) -> tuple[int, int] | None:

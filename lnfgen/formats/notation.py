@@ -5,8 +5,6 @@ choir has two staves, as in a hymnal: soprano and alto, with stems up and down, 
 for each part, the melody above the drums.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 import re
@@ -29,28 +27,20 @@ from lnfgen.music.tonality import find_key, spelled
 from lnfgen.music.tracks import DRUMS
 
 MIDDLE_C = 60
-CHOIR = 4
-"""The voices of a choir: soprano, alto, tenor and bass."""
-
+CHOIR = 4  # the voices of a choir: soprano, alto, tenor and bass
 MAX_BARS = 4000  # of a score; for more, the writer takes minutes
 _CHORAL = 0.95  # the share of steps with no more keys than a choir has voices, and of them half have 3 or 4
 
 
 @dataclass(frozen=True)
 class Symbol:
-    """A note, chord or rest within a bar. Times are in quarters.
+    """A note, chord or rest within a bar. Times are in quarters."""
 
-    Attributes:
-        offset, length: its place, from the start of the bar on.
-        pitches: MIDI pitches from the lowest one up; none for a rest.
-        from_before, goes_on: the pitches that are tied to the symbol before, and to the next one.
-    """
-
-    offset: Fraction
+    offset: Fraction  # from the start of the bar on
     length: Fraction
-    pitches: tuple[int, ...] = ()
-    from_before: frozenset[int] = frozenset()
-    goes_on: frozenset[int] = frozenset()
+    pitches: tuple[int, ...] = ()  # MIDI pitches from the lowest one up; none for a rest
+    from_before: frozenset[int] = frozenset()  # those that are tied to the symbol before
+    goes_on: frozenset[int] = frozenset()  # those that are tied to the next one
 
 
 @dataclass(frozen=True)
@@ -289,7 +279,9 @@ def _elements(symbol: Symbol, sharps: int | None, bar: Fraction) -> list[tuple[F
                 member.notehead, member.id = drum_of(pitch)[2], f"drum-{pitch}"
                 members += [] if before else [member]  # a drum is struck and never held
                 continue
-            member = note.Note(_name(pitch, sharps), quarterLength=length)
+            step, alter, octave = spelled(pitch, sharps)
+            name = f"{step}{'#' * alter}{'-' * -alter}{octave}"  # B-4 is B flat
+            member = note.Note(name, quarterLength=length)
             if before or after:
                 member.tie = tie.Tie("continue" if before and after else "stop" if before else "start")
             members.append(member)
@@ -325,13 +317,6 @@ def _note_values(length: Fraction) -> tuple[Fraction, ...]:
         return (length,)
     values = tuple(Fraction(part.quarterLength) for part in whole.components)
     return values if sum(values) == length else (length,)
-
-
-@lru_cache(maxsize=4096)
-def _name(pitch: int, sharps: int) -> str:
-    """A MIDI pitch as music21 names it, such as B-4 for B flat."""
-    step, alter, octave = spelled(pitch, sharps)
-    return step + "#" * alter + "-" * -alter + str(octave)
 
 
 def bars_of_voice(

@@ -1,7 +1,5 @@
 """Draw a piano-roll as a score is laid out: line below line, with bar numbers, names of pitches, and struck notes."""
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Read and write pieces of music and texts, in the format of a file's suffix."""
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile
@@ -38,11 +36,9 @@ ROLLS = (".npz", ".txt")  # a .txt may be a text as well
 READABLE = (*MIDI, *SCORES, *ROLLS)
 WRITABLE_MUSIC = (".mid", ".midi", ".musicxml", ".npz", ".txt", ".png", ".html", ".wav")
 WRITABLE_TEXT = (".txt", ".abc")
-PAGE = ".html"
-"""The suffix whose file holds any number of pieces; a file with another one holds one piece."""
+PAGE = ".html"  # its file holds any number of pieces; a file with another suffix holds one piece
 SOUND = ".wav"
-WITH_VOICES = (*MIDI, ".musicxml", PAGE, SOUND)
-"""The suffixes of formats that can hold voices apart."""
+WITH_VOICES = (*MIDI, ".musicxml", PAGE, SOUND)  # formats that can hold voices apart
 
 _QUICK = 1 << 18  # bytes of MIDI or of a roll as text, which are read in at most a few seconds and 300 MB
 _MAX_UNPACKED = 1 << 28  # bytes of a .npz: a million steps of 128 pitches that sound and are struck; no piece is larger

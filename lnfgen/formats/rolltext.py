@@ -86,11 +86,7 @@ def roll_to_text(roll: PianoRoll) -> str:
 
 
 def roll_from_text(text: str, name: str = "-") -> PianoRoll:
-    """The roll that a text describes.
-
-    Raises:
-        UnreadableFileError: if the text is no roll; the message has the number of the first wrong line, and `name`.
-    """
+    """The roll that a text describes; else an `UnreadableFileError` with `name` and the number of the wrong line."""
     lines = text.splitlines()
     if (first := "".join(lines[:1]).strip()) != _FIRST_LINE:
         raise UnreadableFileError(f"{name}, line 1: found {first[:60]!r}; expected {_FIRST_LINE!r}")

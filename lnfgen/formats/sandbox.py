@@ -7,8 +7,6 @@ A child is a new Python, not a fork, because a fork is unsafe beside the threads
 not started by multiprocessing either: that would run the script of somebody who calls `lnfgen.read` a second time.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import faulthandler
@@ -128,7 +126,7 @@ class Children:
             raise result
         return result
 
-    def _take(self, megabytes: float) -> _Child:
+    def _take(self, megabytes: float) -> "_Child":
         """A child that waits for a call, or a new one."""
         with self._lock:
             if self._closed:

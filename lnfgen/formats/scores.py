@@ -3,8 +3,6 @@
 music21 gets the content of the file, opens no other file, and neither reads nor writes pickles of parsed scores.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import warnings
@@ -17,7 +15,7 @@ from xml.etree import ElementTree
 
 from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.formats.abc import read_tunes
-from lnfgen.formats.events import MAX_STEPS, Choice, Events, Sound, join_ties
+from lnfgen.formats.events import MAX_STEPS, Events, Sound, join_ties, with_choice
 from lnfgen.formats.sandbox import restart_clock
 from lnfgen.formats.song import song_of
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
@@ -41,9 +39,7 @@ def read_score(
     Args:
         content: the whole file. MusicXML may be compressed.
         suffix: `.musicxml`, `.xml`, `.mxl`, `.abc` or `.krn`.
-        name: stands for the file in errors.
-        tracks: the parts to keep, as `choose_tracks` takes them. They are merged into one piano-roll.
-        roles: the parts of a band that the rolls have, if any; then `tracks` is taken by `in_roles`.
+        name, tracks, roles: as `read_midi` takes them; the parts of a score are its tracks.
 
     Raises:
         UnreadableFileError: if the score is damaged, or holds no notes or none of those parts.
@@ -74,8 +70,8 @@ def roll_of_score(score: Any, name: str = "-", *, steps_per_quarter: int = STEPS
 
 
 def _roll(events: Events, name: str, steps_per_quarter: int, tracks: str, roles: Sequence[str] = ()) -> PianoRoll:
-    choice = Choice.of([track for track, _ in events.tracks], tracks, roles, name)
-    return events.piece(choice, Fraction(1), steps_per_quarter, name)
+    chosen = with_choice([track for track, _ in events.tracks], tracks, roles, name)
+    return events.piece(chosen, roles, Fraction(1), steps_per_quarter, name)
 
 
 def _read_with_music21(text: str, kind: str) -> list[Events]:

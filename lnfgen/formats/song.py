@@ -5,8 +5,6 @@ kept tracks of `PianoRoll.tracks` on its grid, and draws some anew. A note of th
 which the model hears it begin was drawn. So a note belongs to a bar even if it is played a little before its line.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections import Counter, deque
@@ -20,8 +18,9 @@ import mido
 import numpy as np
 
 from lnfgen.errors import LnfgenError
-from lnfgen.formats.events import Events
+from lnfgen.formats.events import Events, nearest
 from lnfgen.formats.midi import (
+    KEY_SIGNATURE,
     TICKS_PER_QUARTER,
     VELOCITY,
     MidiNote,
@@ -100,7 +99,7 @@ def file_bars(roll: PianoRoll) -> dict[int, int]:
         bar = bar_length(signature, 1) * quarter
         lines += [line + index * bar for index in range(math.ceil((min(until, end) - line) / bar))]
     step = quarter / roll.steps_per_quarter * roll.stride
-    steps = sorted({min(_nearest(line / step) * roll.stride, roll.num_steps - roll.stride) for line in lines})
+    steps = sorted({min(nearest(line / step) * roll.stride, roll.num_steps - roll.stride) for line in lines})
     return dict(enumerate(steps, start=0 if roll.upbeat else 1))
 
 
@@ -127,8 +126,8 @@ def file_line(roll: PianoRoll, top: bool, role: str = "") -> np.ndarray:
             outermost[max(sounding, key=lambda note: note.pitch if top else -note.pitch)] += until - now
     for note in notes:
         if 2 * outermost[note] >= note.end - note.start:
-            first = _nearest(note.start / step)
-            line[number :: roll.stride][first : max(_nearest(note.end / step), first + 1), note.pitch] = True
+            first = nearest(note.start / step)
+            line[number :: roll.stride][first : max(nearest(note.end / step), first + 1), note.pitch] = True
     return line
 
 
@@ -143,9 +142,9 @@ def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
             if hasattr(message, "note") and message.channel != _DRUMS:
                 note = message.note + semitones  # the roll may not have it; octaves keep it on the keys of MIDI
                 message.note = note if 0 <= note < 128 else note % 12 + 108 * (note > 0)
-            elif message.type == "key_signature" and len(message.data) == 2:
+            elif getattr(message, "type_byte", None) == KEY_SIGNATURE and len(message.data) == 2:
                 sharps = (message.data[0] + 128) % 256 - 128  # flats are below 0
-                vars(message).update(data=(((sharps + 7 * semitones + 6) % 12 - 6) % 256, message.data[1]))
+                message.data = (((sharps + 7 * semitones + 6) % 12 - 6) % 256, message.data[1])
             yield tick, message
 
     pitched = pitched_rows(roll.roles, roll.num_steps)[:, None]
@@ -176,8 +175,8 @@ def midi_of(
     own as far as some are free. Drums share theirs, and its program.
 
     Args:
-        program: the General MIDI program of the drawn notes, or one for each voice, or part with pitches. None: that of
-            the tracks that the model heard, or the usual one of the part; a piano, if there is no file.
+        program: that of the drawn notes, or one for each voice, or part with pitches. None: that of the tracks that the
+            model heard, or the usual one of the part; a piano, if there is no file.
         voices: in how many tracks the drawn notes are divided. None: one for each program. A band takes none.
         drawn_name: the name of the track of the drawn notes; several are numbered, or have the name of their part.
     """
@@ -224,7 +223,7 @@ def file_parts(roll: PianoRoll) -> list[tuple[str, list[Note]]]:
     named = []
     for part, _, notes in parts:
         left = [note for note in notes if not (part.kept and _is_drawn(note, roll, step, part))]
-        steps = [(_nearest(note.start / step), _nearest(note.end / step), note.pitch) for note in left]
+        steps = [(nearest(note.start / step), nearest(note.end / step), note.pitch) for note in left]
         steps = [note for note in steps if note[0] < roll.num_steps]
         if steps and part.channel != DRUM_CHANNEL:
             named.append(
@@ -280,7 +279,7 @@ def _take_out(midi: Any, taken: Mapping[tuple[int, int], Sequence[MidiNote]]) ->
 
 def _is_drawn(note: MidiNote, roll: PianoRoll, step: Fraction, part: Track) -> bool:
     """True if the note of this track begins where a model drew. The ticks of a step give its place on the grid."""
-    row = _nearest(note.start / step) * roll.stride + (roll.roles.index(part.role) if roll.parts else 0)
+    row = nearest(note.start / step) * roll.stride + (roll.roles.index(part.role) if roll.parts else 0)
     return row < roll.num_steps and bool(roll.drawn[row, note.pitch])  # type: ignore[index]
 
 
@@ -314,7 +313,3 @@ def _changed(content: bytes, change: Callable[[Any], Iterator[tuple[int, Any]]])
     midi = parsed(content)
     midi.tracks[:] = [track(change(messages)) for messages in midi.tracks]
     return saved(midi)
-
-
-def _nearest(value: Fraction) -> int:
-    return math.floor(value + Fraction(1, 2))  # half a step rounds up, as where the roll was read

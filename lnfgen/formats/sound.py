@@ -11,9 +11,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.formats.song import kept_tracks, midi_of
 from lnfgen.music.pianoroll import PianoRoll
 
-SOUNDFONT = "LNFGEN_SOUNDFONT"
-"""The environment variable that names a soundfont."""
-
+SOUNDFONT = "LNFGEN_SOUNDFONT"  # the environment variable that names a soundfont
 _FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/opt/homebrew/share/soundfonts")
 
 

@@ -19,12 +19,9 @@ from lnfgen.music.figures import pitched_parts
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.wording import counted
 
-MAX_COPY_BARS = 4
-"""The longest passage of the training data, in any key, that a chosen piece of music may hold, in its own bars."""
-
-MAX_COPY_CHARS = 120
-"""The longest passage of the training data that a chosen text may hold. Set phrases and headers are shorter."""
-
+# The longest passage of the training data that a chosen piece may hold: of music in any key, in bars of the piece; of a
+# text in characters, as set phrases and headers are shorter.
+MAX_COPY_BARS, MAX_COPY_CHARS = 4, 120
 _SCORING = 1 << 40  # the random stream of the scores; those that draw pieces have lower numbers
 
 

@@ -7,8 +7,6 @@ A known note must also begin and end where it did. So a hidden key may be silent
 and it sounds just before a step where it is known to be held. Without onsets, it is silent around a known note.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -32,12 +30,9 @@ from lnfgen.music.regions import edge_line
 from lnfgen.music.tonality import pitch_name
 from lnfgen.wording import counted
 
-HOME_SAMPLES, HOME_STEPS = 3, 64
-HOME_RANGE = (0.02, 0.98)
-"""Where the model is at home: between these quantiles of the keys of so many samples of so many steps."""
-
-HOME_SHARE = 0.85
-"""So many of a piece's keys there are enough."""
+# The model is at home between these quantiles of the keys of so many samples of so many steps.
+HOME_SAMPLES, HOME_STEPS, HOME_RANGE = 3, 64, (0.02, 0.98)
+HOME_SHARE = 0.85  # of a piece's keys there, which is enough
 
 
 def added_steps(

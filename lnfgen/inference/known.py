@@ -1,7 +1,5 @@
 """A piece of which a part is known, laid on a model's grid and range. `filling` draws the other part."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +20,8 @@ from lnfgen.music.tonality import pitch_name
 from lnfgen.music.tracks import BASS, DRUMS
 from lnfgen.wording import counted
 
-GAP = "_"
-"""The character that marks a gap in a text."""
-
-SPAN = 8
-"""Characters of a text that a variation keeps or draws anew together."""
+GAP = "_"  # the character that marks a gap in a text
+SPAN = 8  # characters of a text that a variation keeps or draws anew together
 
 
 class OuterVoices(NamedTuple):
@@ -238,8 +233,7 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
         x = np.where(after, np.where(outer_voices(x > 0, part.outer.number), x, 0), part.values)
     own, roll = part.piece, given_back(encoding, part, x)
     assert isinstance(roll, PianoRoll)
-    roll = replace(roll, song=own.song, tracks=own.tracks, title=own.title, drawn=part.hidden_cells)
-    return replace(roll, parts=own.parts)
+    return replace(roll, song=own.song, tracks=own.tracks, title=own.title, parts=own.parts, drawn=part.hidden_cells)
 
 
 def given_back(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:

@@ -20,8 +20,7 @@ Potential = Callable[[int, Callable[[], Tensor]], Tensor | None]
 """Takes the number t of steps that are drawn, and a function that gives what each row has drawn, `[N, t, ...]`. Returns
 the logarithms of weights, float64 `[N]`; or None, where those of the steps before go on to hold."""
 
-RESAMPLE_BELOW = 0.5
-"""Particles are resampled where the effective sample size is under this share of their number."""
+RESAMPLE_BELOW = 0.5  # particles are resampled where the effective sample size is under this share of their number
 
 
 @torch.inference_mode()

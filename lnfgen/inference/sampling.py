@@ -30,11 +30,8 @@ FIRST_ROWS, BLOCK_ROWS = 16, 32
 """Rows of the first block and of the others. With many, the overhead of a step in a loop over time is small for each
 row; but who asks for a few pieces waits for all rows of the first block."""
 
-MAX_BLOCK_STEPS = 20_000
-"""The most padded time steps in one block, as in a pass of scoring."""
-
-MAX_TEMPERATURE = 100.0
-"""Above it every key and every character is as likely as any other."""
+MAX_BLOCK_STEPS = 20_000  # padded time steps in one block, as in a pass of scoring
+MAX_TEMPERATURE = 100.0  # above it every key and every character is as likely as any other
 
 
 def sample_pieces(
@@ -70,8 +67,11 @@ def sample_pieces(
         steps_in[one] = steps and steps * encoding.stride
     model.eval()
     if wishes.steers:
-        seeds = [stream_seed(seed, index) for index in range(count)]
-        items = [_item(encoding, drawn_row(model, steps_in, own), stream_seed(own, 0)) for own in seeds]
+        items = []
+        for own in (stream_seed(seed, index) for index in range(count)):
+            row = drawn_row(model, steps_in, own)
+            part = nothing_known(encoding, row.length, row.time_signature)
+            items.append(Item(part, stream_seed(own, 0), partial(_decoded, encoding, row)))
         yield from steered(model, encoding, items, wishes, MELODY_PARTICLES, temperature, seconds, progress)
         return
     for first in (0, *range(FIRST_ROWS, count, BLOCK_ROWS)):
@@ -118,10 +118,6 @@ def _drawn(model: SequenceModel, encoding: Encoding, rows: list[Row], temperatur
 def _decoded(encoding: Encoding, row: Row, x: np.ndarray) -> Piece:
     # Nobody has asked for the length that was drawn, and the data has no silent bars at its ends.
     return encoding.decode(x, row.time_signature, cuts_ends=row.has_drawn_length)
-
-
-def _item(encoding: Encoding, row: Row, seed: int) -> Item:
-    return Item(nothing_known(encoding, row.length, row.time_signature), seed, partial(_decoded, encoding, row))
 
 
 def time_signatures_of(model: SequenceModel, encoding: Encoding) -> list[TimeSignature]:

@@ -4,8 +4,6 @@ Pieces whose wishes do not hold yet are drawn again by twice as many particles, 
 pieces come from p(hidden | known, the wishes hold). If the time is over, the nearest piece that was drawn is returned.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -30,14 +28,9 @@ from lnfgen.music.parts import pitched_rows
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tonality import pitch_name
 
-MAX_ROWS = 512
-"""Particles of all pieces that are drawn together."""
-
-MAX_ROW_STEPS = 100_000
-"""Their time steps in all, for which a model with a latent has memory."""
-
-TEXT_STRIDE = 8
-"""After so many characters the distance from wishes is measured again; of music, after each quarter."""
+MAX_ROWS = 512  # particles of all pieces that are drawn together
+MAX_ROW_STEPS = 100_000  # their time steps in all, for which a model with a latent has memory
+TEXT_STRIDE = 8  # after so many characters the distance from wishes is measured again; of music, after each quarter
 
 
 class Item(NamedTuple):
@@ -177,19 +170,16 @@ def known_bits(model: SequenceModel, part: KnownPart) -> Known:
     assert isinstance(model.observation, Frames)
     by = model.observation.parts  # rows of a band from a step to the next one
     if model.observation.has_onsets:
-        ends = _after(known & sounding, by) & ~held & hidden  # a known note has ended: the key is not held
-        begins = _before(known & held, by) & hidden  # a key that is known to be held sounds before that too
+        ends = _moved(known & sounding, by) & ~held & hidden  # a known note has ended: the key is not held
+        begins = _moved(known & held, -by) & hidden  # a key that is known to be held sounds before that too
         x = torch.from_numpy(np.where(ends, SOUNDING | ONSET, part.values).astype(np.uint8))
         return model.observation.known(x, torch.from_numpy(np.concatenate([known | begins, known | ends], 1)))
-    silent = hidden & ~sounding & (_after(known & sounding, by) | _before(known & sounding, by))
+    silent = hidden & ~sounding & (_moved(known & sounding, by) | _moved(known & sounding, -by))
     return model.observation.known(x, torch.from_numpy(known | silent))
 
 
-def _after(cells: np.ndarray, by: int) -> np.ndarray:
-    """The cells so many rows after these."""
-    return np.concatenate([np.zeros_like(cells[:by]), cells[:-by]])
-
-
-def _before(cells: np.ndarray, by: int) -> np.ndarray:
-    """The cells so many rows before these."""
-    return np.concatenate([cells[by:], np.zeros_like(cells[:by])])
+def _moved(cells: np.ndarray, by: int) -> np.ndarray:
+    """The cells so many rows after these, or before them if `by` is negative."""
+    moved = np.roll(cells, by, axis=0)
+    moved[slice(by) if by > 0 else slice(by, None)] = False
+    return moved

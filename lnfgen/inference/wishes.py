@@ -5,8 +5,6 @@ one, in units of the figure. Particles are weighed by `exp(-WEIGHT * distance)` 
 targets of Whiteley & Lee, 2014). A figure of a whole piece counts little at first, as the rest may still mend it.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -29,19 +27,12 @@ from lnfgen.music.tonality import MODES, key_of, key_profiles, most_like, pitch_
 Want = Mapping[str, Any] | Iterable[str]
 """Figures and their values: `{"key": "G", "notes_per_bar": (8, 12)}`, or words such as `notes_per_bar=8..12`."""
 
-WEIGHT = 30.0
-"""Nats that a unit of distance costs."""
+WEIGHT = 30.0  # nats that a unit of distance costs
+FAR = 100.0  # the distance of a whole piece whose figure has no value
+KEY_UNIT = 0.25  # the unit of the correlations that find a key
+GROWING, IN_FULL, AT_THE_END = 3.0, 0.0, math.inf  # a wish counts by the share of the steps drawn, to this power
 
-FAR = 100.0
-"""The distance of a whole piece whose figure has no value."""
-
-KEY_UNIT = 0.25
-"""The unit of the correlations that find a key."""
-
-GROWING, IN_FULL, AT_THE_END = 3.0, 0.0, math.inf
-"""How a wish counts when a share of the steps is drawn: by the share to this power."""
-
-OTHERS = {
+OTHERS = {  # the wishes that are no numbers, by the kind of the piece
     "music": {
         "key": "the key: G, F#m or B-flat major; a tonic alone leaves the mode open",
         "mode": "major or minor",
@@ -57,7 +48,6 @@ OTHERS = {
         "metre": "of an ABC tune, its field M: 6/8",
     },
 }
-"""The wishes that are no numbers, by the kind of the piece."""
 
 
 def _line_length(text: str) -> float:
@@ -83,20 +73,13 @@ class Wish(NamedTuple):
 
 @dataclass(frozen=True)
 class Wishes:
-    """All wishes for a piece.
-
-    Attributes:
-        sure: those that hold for whatever is drawn.
-        keys: the MIDI pitches that may sound.
-        contained: characters that a text has.
-        time_signature: that of the piece, if there is a wish for it.
-    """
+    """All wishes for a piece."""
 
     wishes: tuple[Wish, ...] = ()
-    sure: tuple[Wish, ...] = ()
-    keys: range = range(128)
-    contained: tuple[str, ...] = ()
-    time_signature: TimeSignature | None = None
+    sure: tuple[Wish, ...] = ()  # those that hold for whatever is drawn
+    keys: range = range(128)  # the MIDI pitches that may sound
+    contained: tuple[str, ...] = ()  # characters that a text has
+    time_signature: TimeSignature | None = None  # that of the piece, if there is a wish for it
 
     @property
     def steers(self) -> bool:
@@ -124,8 +107,7 @@ NO_WISHES = Wishes()
 def wishes_for(want: Want | Wishes, encoding: Encoding) -> Wishes:
     """Read wishes for pieces of this encoding. Those that are read already stay as they are.
 
-    Raises:
-        LnfgenError: if there is no figure with the name, or no piece can have the value.
+    If there is no figure with the name, or no piece can have the value, it is an `LnfgenError`.
     """
     if isinstance(want, Wishes):
         return want

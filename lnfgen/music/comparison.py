@@ -10,8 +10,6 @@ area under the ROC curve (AUC), which does not depend on the sizes of the sets. 
 figures, because a piece of train is a copy of itself.
 """
 
-from __future__ import annotations
-
 import bisect
 import math
 from collections.abc import Iterator, Sequence
@@ -26,9 +24,7 @@ from lnfgen.music.copies import longest_copies
 from lnfgen.music.figures import music_figures, pitched_parts, usual_voices
 from lnfgen.music.pianoroll import PianoRoll
 
-WINDOW_QUARTERS = 32
-"""The length of a window in quarters, eight bars of 4/4. It is less where half of the pieces of a side are shorter."""
-
+WINDOW_QUARTERS = 32  # the length of a window, eight bars of 4/4; less where half of the pieces of a side are shorter
 LONGEST_COPY = "longest_copy"
 _MOST_DISTANT = 1000  # windows of a side among which distances are taken, so that large sets need no more memory
 _FOLDS = 5

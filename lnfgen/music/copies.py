@@ -4,8 +4,6 @@ The idea is that of the originality report: Z. Yin, F. Reuben, S. Stepney and T.
 Steal - It Imitates'", EvoMUSART 2021, who also count notes that nearly agree. Here every step must agree.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np

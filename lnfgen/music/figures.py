@@ -19,8 +19,6 @@ Sources, where a figure has a name in one:
   Bach", ML4MD workshop at ICML 2020, arXiv 2006.13329, count parallels.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,15 +32,9 @@ from lnfgen.music.parts import BASS, CHORDS, MELODY
 from lnfgen.music.pianoroll import PianoRoll, bar_and_beats, bar_length
 from lnfgen.music.tracks import DRUMS
 
-FIFTH = 7
-"""Semitones of a perfect fifth. A line that moves further leaps."""
-
-MOTIF = 4
-"""The notes of a stretch of melody that may come again."""
-
-CLOSE = 2
-"""A chord that lasts at least this many times as long as the median chord is a close."""
-
+FIFTH = 7  # semitones of a perfect fifth; a line that moves further leaps
+MOTIF = 4  # the notes of a stretch of melody that may come again
+CLOSE = 2  # a chord that lasts at least this many times as long as the median chord is a close
 KICKS, SNARES = (35, 36), (38, 40)  # MIDI pitches
 
 _MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
@@ -63,7 +55,7 @@ def music_figures(num_voices: int, roles: Sequence[str] = ()) -> dict[str, Figur
     """The figures by name, for music that has `num_voices` keys at most steps, and those of the parts of a band."""
     exactly = f"steps with exactly {num_voices} keys"
     figures = {
-        "exact_polyphony_rate": Figure(exactly, lambda roll: _mean(_keys_a_step(roll) == num_voices)),
+        "exact_polyphony_rate": Figure(exactly, lambda roll: _mean(roll.sounding.sum(axis=1) == num_voices)),
         "polyphony": Figure("keys a sounding step", polyphony, 0.1),
         "longest_silence": Figure("longest silence, quarters", longest_silence, 0.5),
         "note_length": Figure("note length, quarters", note_length, 0.1),
@@ -130,14 +122,14 @@ def usual_voices(rolls: Iterable[PianoRoll]) -> int:
     """The number of keys that most sounding steps have, the smaller one of two equally frequent ones; at least 1."""
     counts: Counter[int] = Counter()
     for roll in rolls:
-        counts.update(_keys_a_step(pitched_parts(roll)).tolist())
+        counts.update(pitched_parts(roll).sounding.sum(axis=1).tolist())
     counts.pop(0, None)
     return min(counts, key=lambda number: (-counts[number], number), default=1)
 
 
 def polyphony(roll: PianoRoll) -> float:
     """The mean number of keys of the steps at which some sound."""
-    keys = _keys_a_step(roll)
+    keys = roll.sounding.sum(axis=1)
     return _mean(keys[keys > 0])
 
 
@@ -310,10 +302,6 @@ def parallel_rate(roll: PianoRoll) -> float:
         together = (directions[:, low] != 0) & (directions[:, low] == directions[:, high])
         parallels += int((same & together & ((intervals == 0) | (intervals == FIFTH))).sum())
     return parallels / changes if changes else math.nan
-
-
-def _keys_a_step(roll: PianoRoll) -> np.ndarray:
-    return roll.sounding.sum(axis=1)
 
 
 def _whole_bars(roll: PianoRoll, steps: np.ndarray) -> np.ndarray:

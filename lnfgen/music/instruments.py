@@ -27,17 +27,14 @@ Shamisen, Koto, Kalimba, Bagpipe, Fiddle, Shanai, Tinkle Bell, Agogo, Steel Drum
 Synth Drum, Reverse Cymbal, Guitar Fret Noise, Breath Noise, Seashore, Bird Tweet, Telephone Ring, Helicopter,
 Applause, Gunshot
 """
-INSTRUMENTS = tuple(_TABLE.strip().replace("\n", " ").split(", "))
-"""The names of the programs 0 to 127."""
+INSTRUMENTS = tuple(_TABLE.strip().replace("\n", " ").split(", "))  # the names of the programs 0 to 127
 
 
 def programs_of(instruments: Programs) -> list[int]:
     """The program of each instrument, 0 to 127. A text may hold several, with commas.
 
-    A name is a whole one, as `flute`, or a part that no other name has, as `nylon`. Letters and digits alone count.
-
-    Raises:
-        LnfgenError: if one is no instrument, or may be several, which the message lists.
+    A name is a whole one, as `flute`, or a part that no other name has, as `nylon`. Letters and digits alone count. If
+    it may be several, the `LnfgenError` lists these.
     """
     several = str(instruments).split(",") if isinstance(instruments, int | str) else map(str, instruments)
     return [_program_of(one.strip()) for one in several]

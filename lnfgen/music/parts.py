@@ -1,7 +1,5 @@
 """The parts of a band: drums, bass, chords and melody, and which tracks of a file play them."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,25 +23,17 @@ from lnfgen.music.tracks import (
 )
 
 CHORDS, MELODY = "chords", "melody"
+ROLES = (DRUMS, BASS, CHORDS, MELODY)  # in this order a model draws the parts of a step
 
-ROLES = (DRUMS, BASS, CHORDS, MELODY)
-"""In this order a model draws the parts of a step."""
-
-AUTO, ONE = "auto", "1"
-"""For parts: as a folder is, and all tracks merged into one piano-roll."""
-
+AUTO, ONE = "auto", "1"  # for parts: as a folder is, and all tracks merged into one piano-roll
 _FEWER = {ONE: (), "2": (CHORDS, MELODY), "3": (DRUMS, CHORDS, MELODY), "4": ROLES}
-BY_NAME, BY_PROGRAM = "its name", "its program"
-"""Why a track has a part."""
-
+BY_NAME, BY_PROGRAM = "its name", "its program"  # why a track has a part
 _NOISES = ("sound effects", "percussive")  # families of instruments without pitches
 _LOW = 50  # the mean pitch below which a line may be a bass
 
+# The MIDI pitch of the first key of each part that a model has. The distances of those with pitches are octaves.
 LOWEST = {DRUMS: 33, BASS: 21, CHORDS: 33, MELODY: 45}
-"""The MIDI pitch of the first key of each part that a model has. The distances of those with pitches are octaves."""
-
-NUM_KEYS = 49
-"""The keys of each part: four octaves, and all drums of General MIDI."""
+NUM_KEYS = 49  # of each part: four octaves, and all drums of General MIDI
 
 
 @dataclass(frozen=True)
@@ -55,7 +45,7 @@ class Part:
     velocities: tuple[int, ...] = ()  # the usual ones of its notes at each step of a bar; none: not known
 
     @classmethod
-    def from_json(cls, value: Any) -> Part:
+    def from_json(cls, value: Any) -> "Part":
         """The part that `dataclasses.asdict` made this of; a `ValueError` for another value."""
         if not isinstance(value, dict) or set(value) != {"role", "program", "velocities"}:
             raise ValueError(f"the part {value!r:.60}")
@@ -94,13 +84,8 @@ def wanted_roles(parts: str) -> tuple[str, ...]:
 def in_roles(tracks: Sequence[Track], roles: Sequence[str], wanted: str = ALL, name: str = "-") -> list[Track]:
     """The tracks, each with the role that it has among these, and why; without a role are those that are left out.
 
-    Args:
-        wanted: the tracks to place, as `choose_tracks` takes them, or `role=track` to place one by hand, with commas.
-        name: stands for the file in errors.
-
-    Raises:
-        UnreadableFileError: if no track is meant.
-        LnfgenError: if a role is unknown.
+    `wanted` are the tracks to place, as `choose_tracks` takes them, or `role=track` to place one by hand, with commas.
+    If no track is meant, it is an `UnreadableFileError` about the file `name`, and an `LnfgenError` for another role.
     """
     by_hand: dict[int, tuple[str, str]] = {}
     chosen: set[int] = set()

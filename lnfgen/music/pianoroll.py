@@ -112,6 +112,8 @@ class PianoRoll:
             raise LnfgenError(f"a piano-roll spans the pitches {lowest} to {highest}; expected 0 to 127")
         if any(number % self.stride for number in (self.num_steps, self.steps_per_quarter, self.upbeat)):
             raise LnfgenError(f"{self.num_steps} rows of {self.stride} parts; expected as many of each part")
+        if len(set(self.roles)) < len(self.roles):
+            raise LnfgenError(f"a band of {', '.join(self.roles)}; expected each part once")
         if not 1 <= self.steps_per_quarter <= 960 * self.stride:
             raise LnfgenError(f"{self.steps_per_quarter} steps per quarter; expected 1 to 960")
         require_tempo(self.tempo_bpm)
@@ -200,11 +202,13 @@ class PianoRoll:
             song=None,
         )
 
-    @cached_property
+    @property
     def merged(self) -> PianoRoll:
         """All parts but the drums as one part; the roll itself if it has no parts."""
-        if not self.parts:
-            return self
+        return self._merged if self.parts else self  # not cached: a roll that held itself would stay in memory
+
+    @cached_property
+    def _merged(self) -> PianoRoll:
         rolls = [self.part(number) for number, part in enumerate(self.parts) if part.role != DRUMS]
         if not rolls:
             silent = np.zeros_like(self.part(0).sounding)
@@ -430,15 +434,12 @@ class PianoRoll:
         """The piece with other columns. Notes that none of them has are left out and counted in `losses`."""
         if (self.lowest_pitch, self.num_pitches) == (lowest_pitch, num_pitches):
             return self
-        shift = self.lowest_pitch - lowest_pitch
-        kept = [column for column in range(self.num_pitches) if 0 <= column + shift < num_pitches]
+        first = 128 + lowest_pitch - self.lowest_pitch
 
         def moved(keys: np.ndarray) -> np.ndarray:
-            roll = np.zeros((self.num_steps, num_pitches), dtype=np.bool_)
-            roll[:, [column + shift for column in kept]] = keys[:, kept]
-            return roll
+            return np.pad(keys, ((0, 0), (128, 128)))[:, first : first + num_pitches].copy()
 
-        left_out = Losses(out_of_range=int(np.delete(self.struck(), kept, axis=1).sum()))
+        left_out = Losses(out_of_range=int(self.struck().sum() - moved(self.struck()).sum()))
         origin = {"song": self.song, "drawn": self.drawn, "losses": self.losses + left_out}
         return self._changed(moved, lowest_pitch=lowest_pitch, **origin)
 

@@ -1,7 +1,5 @@
 """Parts of a piano-roll that a person names in a word, such as `bars:5-8` or `below-melody`, as masks of its cells."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

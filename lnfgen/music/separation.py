@@ -10,8 +10,6 @@ a search over all assignments of a chord is as in P. McLeod and M. Steedman, "HM
 performance", Journal of New Music Research 45, 2016.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from functools import lru_cache
@@ -38,8 +36,7 @@ def separate_voices(roll: PianoRoll, num_voices: int) -> list[list[Note]]:
     A voice has one note at a time. Where more notes sound than there are voices, the others go to the voices whose
     notes are near. A voice then has a chord, whose notes need not start or end together.
 
-    Raises:
-        LnfgenError: if `num_voices` is not from 1 to `MAX_VOICES`.
+    There are 1 to `MAX_VOICES` voices; another number is an `LnfgenError`.
     """
     if not 1 <= num_voices <= MAX_VOICES:
         raise LnfgenError(f"{num_voices} voices; expected 1 to {MAX_VOICES}")

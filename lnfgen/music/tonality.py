@@ -1,7 +1,5 @@
 """Names of pitches and keys, the key of a piece, and how a pitch is spelled in a key."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,8 +9,8 @@ import numpy as np
 from lnfgen.errors import LnfgenError
 from lnfgen.music.pianoroll import PianoRoll
 
-_NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-_FIFTHS = "FCGDAEB"  # the naturals, a fifth from one to the next
+NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+FIFTHS = "FCGDAEB"  # the naturals, a fifth from one to the next
 _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _PITCH = re.compile(r"([A-Ga-g])(##|#|bb|b|)(-?\d{1,2})")
 _TONIC = re.compile(r"([a-g])(?:(#|♯|-?sharp)|(b|♭|-?flat))?(?:-?(m|min|minor|maj|major))?")
@@ -27,16 +25,12 @@ def pitch_name(pitch: int) -> str:
 
 
 def pitch_number(name: str) -> int:
-    """The MIDI pitch with this name, such as `C4`, `F#3` or `Bb-1`; there may be space around it.
-
-    Raises:
-        ValueError: if this is not the name of a pitch.
-    """
+    """The MIDI pitch with this name, such as `C4`, `F#3` or ` Bb-1 `; a `ValueError` for another text."""
     match = _PITCH.fullmatch(name.strip())
     if not match:
         raise ValueError(f"{name!r} is no pitch; expected a name such as C4, F#3 or Bb5")
     letter, accidental, octave = match.groups()
-    return _NATURALS[letter.upper()] + _ALTER[accidental] + 12 * (int(octave) + 1)
+    return NATURALS[letter.upper()] + _ALTER[accidental] + 12 * (int(octave) + 1)
 
 
 @dataclass(frozen=True)
@@ -57,24 +51,19 @@ class Key:
 
 
 def key_of(text: str) -> tuple[int, str | None]:
-    """The pitch class of a tonic and the mode, if there is one, that words name: `G`, `Bb`, `f sharp` or `A minor`.
+    """The pitch class of the tonic and the mode, if any, that words name, as `G`, `f sharp` or `Bb minor` does.
 
-    Raises:
-        ValueError: if they name no key.
+    If they name no key, it is a `ValueError` with what is expected.
     """
     found = _TONIC.fullmatch("".join(text.lower().split()))
     if not found:
         raise ValueError("a tonic, such as G, F# or B-flat")
     letter, sharp, flat, mode = found.groups()
-    return (_NATURALS[letter.upper()] + bool(sharp) - bool(flat)) % 12, _MODES.get(mode)
+    return (NATURALS[letter.upper()] + bool(sharp) - bool(flat)) % 12, _MODES.get(mode)
 
 
 def tonic_of(text: str) -> int:
-    """The pitch class of the tonic that words name, as `key_of` reads them.
-
-    Raises:
-        LnfgenError: if they name none, or a mode as well.
-    """
+    """The pitch class of the tonic that words name; an `LnfgenError` if they name none, or a mode as well."""
     try:
         tonic, mode = key_of(text)
     except ValueError as error:
@@ -131,6 +120,6 @@ def spelled(pitch: int, sharps: int) -> tuple[str, int, int]:
     signatures move this range by their fifths. So leading notes of minor keys are sharp, sevenths of dominants flat.
     """
     place = (pitch * 7 + 3 - sharps) % 12 - 3 + sharps  # on the line of fifths
-    step = _FIFTHS[(place + 1) % 7]
+    step = FIFTHS[(place + 1) % 7]
     alter = (place + 1) // 7
     return step, alter, (pitch - alter) // 12 - 1

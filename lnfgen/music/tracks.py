@@ -1,7 +1,5 @@
 """The tracks of a MIDI file or parts of a score: their description, and the choice of those that a reader keeps."""
 
-from __future__ import annotations
-
 import re
 import statistics
 from collections.abc import Sequence
@@ -25,31 +23,20 @@ ONE_AT_A_TIME = 1.25  # sounding notes on average; a line played legato overlaps
 
 @dataclass(frozen=True)
 class Track:
-    """A track with notes, as a MIDI file has it, or a part of a score. Each channel of a MIDI track counts as one.
+    """A track with notes, as a MIDI file has it, or a part of a score. Each channel of a MIDI track counts as one."""
 
-    Attributes:
-        number: from 1 on, in the order of the file, tracks without notes left out.
-        name: its name in the file; it may be empty.
-        program: the General MIDI program of its first note, 0 to 127; None if a score has none.
-        channel: 1 to 16 in a MIDI file, where channel 10 has the drums; 1 in a score.
-        notes, lowest, highest, mean_pitch: how many notes it has, and their MIDI pitches.
-        polyphony: how many of its notes sound at a time on average, silence left out.
-        kept: True if the piano-roll has its notes.
-        role, why: of a band, the part that it plays (`lnfgen.music.parts`), and what decided that; else empty.
-    """
-
-    number: int
-    name: str
-    program: int | None
-    channel: int
-    notes: int
-    lowest: int
+    number: int  # from 1 on, in the order of the file, tracks without notes left out
+    name: str  # in the file; it may be empty
+    program: int | None  # the General MIDI program of its first note, 0 to 127; None if a score has none
+    channel: int  # 1 to 16 in a MIDI file, where channel 10 has the drums; 1 in a score
+    notes: int  # how many it has
+    lowest: int  # of their MIDI pitches
     highest: int
     mean_pitch: float
-    polyphony: float
-    kept: bool = True
-    role: str = ""
-    why: str = ""
+    polyphony: float  # how many of its notes sound at a time on average, silence left out
+    kept: bool = True  # the piano-roll has its notes
+    role: str = ""  # of a band, the part that it plays (`lnfgen.music.parts`)
+    why: str = ""  # what decided that
 
     @property
     def instrument(self) -> str:
@@ -61,27 +48,26 @@ class Track:
 def choose_tracks(tracks: Sequence[Track], wanted: str, name: str) -> set[int]:
     """The numbers of the tracks that `wanted` asks for.
 
-    Args:
-        wanted: `melody`, `bass`, `all` (but for drums), a number, or a word of a track's name or, if no name has it, of
-            an instrument, as `strings` or `drums`; or several of these with commas between them.
-        name: stands for the file in errors.
-
-    Raises:
-        UnreadableFileError: if no track is meant; the message lists the tracks of the file.
+    That is `melody`, `bass`, `all` (but for drums), a number, or a word of a track's name or, if no name has it, of an
+    instrument, as `strings` or `drums`; or several of these with commas between them. If no track is meant, the
+    `UnreadableFileError` about the file `name` lists its tracks.
     """
     chosen: set[int] = set()
+    pitched = [track for track in tracks if track.instrument != DRUMS]
     for word in map(str.strip, wanted.lower().split(",")):
         if word == ALL:
-            found = [track for track in tracks if track.instrument != DRUMS]
-        elif word in ("melody", BASS):
-            pitched = [track for track in tracks if track.instrument != DRUMS]
-            found = melody_of(pitched) if word == "melody" else bass_of(pitched)
+            found = pitched
+        elif word == "melody":
+            found = melody_of(pitched)
         elif word.isdecimal():
             found = [track for track in tracks if str(track.number) == word]
         else:
-            named = [track for track in tracks if word and says(track.name, word)]
-            found = named or [track for track in tracks if word and says(track.instrument, word)]
-        if not found and all(track.instrument == DRUMS for track in tracks):
+            among = pitched if word == BASS else tracks  # a bass drum is no bass
+            named = [track for track in among if word and says(track.name, word)]
+            found = named or [track for track in among if word and says(track.instrument, word)]
+        if word == BASS and not found:  # the lowest one
+            found = sorted(with_enough_notes(pitched), key=lambda track: track.mean_pitch)[:1]
+        if not found and not pitched:
             raise UnreadableFileError(f"{name} holds drums and no other notes; read it in parts, or its track drums")
         if not found:
             kinds = [f" ({track.instrument})" if track.instrument else "" for track in tracks]
@@ -117,13 +103,6 @@ def melody_of(tracks: Sequence[Track]) -> list[Track]:
     enough = with_enough_notes(tracks)
     lines = [track for track in enough if track.polyphony <= ONE_AT_A_TIME] or enough
     return [max(lines, key=lambda track: track.mean_pitch)] if lines else []
-
-
-def bass_of(tracks: Sequence[Track]) -> list[Track]:
-    """The tracks named bass, else those with a bass of General MIDI, else the lowest one that has enough notes."""
-    named = [track for track in tracks if says(track.name, BASS)]
-    played = [track for track in tracks if track.instrument == BASS]
-    return named or played or sorted(with_enough_notes(tracks), key=lambda track: track.mean_pitch)[:1]
 
 
 def with_enough_notes(tracks: Sequence[Track]) -> list[Track]:

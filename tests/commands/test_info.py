@@ -22,9 +22,9 @@ def test_info_of_a_piece(lnfgen: Call, here: Call, tmp_path: Path) -> None:
     facts = json.loads(done.stdout)
     [track] = facts.pop("tracks")
     assert " ".join(track) == (
-        "number name instrument program channel notes lowest_note highest_note notes_at_a_time kept"
+        "number name instrument program channel notes lowest_note highest_note notes_at_a_time kept part by"
     )
-    assert list(track.values()) == [1, "", "piano", 0, 1, 4, "C4", "G4", 1.33, True]
+    assert list(track.values()) == [1, "", "piano", 0, 1, 4, "C4", "G4", 1.33, True, "chords", "the others"]
     assert " ".join(facts) == (
         "path kind title steps bars seconds notes lowest_note highest_note notes_per_sounding_step onsets "
         "steps_per_quarter tempo_bpm time_signature upbeat rounded merged overlapping out_of_range tempo_changes "

@@ -73,6 +73,7 @@ def test_channels_and_tracks_sound_together() -> None:
 def test_a_key_signature_that_midi_does_not_define_costs_no_file() -> None:
     for key in ("02 02 02", "02 FF FF", "00"):  # a mode that is neither major nor minor; no key at all
         assert one(f"00 FF 59 {key} 00 90 3C 40  04 80 3C 00 {END}").notes() == [(0, 4, 60)]
+        assert one(f"04 FF 59 {key} 04 90 3C 40  04 80 3C 00 {END}").notes() == [(8, 4, 60)], "it has a time"
     with pytest.raises(mido.KeySignatureError):  # for others who use mido in this process, nothing has changed
         mido.MidiFile(file=io.BytesIO(midi(f"00 FF 59 02 02 02 {END}")))
 

@@ -105,6 +105,15 @@ def test_a_written_band_is_read_again_with_its_programs_and_accents() -> None:
         midi_bytes(band, voices=3)
 
 
+def test_a_band_has_each_part_once_and_whole_steps() -> None:
+    line = PianoRoll.from_notes([(0, 4, 60)])
+    with pytest.raises(LnfgenError, match="a band of bass, bass; expected each part once"):
+        PianoRoll.of_parts([line, line], [Part("bass"), Part("bass")])
+    pair = PianoRoll.of_parts([line, line], [Part("bass"), Part("melody")])
+    with pytest.raises(LnfgenError, match="5 rows of 2 parts; expected as many of each part"):
+        pair.stretch(0, 5)
+
+
 def test_the_usual_parts_of_a_set() -> None:
     pieces = [(Part("bass", 33, (90, 70)),), (Part("bass", 33, (100, 80)),), (Part("bass", 38, (1,)),), (Part("bass"),)]
     assert usual_parts(pieces) == (Part("bass", 33, (95, 75)),)

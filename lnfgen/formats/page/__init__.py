@@ -5,8 +5,6 @@ The page is made of the files beside this module: `page.html` is the frame, `pie
 policy allows these alone. The pieces are JSON in the page; the MIDI file of each is in a link.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import html
@@ -43,12 +41,8 @@ def page_bytes(
 
     Args:
         title: names the page, and its pieces, with a number after it if there are several. It is "Piano-roll" if empty.
-        names: names of the pieces, in place of numbers.
-        program, voices, drawn_name: of the MIDI files that can be saved, as `to_bytes` takes them.
-        seed: what drew the pieces, which the page names.
-
-    Raises:
-        LnfgenError: if there is no roll, or not a name for each.
+        names: names of the pieces, one for each, in place of numbers.
+        program, voices, drawn_name, seed: as `to_bytes` takes them.
     """
     if not rolls:
         raise LnfgenError("a page of no pieces; expected at least one piano-roll")
@@ -62,24 +56,20 @@ def page_bytes(
     files = [numbered(Path(f"{title}.mid"), index, len(rolls)).stem for index in range(len(rolls))]
     tracks: dict[str, Any] = {"program": programs, "voices": voices, "drawn_name": drawn_name}
     header = f"<header><h1>{html.escape(title)}</h1><p>{len(rolls)} pieces</p></header>" if several else ""
-    pieces = [
-        _filled(
-            "piece.html",
-            {
-                "level": "h2" if several else "h1",
-                "name": html.escape(name),
-                "file": html.escape(file),
-                "facts": _facts(roll, programs, seed),
-                "legend": " hidden" if roll.drawn is None else "",
-                "parts": "".join(_filled("part.html", {"role": role, "part": role.title()}) for role in roll.roles),
-                "midi": base64.b64encode(midi_of(roll, **tracks)).decode("ascii"),
-            },
-        )
-        for roll, name, file in zip(rolls, names, files, strict=True)
-    ]
-    data = [
+    pieces, data = [], []
+    for roll, name, file in zip(rolls, names, files, strict=True):
+        piece = {
+            "level": "h2" if several else "h1",
+            "name": html.escape(name),
+            "file": html.escape(file),
+            "facts": _facts(roll, programs, seed),
+            "legend": " hidden" if roll.drawn is None else "",
+            "parts": "".join(_filled("part.html", {"role": role, "part": role.title()}) for role in roll.roles),
+            "midi": base64.b64encode(midi_of(roll, **tracks)).decode("ascii"),
+        }
+        pieces.append(_filled("piece.html", piece))
         # Times are in steps, of a band in rows. `notes` has three numbers for each note, `given` the places of notes.
-        {
+        values = {
             "name": name,
             "file": file,
             "tempo": roll.tempo_bpm,
@@ -89,10 +79,9 @@ def page_bytes(
             "steps": roll.num_steps,
             "notes": [number for note in roll.notes() for number in note],
             "given": roll.given_notes(),
-            **({"parts": list(map(asdict, roll.parts)), "drums": [*drum_rows(roll).items()]} if roll.parts else {}),
         }
-        for roll, name, file in zip(rolls, names, files, strict=True)
-    ]
+        bands = {"parts": list(map(asdict, roll.parts)), "drums": [*drum_rows(roll).items()]} if roll.parts else {}
+        data.append(values | bands)
     style = _file("style.css")
     script = '"use strict";\n' + "".join(map(_file, ("sound.js", "roll.js", "player.js")))
     policy = f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; base-uri 'none'"
