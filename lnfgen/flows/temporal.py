@@ -2,15 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lnfgen.device import Dropout
-from lnfgen.flows.features import FeaturePrior, with_base
+from lnfgen.flows.features import Direction, FeaturePrior, with_base
 from lnfgen.nn.masking import shift
-from lnfgen.nn.stepper import faster, looping, steps_of
+from lnfgen.nn.stepper import looping, steps_of
 
 Move = Callable[["FlowSteps", Tensor], tuple[Tensor, ...]]
 """From the steps and x_t `[N, ...]`, the value of the step that is next, `[N, D]`, and any other results of it."""
@@ -119,10 +118,9 @@ class FlowSteps:
     is taken; `keep` may follow. In an inverse autoregressive flow, what is taken is eps_t.
     """
 
-    def __init__(self, flow: CausalFlow, positions: Tensor, temperature: float = 1.0) -> None:
+    def __init__(self, flow: CausalFlow, positions: Tensor, temperature: float) -> None:
         """`positions` `[N, T, F]` are those of all steps."""
         self._flow, self._temperature = flow, temperature
-        self.features: Any = faster(flow.features) or flow.features
         self._network = steps_of(flow.network, positions)
         dtype = next(flow.parameters()).dtype
         self._value = torch.zeros(len(positions), flow.num_features, dtype=dtype, device=positions.device)
@@ -138,7 +136,7 @@ class FlowSteps:
 
     def draw(self, noise: Tensor) -> Tensor:
         """Draw z_t `[N, D]` at the temperature from noise of N(0, 1), `[N, noise_size]`."""
-        return self.features.draw(noise, self.context, self._temperature)
+        return self._flow.features.draw(noise, self.context, self._temperature)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log p(z_t | z_<t) at the temperature, which must be above 0: z `[N, D]` -> `[N]`."""
@@ -162,15 +160,11 @@ class AutoregressiveFlow(CausalFlow):
     """
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        z, ladj = self.in_order(eps, positions, lambda steps, x: steps.features.forward(x, steps.context))
+        z, ladj = self.in_order(eps, positions, lambda steps, x: self.features(x, steps.context))
         return z, ladj
 
     def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
         return self.in_order(noise, positions, lambda steps, x: (steps.draw(x),), temperature)[0]
-
-    def steps(self, positions: Tensor, temperature: float = 1.0) -> FlowSteps:
-        """The steps of z at a temperature, for who draws and weighs them one by one: positions `[N, T, F]`."""
-        return FlowSteps(self, positions, temperature)
 
 
 class InverseAutoregressiveFlow(CausalFlow):
@@ -186,5 +180,6 @@ class InverseAutoregressiveFlow(CausalFlow):
         return self.features(eps, self.contexts(eps, positions, lengths))
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        eps, ladj = self.in_order(z, positions, lambda steps, x: steps.features.inverse(x, steps.context))
+        inverse: Direction = self.features.inverse  # type: ignore[assignment]
+        eps, ladj = self.in_order(z, positions, lambda steps, x: inverse(x, steps.context))
         return eps, ladj

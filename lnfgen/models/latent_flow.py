@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lnfgen.flows.features import LOG_SQRT_2PI
-from lnfgen.flows.temporal import AutoregressiveFlow, TemporalFlow
+from lnfgen.flows.temporal import AutoregressiveFlow, FlowSteps, TemporalFlow
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, Observation
 from lnfgen.models.output import Emission
@@ -148,7 +148,8 @@ class SymbolSteps(WeighedSteps):
         assert isinstance(model.prior, AutoregressiveFlow)
         temperature = max(temperature, MIN_TEMPERATURE)
         self._observation, self._posterior, self._noise_size = model.observation, model.posterior, model.noise_size
-        self._prior, self._sampler = model.prior.steps(positions, temperature), model.emission.head.sampler(temperature)
+        self._prior = FlowSteps(model.prior, positions, temperature)
+        self._sampler = model.emission.head.sampler(temperature)
         self._num_rows, self._device = len(positions), positions.device
 
     def draw(self, t: int, known: Known, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from lnfgen.models.sequence_model import Encoded, SequenceModel, WeighedSteps, d
 from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.masking import shift
 from lnfgen.nn.positions import Positions
-from lnfgen.nn.stepper import PlainSteps, Steps, faster, looping
+from lnfgen.nn.stepper import looping, steps_of
 
 
 class AutoregressiveLSTM(SequenceModel):
@@ -58,20 +58,18 @@ class AutoregressiveLSTM(SequenceModel):
         self, lengths: Sequence[int], noise: Tensor | None, uniform: Tensor, temperature: float, metres: Tensor | None
     ) -> list[Tensor]:
         positions = self.positions_of(torch.tensor(lengths, device=self.device), max(lengths), metres)
-        network, draw = self.network_steps(positions), self.head.sampler(temperature)
+        network, draw = steps_of(self.lstm, positions), self.head.sampler(temperature)
+        read = positions.new_zeros(len(positions), self.embedding)  # nothing comes before the first step
         steps: list[Tensor] = []
         with looping(positions):
             for t in range(max(lengths)):
-                states = network.step(t, steps[-1] if steps else None)
+                states = network.step(t, read)
                 steps.append(draw(torch.cat([states, positions[:, t]], -1), uniform[:, t]))
+                read = self.embed(steps[-1])
         return self._unpadded(torch.stack(steps, 1), lengths)
 
     def drawn_logits(self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None) -> Tensor:
         return self.logits(x, lengths, self.encode(x, lengths, metres))[0]
-
-    def network_steps(self, positions: Tensor) -> Steps:
-        """The steps of the LSTM, which read x_{t-1} (None at t = 0), where positions are `[N, T, F]`."""
-        return faster(self, positions) or _PlainSteps(self, positions)
 
     def steps(
         self, num_sequences: int, num_steps: int, temperature: float, metres: Tensor | None = None
@@ -80,39 +78,26 @@ class AutoregressiveLSTM(SequenceModel):
         return LSTMSteps(self, self.positions_of(lengths, num_steps, metres), temperature)
 
 
-class _PlainSteps(PlainSteps):
-    """The steps of the baseline's LSTM: x is x_{t-1}, or None at t = 0."""
-
-    def __init__(self, model: AutoregressiveLSTM, positions: Tensor) -> None:
-        super().__init__(model.lstm, positions)
-        self._model = model
-
-    def step(self, t: int, x: Tensor | None) -> Tensor:
-        nothing = self._known.new_zeros(len(self._known), self._model.embedding)
-        return super().step(t, nothing if x is None else self._model.embed(x))
-
-
 class LSTMSteps(WeighedSteps):
     """Each step is drawn given the steps before it, and weighs the probability of its known part."""
 
     def __init__(self, model: AutoregressiveLSTM, positions: Tensor, temperature: float) -> None:
         """`positions` are `[G, T, F]`."""
-        self._observation, self._positions = model.observation, positions
-        self._network, self._sampler = model.network_steps(positions), model.head.sampler(temperature)
+        self._observation, self._positions, self._embed = model.observation, positions, model.embed
+        self._network, self._sampler = steps_of(model.lstm, positions), model.head.sampler(temperature)
+        self._read = positions.new_zeros(len(positions), model.embedding)  # nothing comes before the first step
         self._rows = torch.arange(len(positions), device=positions.device)  # the sequence that each row is of
-        self._x: Tensor | None = None
 
     def draw(self, t: int, known: Known, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
         position, observation = self._positions[self._rows, t], self._observation
         uniform = drawn_by(generators, len(position), lambda count, one: observation.uniform(count, 1, one)[:, 0])
         with looping(position):
-            states = self._network.step(t, self._x)
+            states = self._network.step(t, self._read)
             x, logits = self._sampler.draw(torch.cat([states, position], -1), uniform.to(position.device), known)
-        self._x = x
+            self._read = self._embed(x)
         return x, observation.log_prob(logits, x, known.mask)
 
     def keep(self, rows: Tensor) -> None:
         self._network.keep(rows)
         self._sampler.keep(rows)
-        self._rows = self._rows[rows]
-        self._x = None if self._x is None else self._x[rows]
+        self._rows, self._read = self._rows[rows], self._read[rows]

@@ -38,11 +38,6 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
 
-    @property
-    def linear(self) -> list[nn.Linear]:
-        """The linear layers, from input to output."""
-        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
-
 
 class MADE(nn.Module):
     """Computes parameters of each feature i from x_<i and context, all features in one pass.

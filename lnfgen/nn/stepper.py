@@ -1,8 +1,4 @@
-"""The steps of a network in a loop over time, and the table of faster ones.
-
-Each loop over time asks `steps_of` for the steps of its network, and `faster` for a replacement of the flow within a
-step, which has the same values in less time. `lnfgen.stepping` enters them in `FASTER`.
-"""
+"""The steps of a network in a loop over time, and the table of faster ones, which `lnfgen.stepping` fills."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,15 +7,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-FASTER: dict[type[nn.Module], Callable[..., Any]] = {}
-"""For a class of modules, the function that makes something faster: of a network and its `known` inputs a `Steps`, of a
-flow within a step an object with `forward` and `inverse`, or None. It has no gradients, dropout and autocast."""
-
 
 class Steps(Protocol):
     """A network that is run one step after another, for t = 0, 1, 2, ... in order. It keeps its state."""
 
-    def step(self, t: int, x: Any) -> Tensor:
+    def step(self, t: int, x: Tensor) -> Tensor:
         """The output `[N, hidden]` of step t from what is not known before the loop."""
 
     def keep(self, rows: Tensor) -> None:
@@ -48,17 +40,14 @@ def kept(state: Any, rows: Tensor) -> Any:
     return None if state is None else type(state)(kept(part, rows) for part in state)
 
 
+FASTER: dict[type[nn.Module], Callable[[Any, Tensor], Steps]] = {}
+"""For a class of networks, the function that makes faster steps of it, without gradients, dropout and autocast."""
+
+
 def steps_of(network: nn.Module, known: Tensor) -> Steps:
     """The steps of a causal network, the last inputs of which are known for all steps: `known` `[N, T, G]`."""
-    return faster(network, known) or PlainSteps(network, known)
-
-
-def faster(module: nn.Module, *known: Any) -> Any:
-    """The faster replacement of a module by `FASTER`, or None if there is none, or gradients or dropout are on."""
-    make = FASTER.get(type(module))
-    if make is None or torch.is_grad_enabled() or module.training:
-        return None
-    return None if torch.is_autocast_enabled(next(module.parameters()).device.type) else make(module, *known)
+    is_plain = torch.is_grad_enabled() or network.training or torch.is_autocast_enabled(known.device.type)
+    return (PlainSteps if is_plain else FASTER.get(type(network), PlainSteps))(network, known)
 
 
 @contextmanager

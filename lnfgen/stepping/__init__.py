@@ -1,20 +1,15 @@
 """Faster steps for the loops over time of trained models. The program has the same results without them.
 
-Each module here implements an equation of `nn`, `flows` or `models` again, for one step at a time. Weights are arranged
-once for all steps, inputs that are known for all steps enter by one product, and a step makes few calls, because with
-small tensors the number of calls decides the time. A fast path is here if a default model or a model in the box draws
+Networks of `nn` are written again here, for one step at a time. Weights are arranged once for all steps, inputs that
+are known for all steps enter by one product, and a step makes few calls, because with small tensors the number of calls
+decides the time. A fast path is here if a default model or a model in the box draws
 at least 1.3 times as fast with it. To import this package is to use it; the place that loads a model does.
 """
 
-from lnfgen.flows.features import FeatureStack
-from lnfgen.models.lstm import AutoregressiveLSTM
 from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.scans import CausalConvScan
 from lnfgen.nn.stepper import FASTER
-from lnfgen.stepping.recurrent import BaselineSteps, ConvScanSteps, LSTMSteps
-from lnfgen.stepping.splits import couplings_of
+from lnfgen.stepping.recurrent import ConvScanSteps, LSTMSteps
 
 FASTER[CausalLSTM] = LSTMSteps
-FASTER[AutoregressiveLSTM] = BaselineSteps
 FASTER[CausalConvScan] = ConvScanSteps
-FASTER[FeatureStack] = couplings_of

@@ -1,14 +1,11 @@
-"""Steps of the backbones `lstm` and `conv-scan`, and of the autoregressive baseline."""
+"""Steps of the backbones `lstm` and `conv-scan`."""
 
-from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from lnfgen.models.lstm import AutoregressiveLSTM
-from lnfgen.models.observation import FrameEmbedding
 from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.scans import KERNEL, CausalConvolution, CausalConvScan, GatedRecurrence, convolved
 
@@ -37,14 +34,8 @@ class LSTMSteps:
         self._h, self._c = [zero] * len(network.layers), [zero] * len(network.layers)
 
     def step(self, t: int, x: Tensor) -> Tensor:
-        return self._step(torch.baddbmm(self._known(t), x.expand(4, -1, -1), self._weight))
-
-    def _known(self, t: int) -> Tensor:
-        added = self._added[t]
-        return added if self._rows is None else added.index_select(1, self._rows)
-
-    def _step(self, inputs: Tensor) -> Tensor:
-        """The output `[rows, H]` of the next step from what the inputs and the bias give by gate, `[4, rows, H]`."""
+        added = self._added[t] if self._rows is None else self._added[t].index_select(1, self._rows)
+        inputs = torch.baddbmm(added, x.expand(4, -1, -1), self._weight)
         h, c = self._h, self._c
         h[0], c[0] = _cell(torch.baddbmm(inputs, h[0].expand(4, -1, -1), self._recurrent), c[0])
         for index, (weight, bias) in enumerate(self._upper, 1):
@@ -57,38 +48,9 @@ class LSTMSteps:
         self._h, self._c = [h[rows] for h in self._h], [c[rows] for c in self._c]
 
 
-class BaselineSteps(LSTMSteps):
-    """The steps of the baseline's LSTM: x is x_{t-1}, or None at t = 0, and the positions are known.
-
-    The embedding table is multiplied by the input weights once, so a step only reads rows of that product.
-    """
-
-    def __init__(self, model: AutoregressiveLSTM, positions: Tensor) -> None:
-        super().__init__(model.lstm, positions)
-        self._add_embedded = _embedded_product(model.embed, self._weight)
-
-    def step(self, t: int, x: Tensor | None) -> Tensor:
-        return self._step(self._known(t) if x is None else self._add_embedded(x, self._known(t)))
-
-
 def by_gate(weight: Tensor) -> Tensor:
     """Weights `[4 H, in]` of all gates -> `[4, in, H]`."""
     return weight.unflatten(0, (4, -1)).transpose(1, 2).contiguous()
-
-
-def _embedded_product(embedding: nn.Embedding | FrameEmbedding, weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """`(x, y) -> embedding(x) weight + y` by gate. The embedding table is multiplied by the weight only once."""
-    if isinstance(embedding, nn.Embedding):
-        table = embedding.weight.detach() @ weight  # [4, V, H]
-        return lambda x, y: table.index_select(1, x).add_(y)
-    frames, of_bits = embedding.frames, embedding.linear.weight.detach().t() @ weight  # [4, bits, H]
-    bias = (embedding.linear.bias.detach() @ weight)[:, None]  # [4, 1, H]
-
-    def of_frame(x: Tensor, y: Tensor) -> Tensor:
-        bits = frames.bits(x, of_bits.dtype)
-        return torch.baddbmm(y, bits.expand(4, -1, -1), of_bits).add_(bias)
-
-    return of_frame
 
 
 def _doubled(rows: Tensor) -> Tensor:

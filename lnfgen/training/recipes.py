@@ -211,10 +211,8 @@ class Corpus:
         if self.num_steps is None or 2 * self.num_steps >= made_with:
             return ""
         found = f"train holds {self.num_steps:,} {'characters' if self.kind == 'text' else 'steps'}"
-        expected = (
-            f"the recipe was made with {made_with:,}; of so little a model learns next to nothing, or all by heart"
-        )
-        return f"{found}, {expected}; more data helps most, or --preset tiny with fewer --max-steps"
+        found = f"{found}, the recipe was made with {made_with:,}; of so little a model learns next to nothing"
+        return f"{found}, or all by heart; more data helps most, or --preset tiny with fewer --max-steps"
 
 
 class RunSettings(TypedDict, total=False):

@@ -105,18 +105,15 @@ class Trainer:
 
     def _batches(self) -> Iterator[Batch]:
         """The batches of the updates that are left to make."""
-        split, seed, encoding = self.train_split, self.config.seed, self.encoding
+        split, config, seed, encoding = self.train_split, self.config, self.config.seed, self.encoding
         # The order follows from the seed and the epoch, so that a resumed run has the same.
-        order = shuffled_epochs(
-            split.lengths, self.config.batch_size, lambda epoch: (seed << 20) + epoch, start=self.step
-        )
+        order = shuffled_epochs(split.lengths, config.batch_size, lambda epoch: (seed << 20) + epoch, self.step)
         for step, indices in zip(range(self.step, self.total_steps), order, strict=False):
             sequences = [split[i] for i in indices]
             if encoding.kind == "music" and encoding.has_onsets and not encoding.parts:
                 sequences = ended_early(sequences, stream_seed(seed, step))
-            if self.config.transpose:
-                semitones, step_seed = self.config.transpose, (seed << 40) + step
-                sequences = transposed(sequences, semitones, self.register, step_seed, encoding.roles)
+            if config.transpose:
+                sequences = transposed(sequences, config.transpose, self.register, (seed << 40) + step, encoding.roles)
             yield collate(sequences, indices, split.metres)
 
     @cached_property
@@ -133,9 +130,8 @@ class Trainer:
     def length_log_probs(self) -> dict[int, float]:
         """log p(T) of each T in train. Training does not change it; a resumed run has restored p(T) by then."""
         distinct = np.flatnonzero(np.bincount(self.train_split.lengths))
-        return dict(
-            zip(distinct.tolist(), self.model.length.log_prob(torch.from_numpy(distinct)).tolist(), strict=True)
-        )
+        log_probs = self.model.length.log_prob(torch.from_numpy(distinct))
+        return dict(zip(distinct.tolist(), log_probs.tolist(), strict=True))
 
     @property
     def kl_weight(self) -> float:

@@ -6,7 +6,7 @@ from torch import Tensor
 from toy_config import model_config
 from toy_flows import full, inputs, random_flow
 
-from lnfgen.flows.temporal import CausalFlow, InverseAutoregressiveFlow
+from lnfgen.flows.temporal import CausalFlow, FlowSteps, InverseAutoregressiveFlow
 from lnfgen.models.build import build_prior
 from lnfgen.nn.backbones import BACKBONES
 
@@ -64,7 +64,7 @@ def test_steps_draw_and_weigh_what_the_whole_flow_does_and_go_on_with_other_rows
     flow = random_flow("af", features, backbone=backbone, copy_attention=copies)
     _, positions = inputs(3, num_steps=T)
     noise = torch.randn(4, T, flow.noise_size, dtype=torch.float64)
-    steps, rows = flow.steps(positions, 0.7), torch.arange(3)
+    steps, rows = FlowSteps(flow, positions, 0.7), torch.arange(3)
     z = torch.zeros(3, 0, flow.num_features, dtype=torch.float64)
     log_p = torch.zeros(3, 0, dtype=torch.float64)
     for t in range(T):

@@ -4,20 +4,17 @@ import itertools
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from toy_flows import inputs, random_flow
-from toy_models import MODELS, OFTEN, OUTPUTS, random_x, randomise, toy
+from toy_models import MODELS, OFTEN, OUTPUTS, randomise, toy
 
-from lnfgen.flows.features import FEATURE_FLOWS, FeatureStack, build_feature_flow
-from lnfgen.models.lstm import AutoregressiveLSTM
+from lnfgen.flows.features import FEATURE_FLOWS
 from lnfgen.nn import stepper
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.nn.causal_lstm import CausalLSTM
-from lnfgen.nn.masking import shift
-from lnfgen.nn.scans import CausalConvScan
-from lnfgen.nn.stepper import PlainSteps, faster, steps_of
-from lnfgen.stepping.recurrent import BaselineSteps, ConvScanSteps, LSTMSteps
-from lnfgen.stepping.splits import Couplings
+from lnfgen.nn.scans import CausalConvScan, CausalScan
+from lnfgen.nn.stepper import PlainSteps, steps_of
+from lnfgen.stepping.recurrent import ConvScanSteps, LSTMSteps
 from lnfgen.transforms import TRANSFORMS
 
 pytestmark = pytest.mark.contract
@@ -87,7 +84,7 @@ def test_the_sequential_direction_of_every_flow(time, features, transform, backb
 def test_steps_of_a_network_are_its_whole_pass_also_with_other_rows(network, layers):
     made = randomise(network(5, 6, layers, 0.3)).double().eval()
     x, known = torch.randn(3, 9, 3).double(), torch.randn(2, 9, 2).double()
-    found, expected = faster(made, known), PlainSteps(made, known)
+    found, expected = steps_of(made, known), PlainSteps(made, known)
     assert isinstance(found, STEPS[network])
     for t in range(9):
         if t in (3, 6):
@@ -97,56 +94,21 @@ def test_steps_of_a_network_are_its_whole_pass_also_with_other_rows(network, lay
         here = x[: 3 if 3 <= t < 6 else 2, t]
         torch.testing.assert_close(found.step(t, here), expected.step(t, here), rtol=1e-12, atol=1e-12)
     whole, _ = made(torch.cat([x[:2], known], -1))
-    again = faster(made, known)
+    again = steps_of(made, known)
     torch.testing.assert_close(torch.stack([again.step(t, x[:2, t]) for t in range(9)], 1), whole)
 
 
-def stack(features: str, transform: str = "nlsq", num_features: int = 4) -> FeatureStack:
-    return randomise(build_feature_flow(features, num_features, 4, 8, 3, TRANSFORMS[transform]())).double().eval()
-
-
-@pytest.mark.parametrize("transform", sorted(TRANSFORMS))
-@pytest.mark.parametrize("num_features", [5, 6])
-@torch.no_grad()
-def test_a_stack_of_couplings_in_both_directions_and_drawn(transform, num_features):
-    flow = stack("scf", transform, num_features)
-    fast = faster(flow)
-    assert isinstance(fast, Couplings)
-    for rows in (1, 6):
-        x, context = torch.randn(rows, num_features).double(), torch.randn(rows, 4).double()
-        torch.testing.assert_close(fast.forward(x, context), flow.forward(x, context), rtol=1e-9, atol=1e-9)
-        torch.testing.assert_close(fast.inverse(x, context), flow.inverse(x, context), rtol=1e-9, atol=1e-9)
-        torch.testing.assert_close(fast.draw(x, context, 0.7), flow.draw(x, context, 0.7), rtol=1e-9, atol=1e-9)
-
-
 def test_gradients_dropout_autocast_and_other_modules_are_left_to_the_plain_program():
-    flow, network, known = stack("scf"), CausalConvScan(5, 6, 2, 0.3), torch.randn(2, 3, 2)
-    assert faster(flow) is None
+    network, known = CausalConvScan(5, 6, 2, 0.3), torch.randn(2, 3, 2)
+    assert isinstance(steps_of(network.eval(), known), PlainSteps), "gradients are on"
+    network.train()
     with torch.no_grad():
         assert isinstance(steps_of(network, known), PlainSteps), "it is in training mode"
         network.eval()
         assert isinstance(steps_of(network, known), ConvScanSteps)
-        assert isinstance(faster(flow), Couplings)
         with torch.autocast("cpu", torch.bfloat16):
-            assert faster(flow) is None
-        for other in (stack("af"), stack("none"), nn.Linear(2, 2).eval()):
-            assert faster(other) is None
-
-
-@pytest.mark.parametrize("kind", ["symbols", "onsets"])
-@torch.no_grad()
-def test_steps_of_the_baseline_read_the_step_before(kind):
-    """The fast step reads a product of the embedding table, the plain LSTM does not."""
-    observation, emission = OUTPUTS[kind]
-    model = toy("lstm", observation, emission=emission).double()
-    assert isinstance(model, AutoregressiveLSTM)
-    x = random_x(observation, 3, 6)
-    positions = model.positions(torch.full((3,), 6), 6)
-    whole, _ = model.lstm(torch.cat([shift(model.embed(x)), positions], -1))
-    network = model.network_steps(positions)
-    assert isinstance(network, BaselineSteps)
-    steps = [network.step(t, x[:, t - 1] if t else None) for t in range(6)]
-    torch.testing.assert_close(torch.stack(steps, 1), whole, rtol=1e-11, atol=1e-11)
+            assert isinstance(steps_of(network, known), PlainSteps)
+        assert isinstance(steps_of(CausalScan(5, 6, 2, 0.3).eval(), known), PlainSteps)
 
 
 def test_a_loop_leaves_torch_s_settings_as_they_were():
