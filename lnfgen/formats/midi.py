@@ -180,7 +180,9 @@ def parsed(content: bytes) -> Any:
 
 def _meta_message(kind: int, data: Sequence[int], time: int) -> Any:
     is_key = kind == KEY_SIGNATURE
-    return meta.UnknownMetaMessage(kind, data, time) if is_key else meta.build_meta_message(kind, data, time)
+    message = meta.UnknownMetaMessage(kind, data) if is_key else meta.build_meta_message(kind, data)
+    message.time = time  # mido forgets that of a type that it does not know
+    return message
 
 
 def saved(midi: Any) -> bytes:

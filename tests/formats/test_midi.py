@@ -78,6 +78,10 @@ def test_a_key_signature_that_midi_does_not_define_costs_no_file() -> None:
         mido.MidiFile(file=io.BytesIO(midi(f"00 FF 59 02 02 02 {END}")))
 
 
+def test_what_comes_after_a_meta_message_that_mido_does_not_know_keeps_its_time() -> None:
+    assert one(f"10 FF 77 02 02 00 00 90 3C 40  04 80 3C 00 {END}").notes() == [(16, 4, 60)]
+
+
 def test_drums_are_left_out_unless_wanted() -> None:
     content = midi(f"00 90 3C 40  00 99 24 40  04 80 3C 00  00 89 24 00 {END}")
     assert read_midi(content)[0].notes() == [(0, 4, 60)]
