@@ -1,6 +1,6 @@
 """Songs of a band: `python examples/band.py RUN --out examples/bands.html` makes a page of three that a run draws.
 
-The first one stands there once more with another melody, for which the other parts are kept. `--seeds` chooses songs.
+The first one stands there once more with another melody, for which the other parts are kept. Seeds choose the songs and the melody.
 """
 
 import argparse
@@ -14,14 +14,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="a run of songs with a melody")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "bands.html", help="a page")
-    parser.add_argument("--bars", type=int, default=16)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--bars", type=int, default=8)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[6, 4, 5], help="of the songs")
+    parser.add_argument("--melody", type=int, default=1, help="the seed of the other melody")
     asked = parser.parse_args()
     model = lnfgen.load(asked.run)
     songs: dict[str, Piece] = {}
     for number, seed in enumerate(asked.seeds, 1):
         (songs[f"Song {number}"],) = model.sample(bars=asked.bars, seed=seed)
-    (songs["Song 1, with another melody"],) = model.fill(songs["Song 1"], ["part:melody"], seed=asked.seeds[0])
+    (songs["Song 1, with another melody"],) = model.fill(songs["Song 1"], ["part:melody"], seed=asked.melody)
     lnfgen.write(asked.out, list(songs.values()), names=list(songs))
 
 
