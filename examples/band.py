@@ -1,6 +1,6 @@
 """Songs of a band: `python examples/band.py RUN --out examples/bands.html` makes a page of three that a run draws.
 
-The first one stands there once more with another melody, for which the other parts are kept. Seeds choose the songs and the melody.
+The first one stands there once more with another melody, for which the other parts are kept.
 """
 
 import argparse
