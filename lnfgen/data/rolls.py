@@ -103,7 +103,8 @@ def folder_facts(folder: Path, options: Options, progress: Progress = no_progres
 
 def _rolls(path: Path, steps_per_quarter: int, tracks: str, parts: str) -> list[PianoRoll]:
     pieces = read(path, steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts)
-    if rolls := [piece for piece in pieces if isinstance(piece, PianoRoll)]:
+    wanted = [Part(role) for role in wanted_roles(parts)]  # a piano-roll has the parts that it was written with
+    if rolls := [piece.in_parts(wanted) for piece in pieces if isinstance(piece, PianoRoll)]:
         return rolls
     raise UnreadableFileError(f"{path} {NO_MUSIC}")
 

@@ -140,6 +140,19 @@ def test_a_folder_of_songs_becomes_a_dataset_of_bands(tmp_path: Path) -> None:
     assert two.encoding.roles == ("drums", "melody")
 
 
+def test_piano_rolls_beside_songs_take_their_parts(tmp_path: Path) -> None:
+    (tmp_path / "songs").mkdir()
+    for number in range(3):
+        (tmp_path / "songs" / f"{number}.mid").write_bytes(band_file(2 + number))
+    plain = PianoRoll.from_notes([(4 * index, 4, 60 + index) for index in range(16)])
+    lnfgen.write(tmp_path / "songs" / "a line.npz", plain)
+    lnfgen.write(tmp_path / "songs" / "a band.npz", song_of_band(1))
+    for parts, roles in (("auto", ROLES), ("1", ())):
+        dataset = lnfgen.preprocess(tmp_path / "songs", tmp_path / parts, parts=parts)
+        assert (dataset.encoding.roles, dataset.manifest["skipped"]) == (roles, [])
+        assert sum(len(dataset.split(name)) for name in dataset.split_names) == 5
+
+
 def test_a_folder_without_drums_and_names_has_no_parts(tmp_path: Path) -> None:
     (tmp_path / "songs").mkdir()
     for number in range(4):
