@@ -86,7 +86,8 @@ def _layers(roll: PianoRoll, drums: dict[int, int]) -> list[Any]:
     for number, role in enumerate(roll.roles or [""]):
         part, places = roll.part(number), drums if role == DRUMS else {}
         colours = (_PARTS[role], _STRIKE) if role else (_NOTE, _STRIKE) if roll.drawn is None else _DRAWN
-        notes, given = part.notes(), [part.notes()[place] for place in part.given_notes()]
+        notes = part.notes()
+        given = [notes[place] for place in part.given_notes()]
         if roll.drawn is not None:
             layers.append(("given", (_GIVEN[0], _PARTS.get(role, _GIVEN[1])), part, places, given))
         layers.append((role or "drawn", colours, part, places, sorted({*notes} - {*given})))
