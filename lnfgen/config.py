@@ -43,7 +43,7 @@ NAMED_MODELS: dict[str, dict[str, Any]] = {
 """The keys of `model` that each name stands for. A key that means nothing for a model is `none` or 0."""
 
 DECAYS_BEFORE_STOP = 3  # so many times `patience` validations in a row without improvement end training
-CALIBRATION_PIECES = 80  # the samples of each round of calibration (`lnfgen.training.calibration`)
+CALIBRATION_PIECES = 40  # the samples of each round of calibration for a band; twice as many where there are no parts
 
 # A string has its choices beside its type, and a number the least and the greatest value.
 _Size = Annotated[int, (1, MAX_SIZE)]
@@ -147,7 +147,7 @@ class TrainingConfig:
         return min(limit for limit in limits if limit is not None)
 
     def rounds_after(self, step: int) -> int:
-        """The rounds of calibration after so many updates. They draw at most as many pieces as these have seen."""
+        """The rounds of calibration after so many updates. They draw at most twice as many pieces as these saw."""
         return min(self.calibration_rounds, step * self.batch_size // CALIBRATION_PIECES)
 
 

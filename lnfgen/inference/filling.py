@@ -16,12 +16,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from lnfgen.conventions import MAX_LENGTH, PARTICLES, SECONDS, Progress, no_progress, stream_seed
+from lnfgen.conventions import MAX_LENGTH, PARTICLES, SECONDS, Progress, TimeSignature, no_progress, stream_seed
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.known import KnownPart, decoded, laid, on_grid, partly_hidden
-from lnfgen.inference.sampling import require_draws, require_one_length, sample_pieces
+from lnfgen.inference.sampling import drawn_pieces, drawn_row, require_draws, require_one_length, time_signatures_of
 from lnfgen.inference.steering import Item, block_size, draw_block, steered
 from lnfgen.inference.wishes import NO_WISHES, Wishes
 from lnfgen.models.sequence_model import SequenceModel
@@ -169,11 +169,9 @@ _samples_of: WeakKeyDictionary[SequenceModel, dict[Encoding, list[Piece]]] = Wea
 def _home_samples(model: SequenceModel, encoding: Encoding) -> list[Piece]:
     samples = _samples_of.setdefault(model, {})
     if encoding not in samples:
-        # One by one, because several are drawn in a whole block.
-        samples[encoding] = [
-            next(sample_pieces(model, encoding, length=HOME_STEPS, seed=stream_seed(0, index)))
-            for index in range(HOME_SAMPLES)
-        ]
+        steps_in: dict[TimeSignature, int | None] = dict.fromkeys(time_signatures_of(model, encoding), HOME_STEPS)
+        rows = [drawn_row(model, steps_in, stream_seed(0, index)) for index in range(HOME_SAMPLES)]
+        samples[encoding] = drawn_pieces(model, encoding, rows, 1.0)
     return samples[encoding]
 
 

@@ -9,7 +9,7 @@ drawn alone is the same but for round-off, which can rarely change a step. Block
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -81,7 +81,7 @@ def sample_pieces(
         while size > 1 and size * max(row.length for row in rows) > MAX_BLOCK_STEPS:
             size //= 2
         for start in range(0, min(num_rows, count - first), size):
-            drawn = _drawn(model, encoding, rows[start : start + size], temperature)
+            drawn = drawn_pieces(model, encoding, rows[start : start + size], temperature)
             yield from drawn[: count - first - start]  # the other rows only fill the block
 
 
@@ -107,7 +107,8 @@ def drawn_row(model: SequenceModel, steps_in: dict[TimeSignature, int | None], s
     return Row(time_signature, length, steps is None, generator)
 
 
-def _drawn(model: SequenceModel, encoding: Encoding, rows: list[Row], temperature: float) -> list[Piece]:
+def drawn_pieces(model: SequenceModel, encoding: Encoding, rows: Sequence[Row], temperature: float) -> list[Piece]:
+    """The pieces of these rows, drawn as one block."""
     lengths, generators = [row.length for row in rows], [row.generator for row in rows]
     metres = metres_in(model, encoding, [row.time_signature for row in rows])
     with torch.inference_mode():

@@ -49,6 +49,7 @@ class Figure:
     label: str
     value: Callable[[PianoRoll], float]
     unit: float = 0.05  # a difference that one hears; wishes take values as near as half of it as equal
+    role: str = ""  # of the part of a band that it describes; otherwise all pitched parts
 
 
 def music_figures(num_voices: int, roles: Sequence[str] = ()) -> dict[str, Figure]:
@@ -81,8 +82,10 @@ def music_figures(num_voices: int, roles: Sequence[str] = ()) -> dict[str, Figur
     for role in roles:
         figures |= {f"{role}_{name}": _of(role, figure) for name, figure in _part_figures(role).items()}
     if {BASS, CHORDS} <= set(roles):
-        figures["bass_chord_rate"] = Figure("bass: notes of the chord", lambda roll: bass_rate(roll, False))
-        figures["bass_root_rate"] = Figure("bass: notes that are the root", lambda roll: bass_rate(roll, True))
+        figures["bass_chord_rate"] = Figure("bass: notes of the chord", lambda roll: bass_rate(roll, False), role=BASS)
+        figures["bass_root_rate"] = Figure(
+            "bass: notes that are the root", lambda roll: bass_rate(roll, True), role=BASS
+        )
     return figures
 
 
@@ -105,7 +108,7 @@ def _part_figures(role: str) -> dict[str, Figure]:
 
 def _of(role: str, figure: Figure) -> Figure:
     """The figure of a part alone."""
-    return replace(figure, value=lambda roll: figure.value(_part(roll, role)))
+    return replace(figure, value=lambda roll: figure.value(_part(roll, role)), role=role)
 
 
 def _part(roll: PianoRoll, role: str) -> PianoRoll:

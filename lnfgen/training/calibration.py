@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
+from torch.optim.swa_utils import AveragedModel
 
 from lnfgen.config import CALIBRATION_PIECES
 from lnfgen.conventions import TimeSignature, stream_seed
@@ -30,17 +31,21 @@ from lnfgen.inference.sampling import drawn_row, time_signatures_of
 from lnfgen.inference.steering import metres_in
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.comparison import regression, standardised, two_sample_auc, window_steps, windows_of
-from lnfgen.music.figures import ends_on_triad, music_figures, usual_voices
+from lnfgen.music.figures import Figure, ends_on_triad, music_figures, pitched_parts, usual_voices
+from lnfgen.music.parts import DRUMS
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 
 REMEMBERED = 3
 """The rounds whose passages the classifier is fitted to, with the present one."""
 
 LEARNING_RATE = 3e-4
-"""After half of the rounds it falls linearly to 0."""
+"""After half of the rounds it falls linearly to 0, and the model becomes the mean of what it is after each of these."""
 
-ROWS = 16
-"""The pieces of an update; a round has several."""
+DRAWN_ROWS = 40
+"""The pieces that are drawn together."""
+
+ROWS = 8
+"""The songs of an update; a round has several."""
 
 PASS_STEPS = 1_000
 """The most padded time steps whose gradient is computed at once, but for those of one piece."""
@@ -55,7 +60,10 @@ FORESIGHT = 0.5
 """The share of the reward of a passage that as many steps before it get."""
 
 SHORT = 8
-"""The bars of every second piece, so that a short piece is a whole one too."""
+"""The bars of every second piece, so that a short piece is a whole one too; of bands, all."""
+
+WITHOUT_PARTS = 2
+"""Without parts, a round and an update have so many times more pieces, because a song has several rows for a step."""
 
 MOST_PASSAGES = 2_000
 """The most passages of train that are measured, but for those of one piece."""
@@ -98,13 +106,15 @@ def calibrate(
 
     If `interrupted()` ends it before a round, the result is False, and the model is then of no use.
     """
-    num_steps, voices = window_steps(train), usual_voices(train)
+    num_steps, roles = window_steps(train), train[0].roles
+    chosen = [*music_figures(usual_voices(train), roles).values()]
+    of_parts = _of_parts(chosen, roles)
     true: list[_Passage] = []
     for place in np.random.default_rng(seed).permutation(len(train)).tolist():
         if len(true) < MOST_PASSAGES:
-            true += _passages(place, train[place], num_steps, voices)
-    reference, owners = _table(true)
-    optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
+            true += _passages(place, train[place], num_steps, chosen)
+    reference, owners = _table(true, len(chosen) + 1)
+    optimizer, average = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99)), AveragedModel(model)
     remembered: list[np.ndarray] = []
     model.eval()  # pieces are drawn without dropout, and the gradient is that of the model that drew them
     for number in range(rounds):
@@ -112,81 +122,98 @@ def calibrate(
             return False
         blocks = list(_blocks(model, encoding, stream_seed(seed, number)))
         rolls = [roll for block in blocks for roll in block.rolls]
-        found = [one for place, roll in enumerate(rolls) for one in _passages(place, roll, num_steps, voices)]
-        figures, places = _table(found)
+        found = [one for place, roll in enumerate(rolls) for one in _passages(place, roll, num_steps, chosen)]
+        figures, places = _table(found, len(chosen) + 1)
         remembered = [*remembered[1 - REMEMBERED :], figures]
         report(Round(number + 1, rounds, two_sample_auc(figures, reference, places, owners)))
         credits = [torch.zeros(length) for block in blocks for length in block.lengths.tolist()]
-        for passage, reward in zip(found, _rewards(figures, np.concatenate(remembered), reference), strict=True):
+        rewards = _rewards(figures, np.concatenate(remembered), reference, of_parts)
+        for passage, reward in zip(found, torch.from_numpy(rewards).float(), strict=True):
             credit = credits[passage.piece]
             start = passage.start + len(credit) - rolls[passage.piece].num_steps  # after the silence before an upbeat
-            credit[start : start + num_steps] += reward
-            credit[max(0, start - num_steps) : start] += FORESIGHT * reward
+            each, before = reward.repeat(num_steps // len(reward)), min(start, num_steps)
+            credit[start : start + num_steps] += each
+            credit[start - before : start] += FORESIGHT * each[num_steps - before :]
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * min(1.0, 2 * (1 - number / rounds))
-        for place, block in enumerate(blocks):
-            _update(model, optimizer, block, credits[place * ROWS : (place + 1) * ROWS])
+        for block in blocks:
+            own, credits = credits[: len(block.x)], credits[len(block.x) :]
+            _update(model, optimizer, block, own)
+        if 2 * (number + 1) > rounds:
+            average.update_parameters(model)
+    model.load_state_dict(average.module.state_dict())
     return True
 
 
 def _blocks(model: SequenceModel, encoding: Encoding, seed: int) -> Iterator[_Block]:
     """The pieces of a round, those of similar lengths together."""
-    as_drawn: dict[TimeSignature, int | None] = dict.fromkeys(time_signatures_of(model, encoding))
+    known, times = time_signatures_of(model, encoding), 1 if encoding.parts else WITHOUT_PARTS
     short: dict[TimeSignature, int | None]
-    short = {one: math.ceil(SHORT * bar_length(one, encoding.steps_per_quarter)) for one in as_drawn}
-    seeds = [stream_seed(seed, index) for index in range(CALIBRATION_PIECES)]
-    rows = [drawn_row(model, (as_drawn, short)[index % 2], own) for index, own in enumerate(seeds)]
+    short = {one: math.ceil(SHORT * bar_length(one, encoding.steps_per_quarter)) for one in known}
+    turns = (short,) if encoding.parts else (dict.fromkeys(known), short)
+    seeds = [stream_seed(seed, index) for index in range(CALIBRATION_PIECES * times)]
+    rows = [drawn_row(model, turns[index % len(turns)], own) for index, own in enumerate(seeds)]
     rows.sort(key=lambda row: row.length)
-    for some in (rows[start : start + ROWS] for start in range(0, len(rows), ROWS)):
-        signatures, lengths = [row.time_signature for row in some], [row.length for row in some]
+    for some in (rows[start : start + DRAWN_ROWS] for start in range(0, len(rows), DRAWN_ROWS)):
+        signatures, lengths = [row.time_signature for row in some], torch.tensor([row.length for row in some])
         metres = metres_in(model, encoding, signatures)
-        noise, uniform = model.random_numbers(lengths, [row.generator for row in some])
+        noise, uniform = model.random_numbers(lengths.tolist(), [row.generator for row in some])
         with torch.inference_mode():
-            drawn = model.generate(lengths, noise, uniform, 1.0, metres)
+            drawn = model.generate(lengths.tolist(), noise, uniform, 1.0, metres)
         pieces = [encoding.decode(x.numpy(), signature) for x, signature in zip(drawn, signatures, strict=True)]
         rolls = [piece for piece in pieces if isinstance(piece, PianoRoll)]
         x = pad_sequence(drawn, batch_first=True).to(model.device)
-        yield _Block(rolls, x, torch.tensor(lengths, device=model.device), noise, metres)
+        for start in range(0, len(some), ROWS * times):
+            part = slice(start, start + ROWS * times)
+            steps = slice(int(lengths[part].max()))
+            own = None if noise is None else noise[part, steps], None if metres is None else metres[part]
+            yield _Block(rolls[part], x[part, steps], lengths[part].to(model.device), *own)
 
 
-def _passages(place: int, piece: PianoRoll, num_steps: int, voices: int) -> Iterator[_Passage]:
+def _passages(place: int, piece: PianoRoll, num_steps: int, chosen: Sequence[Figure]) -> Iterator[_Passage]:
     """The windows of a piece and its last steps, with their figures. The last ones have a figure of the end as well."""
     last = piece.num_steps - num_steps
     for start, window in windows_of(piece, num_steps):
-        yield _Passage(place, start, np.array([*_figures(window, voices), math.nan]))
+        yield _Passage(place, start, np.array([*(figure.value(window) for figure in chosen), math.nan]))
     if last >= 0:
         end = piece.stretch(last, piece.num_steps)
-        yield _Passage(place, last, np.array([*_figures(end, voices), ends_on_triad(end)]))
+        ends = ends_on_triad(pitched_parts(end))
+        yield _Passage(place, last, np.array([*(figure.value(end) for figure in chosen), ends]))
 
 
-def _figures(window: PianoRoll, voices: int) -> list[float]:
-    return [figure.value(window) for figure in music_figures(voices).values()]
-
-
-def _table(passages: Sequence[_Passage]) -> tuple[np.ndarray, np.ndarray]:
+def _table(passages: Sequence[_Passage], columns: int) -> tuple[np.ndarray, np.ndarray]:
     """The figures of passages, and the piece of each."""
-    columns = len(music_figures(1)) + 1
     rows = np.array([passage.figures for passage in passages]).reshape(-1, columns)
     return rows, np.array([passage.piece for passage in passages], int)
 
 
-def _rewards(figures: np.ndarray, samples: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The reward of each row of `figures`: how much more it looks like the reference than like samples, in nats.
+def _of_parts(chosen: Sequence[Figure], roles: Sequence[str]) -> np.ndarray:
+    """Which parts each figure and that of the end are of, as 0 and 1: `[figures + 1, R]`."""
+    pitched = [role != DRUMS or roles == (DRUMS,) for role in roles or ("",)]
+    own = [[role == figure.role for role in roles] if figure.role in roles else pitched for figure in chosen]
+    return np.array([*own, pitched], float)
 
-    The classifier is fitted to the rows of `samples` and of `reference`. The mean of the rewards is 0, but for bounds.
-    A row has the least reward if a figure is too far, and beyond all of the reference, as where a chord never ends.
+
+def _rewards(figures: np.ndarray, samples: np.ndarray, reference: np.ndarray, of_parts: np.ndarray) -> np.ndarray:
+    """Rewards `[rows of figures, R]`: how much more each part looks like the reference than like samples, in nats.
+
+    The classifier is fitted to the rows of `samples` and of `reference`. A part has what the figures `of_parts` that
+    are its own add to the score. A row has the least reward if a figure is too far, and beyond all of the reference, as
+    where a chord never ends. The mean of the rewards is 0; otherwise all that is drawn would become likelier, or less.
     """
 
     def scaled(x: np.ndarray) -> np.ndarray:
         return standardised(x, reference).clip(-FARTHEST, FARTHEST)
 
     is_true = np.repeat([0.0, 1.0], [len(samples), len(reference)])
-    score = scaled(figures) @ regression(scaled(np.concatenate([samples, reference])), is_true)
+    weights = regression(scaled(np.concatenate([samples, reference])), is_true)
+    score = scaled(figures) @ (weights[:, None] * of_parts)
     if not len(score):
         return score
     beyond = (figures < np.fmin.reduce(reference)) | (figures > np.fmax.reduce(reference))
-    strange = (beyond & (abs(standardised(figures, reference)) > FARTHEST)).any(1)
-    return np.where(strange, -GREATEST, (score - score.mean()).clip(-GREATEST, GREATEST))
+    strange = (beyond & (abs(standardised(figures, reference)) > FARTHEST)).any(1, keepdims=True)
+    rewards = np.where(strange, -GREATEST, (score - score.mean(0)).clip(-GREATEST, GREATEST))
+    return rewards - rewards.mean(0)
 
 
 def _update(model: SequenceModel, optimizer: torch.optim.Optimizer, block: _Block, credits: Sequence[Tensor]) -> None:

@@ -135,8 +135,8 @@ ONSETS: Table = {  # a person's own music, and the chorales
 RECIPES = {"text": TEXT, "music": MUSIC, "onsets": ONSETS}
 
 BANDS: Table = {  # what music with parts has beside `onsets`
-    "training.max_steps":          (300, 2200, None),  # an update has one piece
-    "training.calibration_rounds": (0,   0,    0),
+    "training.max_steps":          (300, 1500, None),  # an update has one piece
+    "training.calibration_rounds": (0,   30,   0),
 }
 CODES: Table = {  # what text has beside `--model`, where z says the symbol
     "model.num_layers":         (1,    4,    2),
@@ -348,7 +348,6 @@ def _require_effect(config: Config, corpus: Corpus) -> None:
         (past, f"with the output {model.emission}, which reads no earlier frames", of_past),
         (attends, f"with {model.name} and the output {model.emission}", {"model.copy_attention": False}),
         (music, "on text", {"training.transpose": 0}),
-        (not corpus.num_parts, "on music with parts, which is not calibrated", {"training.calibration_rounds": 0}),
         (music and corpus.has_onsets, "on data that does not say where bars begin", {"model.in_metre": False}),
     ]
     keys = config.flat()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from toy_bands import TWO, band_encoding
 from toy_config import model_config, run_config
 from toy_dataset import write_dataset
 from toy_training import Listener
@@ -19,7 +20,7 @@ from lnfgen.models.build import build_model
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Frames
 from lnfgen.models.sequence_model import SequenceModel
-from lnfgen.music.figures import median_pitch
+from lnfgen.music.figures import median_pitch, music_figures
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import save_model
 from lnfgen.runs.folder import RunFolder
@@ -30,6 +31,8 @@ from lnfgen.training.session import TrainingSession
 
 KEYS = 14
 ENCODING = Encoding("music", has_onsets=True, num_pitches=KEYS, lowest_pitch=60)
+FIGURES = [*music_figures(1).values()]
+ALONE = np.ones((3, 1))  # three figures of music without parts
 SIZES = {"hidden_size": 16, "embedding_size": 8, "latent_size": 4, "num_layers": 1, "num_flow_layers": 1}
 
 
@@ -49,22 +52,41 @@ def roll(*keys: tuple[int, ...]) -> PianoRoll:
 
 def test_passages_are_windows_and_the_end_of_a_piece_and_only_the_end_has_its_figure() -> None:
     piece = roll(*[(key,) for key in range(13)] * 2, *[(0, 4, 7)] * 5)  # 31 steps: bars begin at 0 and 16
-    found = list(calibration._passages(3, piece, 12, voices=1))
+    found = list(calibration._passages(3, piece, 12, FIGURES))
     assert [(one.piece, one.start) for one in found] == [(3, 0), (3, 16), (3, 19)]
     assert [math.isnan(one.figures[-1]) for one in found] == [True, True, False]
-    assert not list(calibration._passages(3, piece, 32, voices=1))
+    assert not list(calibration._passages(3, piece, 32, FIGURES))
 
 
 def test_rewards_are_the_logarithm_of_the_ratio_of_two_densities() -> None:
     rng = np.random.default_rng(1)
     samples, reference = rng.normal(0, 1, (300, 3)), rng.normal([1, 0, 0], 1, (300, 3))
     samples[::7, 1] = math.nan  # a passage without a value is like the mean
-    rewards = calibration._rewards(samples, samples, reference)
+    rewards = calibration._rewards(samples, samples, reference, ALONE)[:, 0]
     assert abs(rewards.mean()) < 1e-2
     assert np.polyfit(samples[:, 0], rewards, 1)[0] == pytest.approx(1, abs=0.25)
     far = np.array([[1e9, 0, 0], [-1e9, 0, 0], [0, 0, 0]])
     # What lies beyond all true passages is no better for being on their side.
-    assert calibration._rewards(far, samples, reference)[:2].tolist() == [-calibration.GREATEST] * 2
+    *strange, usual = calibration._rewards(far, samples, reference, ALONE)[:, 0].tolist()
+    assert strange[0] == strange[1] < usual
+    assert sum(strange) + usual == pytest.approx(0)
+
+
+def test_a_figure_of_a_part_rewards_this_part_alone() -> None:
+    roles = ("drums", "bass", "melody")
+    of_parts = calibration._of_parts([*music_figures(1, roles).values()], roles)
+    own = dict(zip([*music_figures(1, roles), "end"], of_parts.tolist(), strict=True))
+    assert own["drums_repeat_rate"] == [1, 0, 0]
+    assert own["bass_polyphony"] == [0, 1, 0]
+    assert own["melody_bar_rate"] == own["melody_notes_per_bar"] == [0, 0, 1]
+    assert own["chord_rate"] == own["end"] == [0, 1, 1]  # drums have no chords
+    rng = np.random.default_rng(1)
+    samples = rng.normal(0, 1, (1000, len(own)))
+    reference = samples.copy()
+    reference[:, list(own).index("bass_polyphony")] += 1
+    rewards = calibration._rewards(samples, samples, reference, of_parts)
+    assert rewards[:, 1].std() > 0.5
+    assert rewards[:, [0, 2]].std() < 0.2
 
 
 def block_of(model: SequenceModel, *sequences: torch.Tensor) -> calibration._Block:
@@ -98,7 +120,7 @@ def test_credit_lies_on_a_passage_and_half_of_it_before(monkeypatch: pytest.Monk
     piece = replace(roll(*notes), upbeat=2)
     block = block_of(model, chords(*[()] * 14, *notes))  # silence fills the bar of the upbeat
     monkeypatch.setattr(calibration, "_blocks", lambda *_: [block._replace(rolls=[piece])])
-    monkeypatch.setattr(calibration, "_rewards", lambda figures, *_: np.arange(1.0, len(figures) + 1))
+    monkeypatch.setattr(calibration, "_rewards", lambda figures, *_: np.arange(1.0, len(figures) + 1)[:, None])
     monkeypatch.setattr(calibration, "_update", lambda *given_to: given.extend(given_to[3]))
     monkeypatch.setattr(calibration, "window_steps", lambda _: 16)
     assert calibration.calibrate(model, ENCODING, [piece], 1, 1, lambda _: None)
@@ -111,7 +133,7 @@ def test_credit_lies_on_a_passage_and_half_of_it_before(monkeypatch: pytest.Monk
 
 def test_samples_come_nearer_to_the_figures_of_train(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train are those samples of a model whose top line is lowest."""
-    for name, value in (("CALIBRATION_PIECES", 16), ("LEARNING_RATE", 1e-2)):
+    for name, value in (("CALIBRATION_PIECES", 8), ("LEARNING_RATE", 1e-2)):
         monkeypatch.setattr(calibration, name, value)
     model = toy_model(length=16)
     rounds: list[calibration.Round] = []
@@ -127,6 +149,25 @@ def test_samples_come_nearer_to_the_figures_of_train(monkeypatch: pytest.MonkeyP
     assert abs(last - aim) < 0.6 * abs(first - aim)
 
 
+def test_samples_of_a_band_come_nearer_to_songs_whose_bass_plays_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("CALIBRATION_PIECES", 16), ("LEARNING_RATE", 1e-2), ("SHORT", 1)):
+        monkeypatch.setattr(calibration, name, value)
+    encoding, model = band_encoding(TWO, num_keys=KEYS), toy_model(length=32, parts=2)
+
+    def drawn(seed: int) -> list[PianoRoll]:
+        songs = sample_pieces(model, encoding, count=48, bars=1, seed=seed)
+        return sorted((song for song in songs if isinstance(song, PianoRoll)), key=bass_notes)
+
+    train, before = drawn(1)[:16], drawn(2)
+    assert calibration.calibrate(model, encoding, train, 6, 1, lambda _: None)
+    aim, first, last = (np.mean([bass_notes(song) for song in songs]) for songs in (train, before, drawn(2)))
+    assert abs(last - aim) < 0.6 * abs(first - aim)
+
+
+def bass_notes(song: PianoRoll) -> int:
+    return int(song.part(0).struck().sum())
+
+
 def top_pitch(piece: PianoRoll) -> float:
     return median_pitch(piece, True)
 
@@ -136,16 +177,16 @@ def fifths() -> list[torch.Tensor]:
     return [chords(*([(2, 9), (4, 11), (2, 9), (3, 10)] * 4))] * 4
 
 
-def toy_model(length: int = 8) -> SequenceModel:
+def toy_model(length: int = 8, parts: int = 1) -> SequenceModel:
     torch.manual_seed(1)
     config = model_config(**SIZES, backbone="scan", emission="past")
-    return build_model(config, Frames(KEYS, True), LengthModel.fit(torch.tensor([length])))
+    return build_model(config, Frames(KEYS, True, parts=parts), LengthModel.fit(torch.tensor([length])))
 
 
 @pytest.fixture
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     for module in (lnfgen.config, calibration):
-        monkeypatch.setattr(module, "CALIBRATION_PIECES", 2)
+        monkeypatch.setattr(module, "CALIBRATION_PIECES", 1)
     train = [x.numpy() for x in fifths()]
     splits = {"train": train, "valid": train[:1]}
     return write_dataset(tmp_path / "data", name="toy", encoding=ENCODING, splits=splits, dropped={})

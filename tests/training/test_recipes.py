@@ -263,14 +263,10 @@ def test_an_update_on_long_pieces_of_music_has_as_many_steps_as_one_on_chorales(
         assert run_config(corpus=published, emission=emission) == run_config(corpus=Corpus("music"), emission=emission)
 
 
-def test_an_update_on_a_band_has_as_many_steps_of_its_parts_and_no_calibration():
+def test_an_update_on_a_band_has_as_many_steps_of_its_parts():
     band = Corpus("music", has_onsets=True, num_sequences=100, num_steps=12_000, num_parts=4)
     for preset in PRESETS:
-        training = run_config(preset=preset, corpus=band).training
-        assert (training.batch_size, training.calibration_rounds) == (2, 0)
-    with pytest.raises(ConfigError, match=r"calibration_rounds: found 3, .* on music with parts") as error:
-        run_config(corpus=band, set={"training.calibration_rounds": 3})
-    one_line(error)
+        assert run_config(preset=preset, corpus=band).training.batch_size == 2
 
 
 def test_a_small_folder_is_compared_with_what_the_recipe_was_made_with():
