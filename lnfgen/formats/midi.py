@@ -19,6 +19,7 @@ from mido.midifiles import meta, midifiles
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.formats.events import DEFAULT_BPM, Events, with_choice
+from lnfgen.music.parts import part_programs
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, Losses, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices, voice_names
 from lnfgen.music.tracks import ALL, DRUM_CHANNEL, DRUMS, Track
@@ -156,17 +157,16 @@ def _voice_tracks(roll: PianoRoll, programs: list[int], voices: int | None) -> l
 
 def _band_tracks(roll: PianoRoll, programs: list[int]) -> list[_Voice]:
     """The parts of a band, as loud at each place of the bar as these are in its music."""
-    programs, tracks = [*programs, *programs[-1:] * len(roll.parts)], list[_Voice]()
-    for number, part in reversed([*enumerate(roll.parts)]):  # programs begin with the highest part
+    tracks = list[_Voice]()
+    for number, (part, program) in enumerate(zip(roll.parts, part_programs(roll.parts, programs), strict=True)):
         own, loud = roll.part(number), part.velocities or (VELOCITY,)
         notes = [
             (start, start + length, pitch, loud[(start - own.upbeat) % len(loud)])
             for start, length, pitch in own.notes()
         ]
-        is_drums = part.role == DRUMS
-        program = programs.pop(0) if programs and not is_drums else part.program
-        tracks.append((part.role.capitalize(), DRUM_CHANNEL - 1 if is_drums else number, program, notes))
-    return tracks[::-1]
+        channel = DRUM_CHANNEL - 1 if part.role == DRUMS else number
+        tracks.append((part.role.capitalize(), channel, program, notes))
+    return tracks
 
 
 def parsed(content: bytes) -> Any:

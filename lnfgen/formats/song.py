@@ -37,7 +37,7 @@ from lnfgen.formats.midi import (
     upbeat_signature,
     voice_events,
 )
-from lnfgen.music.parts import Part, pitched_rows
+from lnfgen.music.parts import Part, part_programs, pitched_rows
 from lnfgen.music.pianoroll import Losses, Note, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices
 from lnfgen.music.tracks import DRUM_CHANNEL, DRUMS, Track
@@ -260,9 +260,7 @@ def _drawn_tracks(
         programs = asked or [max((one for one in roll.tracks if one.kept), key=lambda one: one.notes).program or 0]
         for index, (title, notes) in enumerate(drawn_parts(roll, voices or len(programs), name)):
             yield title, notes, programs[min(index, len(programs) - 1)], Part("")
-    for number, part in enumerate(roll.parts):
-        above = sum(other.role != DRUMS for other in roll.parts[number + 1 :])  # programs begin with the highest part
-        own = asked[min(above, len(asked) - 1)] if asked and part.role != DRUMS else part.program
+    for number, (part, own) in enumerate(zip(roll.parts, part_programs(roll.parts, asked), strict=True)):
         for title, notes in drawn_parts(roll.part(number), 1, f"{name} {part.role}"):
             yield title, notes, own, part
 

@@ -56,6 +56,14 @@ class Part:
         return cls(role, program, tuple(velocities))
 
 
+def part_programs(parts: Sequence[Part], asked: Sequence[int]) -> list[int]:
+    """The program of each part: of pitched ones those asked for, the highest part first; the last serves the others."""
+    programs, pitched = [part.program for part in parts], [i for i, part in enumerate(parts) if part.role != DRUMS]
+    for place, number in enumerate(reversed(pitched)):
+        programs[number] = asked[min(place, len(asked) - 1)] if asked else programs[number]
+    return programs
+
+
 def usual_parts(pieces: Sequence[Sequence[Part]]) -> tuple[Part, ...]:
     """The parts of a set of music: the commonest program of each, and the mean velocities in the commonest bar."""
     usual = []
