@@ -94,6 +94,7 @@ def _part_figures(role: str) -> dict[str, Figure]:
     figures = {
         "notes_per_bar": Figure(f"{role}: notes a bar", notes_per_bar, 1.0),
         "polyphony": Figure(f"{role}: keys a sounding step", polyphony, 0.1),
+        "different_keys": Figure(f"{role}: different keys", different_keys, 1.0),
         "silent_bar_rate": Figure(f"{role}: silent bars", silent_bar_rate),
     }
     if role != DRUMS:
@@ -258,6 +259,11 @@ def notes_per_bar(roll: PianoRoll) -> float:
     """The number of notes, divided by the number of bars, where a part of a bar counts as that part."""
     roll = pitched_parts(roll)
     return float(roll.struck().sum()) * roll.steps_per_bar / roll.num_steps
+
+
+def different_keys(roll: PianoRoll) -> float:
+    """How many different keys sound (the pitch count of mgeval); a part that repeats one chord has few."""
+    return float(roll.sounding.any(axis=0).sum()) or math.nan
 
 
 def median_of_notes(roll: PianoRoll) -> float:

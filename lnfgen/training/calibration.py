@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from torch.optim.swa_utils import AveragedModel
 
 from lnfgen.config import CALIBRATION_PIECES
 from lnfgen.conventions import TimeSignature, stream_seed
@@ -38,11 +37,8 @@ from lnfgen.music.pianoroll import PianoRoll, bar_length
 REMEMBERED = 3
 """The rounds whose passages the classifier is fitted to, with the present one."""
 
-LEARNING_RATE = 3e-4
-"""After half of the rounds it falls linearly to 0, and the model becomes the mean of what it is after each of these."""
-
-DRAWN_ROWS = 40
-"""The pieces that are drawn together."""
+LEARNING_RATE = 6e-4
+"""After half of the rounds it falls linearly to 0."""
 
 ROWS = 8
 """The songs of an update; a round has several."""
@@ -63,7 +59,8 @@ SHORT = 8
 """The bars of every second piece, so that a short piece is a whole one too; of bands, all."""
 
 WITHOUT_PARTS = 2
-"""Without parts, a round and an update have so many times more pieces, because a song has several rows for a step."""
+"""Without parts, a round and an update have so many times more pieces, because a song has several rows for a step; and
+the learning rate is so many times smaller."""
 
 MOST_PASSAGES = 2_000
 """The most passages of train that are measured, but for those of one piece."""
@@ -78,7 +75,7 @@ class Round(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """Pieces that are drawn together."""
+    """Pieces of an update, and what they were drawn from."""
 
     rolls: list[PianoRoll]
     x: Tensor  # [B, T, P]
@@ -114,7 +111,8 @@ def calibrate(
         if len(true) < MOST_PASSAGES:
             true += _passages(place, train[place], num_steps, chosen)
     reference, owners = _table(true, len(chosen) + 1)
-    optimizer, average = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99)), AveragedModel(model)
+    rate = LEARNING_RATE / (1 if encoding.parts else WITHOUT_PARTS)
+    optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
     remembered: list[np.ndarray] = []
     model.eval()  # pieces are drawn without dropout, and the gradient is that of the model that drew them
     for number in range(rounds):
@@ -135,13 +133,10 @@ def calibrate(
             credit[start : start + num_steps] += each
             credit[start - before : start] += FORESIGHT * each[num_steps - before :]
         for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * min(1.0, 2 * (1 - number / rounds))
+            group["lr"] = rate * min(1.0, 2 * (1 - number / rounds))
         for block in blocks:
             own, credits = credits[: len(block.x)], credits[len(block.x) :]
             _update(model, optimizer, block, own)
-        if 2 * (number + 1) > rounds:
-            average.update_parameters(model)
-    model.load_state_dict(average.module.state_dict())
     return True
 
 
@@ -154,20 +149,19 @@ def _blocks(model: SequenceModel, encoding: Encoding, seed: int) -> Iterator[_Bl
     seeds = [stream_seed(seed, index) for index in range(CALIBRATION_PIECES * times)]
     rows = [drawn_row(model, turns[index % len(turns)], own) for index, own in enumerate(seeds)]
     rows.sort(key=lambda row: row.length)
-    for some in (rows[start : start + DRAWN_ROWS] for start in range(0, len(rows), DRAWN_ROWS)):
-        signatures, lengths = [row.time_signature for row in some], torch.tensor([row.length for row in some])
-        metres = metres_in(model, encoding, signatures)
-        noise, uniform = model.random_numbers(lengths.tolist(), [row.generator for row in some])
-        with torch.inference_mode():
-            drawn = model.generate(lengths.tolist(), noise, uniform, 1.0, metres)
-        pieces = [encoding.decode(x.numpy(), signature) for x, signature in zip(drawn, signatures, strict=True)]
-        rolls = [piece for piece in pieces if isinstance(piece, PianoRoll)]
-        x = pad_sequence(drawn, batch_first=True).to(model.device)
-        for start in range(0, len(some), ROWS * times):
-            part = slice(start, start + ROWS * times)
-            steps = slice(int(lengths[part].max()))
-            own = None if noise is None else noise[part, steps], None if metres is None else metres[part]
-            yield _Block(rolls[part], x[part, steps], lengths[part].to(model.device), *own)
+    signatures, lengths = [row.time_signature for row in rows], torch.tensor([row.length for row in rows])
+    metres = metres_in(model, encoding, signatures)
+    noise, uniform = model.random_numbers(lengths.tolist(), [row.generator for row in rows])
+    with torch.inference_mode():
+        drawn = model.generate(lengths.tolist(), noise, uniform, 1.0, metres)
+    pieces = [encoding.decode(x.numpy(), signature) for x, signature in zip(drawn, signatures, strict=True)]
+    rolls = [piece for piece in pieces if isinstance(piece, PianoRoll)]
+    x = pad_sequence(drawn, batch_first=True).to(model.device)
+    for start in range(0, len(rows), ROWS * times):
+        part = slice(start, start + ROWS * times)
+        steps = slice(int(lengths[part].max()))
+        own = None if noise is None else noise[part, steps], None if metres is None else metres[part]
+        yield _Block(rolls[part], x[part, steps], lengths[part].to(model.device), *own)
 
 
 def _passages(place: int, piece: PianoRoll, num_steps: int, chosen: Sequence[Figure]) -> Iterator[_Passage]:

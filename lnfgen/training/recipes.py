@@ -135,7 +135,7 @@ ONSETS: Table = {  # a person's own music, and the chorales
 RECIPES = {"text": TEXT, "music": MUSIC, "onsets": ONSETS}
 
 BANDS: Table = {  # what music with parts has beside `onsets`
-    "training.max_steps":          (300, 1500, None),  # an update has one piece
+    "training.max_steps":          (300, 2200, None),  # an update has one piece
     "training.calibration_rounds": (0,   30,   0),
 }
 CODES: Table = {  # what text has beside `--model`, where z says the symbol

@@ -226,7 +226,7 @@ def test_where_a_model_is_at_home_is_asked_once_and_forgotten_with_it(monkeypatc
     part = known_melody(encoding, random_roll(True, 1))
     drawn = at_home(model, encoding, part)
     with monkeypatch.context() as patch:
-        patch.setattr("lnfgen.inference.filling.sample_pieces", lambda *_, **__: pytest.fail("drawn again"))
+        patch.setattr("lnfgen.inference.filling.drawn_pieces", lambda *_, **__: pytest.fail("drawn again"))
         assert at_home(model, encoding, part).shift == drawn.shift
     before = weakref.ref(model)
     del model
