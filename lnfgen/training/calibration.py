@@ -37,7 +37,7 @@ from lnfgen.music.pianoroll import PianoRoll, bar_length
 REMEMBERED = 3
 """The rounds whose passages the classifier is fitted to, with the present one."""
 
-LEARNING_RATE = 6e-4
+LEARNING_RATE = 3e-4
 """After half of the rounds it falls linearly to 0."""
 
 ROWS = 8
@@ -59,8 +59,7 @@ SHORT = 8
 """The bars of every second piece, so that a short piece is a whole one too; of bands, all."""
 
 WITHOUT_PARTS = 2
-"""Without parts, a round and an update have so many times more pieces, because a song has several rows for a step; and
-the learning rate is so many times smaller."""
+"""Without parts, a round and an update have so many times more pieces, because a song has several rows for a step."""
 
 MOST_PASSAGES = 2_000
 """The most passages of train that are measured, but for those of one piece."""
@@ -111,7 +110,6 @@ def calibrate(
         if len(true) < MOST_PASSAGES:
             true += _passages(place, train[place], num_steps, chosen)
     reference, owners = _table(true, len(chosen) + 1)
-    rate = LEARNING_RATE / (1 if encoding.parts else WITHOUT_PARTS)
     optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
     remembered: list[np.ndarray] = []
     model.eval()  # pieces are drawn without dropout, and the gradient is that of the model that drew them
@@ -133,7 +131,7 @@ def calibrate(
             credit[start : start + num_steps] += each
             credit[start - before : start] += FORESIGHT * each[num_steps - before :]
         for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, 2 * (1 - number / rounds))
+            group["lr"] = LEARNING_RATE * min(1.0, 2 * (1 - number / rounds))
         for block in blocks:
             own, credits = credits[: len(block.x)], credits[len(block.x) :]
             _update(model, optimizer, block, own)

@@ -136,7 +136,7 @@ RECIPES = {"text": TEXT, "music": MUSIC, "onsets": ONSETS}
 
 BANDS: Table = {  # what music with parts has beside `onsets`
     "training.max_steps":          (300, 2200, None),  # an update has one piece
-    "training.calibration_rounds": (0,   30,   0),
+    "training.calibration_rounds": (0,   16,   0),
 }
 CODES: Table = {  # what text has beside `--model`, where z says the symbol
     "model.num_layers":         (1,    4,    2),

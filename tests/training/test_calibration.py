@@ -133,7 +133,7 @@ def test_credit_lies_on_a_passage_and_half_of_it_before(monkeypatch: pytest.Monk
 
 def test_samples_come_nearer_to_the_figures_of_train(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train are those samples of a model whose top line is lowest."""
-    for name, value in (("CALIBRATION_PIECES", 8), ("LEARNING_RATE", 2e-2)):
+    for name, value in (("CALIBRATION_PIECES", 8), ("LEARNING_RATE", 1e-2)):
         monkeypatch.setattr(calibration, name, value)
     model = toy_model(length=16)
     rounds: list[calibration.Round] = []
