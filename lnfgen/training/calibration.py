@@ -164,13 +164,12 @@ def _blocks(model: SequenceModel, encoding: Encoding, seed: int) -> Iterator[_Bl
 
 def _passages(place: int, piece: PianoRoll, num_steps: int, chosen: Sequence[Figure]) -> Iterator[_Passage]:
     """The windows of a piece and its last steps, with their figures. The last ones have a figure of the end as well."""
-    last = piece.num_steps - num_steps
-    for start, window in windows_of(piece, num_steps):
-        yield _Passage(place, start, np.array([*(figure.value(window) for figure in chosen), math.nan]))
-    if last >= 0:
+    cuts = [(start, window, math.nan) for start, window in windows_of(piece, num_steps)]
+    if (last := piece.num_steps - num_steps) >= 0:
         end = piece.stretch(last, piece.num_steps)
-        ends = ends_on_triad(pitched_parts(end))
-        yield _Passage(place, last, np.array([*(figure.value(end) for figure in chosen), ends]))
+        cuts.append((last, end, ends_on_triad(pitched_parts(end))))
+    for start, window, ends in cuts:
+        yield _Passage(place, start, np.array([*(figure.value(window) for figure in chosen), ends]))
 
 
 def _table(passages: Sequence[_Passage], columns: int) -> tuple[np.ndarray, np.ndarray]:
