@@ -6,6 +6,8 @@ All that computes with a model calls `prepare_machine` before it builds or loads
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from inspect import unwrap
 from typing import Any
 
@@ -58,6 +60,18 @@ def keep_freed_memory() -> None:
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(-4, 0)  # M_MMAP_MAX (malloc.h)
         library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
+@contextmanager
+def without_onednn(is_off: bool = True) -> Iterator[None]:
+    """A context in which a CPU does not use oneDNN, if `is_off`. The values are the same."""
+    settings: Any = torch.backends.mkldnn  # its types do not know that its settings can be assigned
+    before = settings.enabled
+    settings.enabled = before and not is_off
+    try:
+        yield
+    finally:
+        settings.enabled = before
 
 
 class AdamW(torch.optim.AdamW):

@@ -69,7 +69,7 @@ Cells of one budget have as many updates; their times differ, but for those of `
 HOUR: dict[tuple[str, str], dict[str, Any]] = {
     ("lstm", "lstm"): {"training.max_steps": 32_500},
     ("af-codes", "conv-scan"): {"model.num_layers": 4, "training.max_steps": 23_500},
-    ("blocks-codes", "conv-scan"): {"training.max_steps": 16_500},
+    ("blocks-codes", "conv-scan"): {"training.max_steps": 14_500},
     ("af-scf", "conv-scan"): {"training.max_steps": 10_500},
     ("af-af", "conv-scan"): {"training.max_steps": 11_500},
     ("iaf-scf", "conv-scan"): {"training.max_steps": 3_300},

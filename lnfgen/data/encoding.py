@@ -83,6 +83,11 @@ class Encoding:
         """The size of the vocabulary, with the unknown symbol; 0 for music."""
         return len(self.vocabulary)
 
+    @property
+    def spaces(self) -> tuple[int, ...]:
+        """The symbols of white space."""
+        return tuple(index for index, symbol in enumerate(self.vocabulary) if symbol.isspace())
+
     def encode(self, piece: PianoRoll | str) -> np.ndarray:
         """The piece as uint8 [T, P] or int32 [T].
 

@@ -8,10 +8,10 @@ from torch.nn.functional import pad
 
 from lnfgen.conventions import MAX_LENGTH, PASSES
 from lnfgen.device import Dropout
+from lnfgen.flows.blocks import Blocks, WordStarts
 from lnfgen.flows.features import FeaturePrior
 from lnfgen.flows.temporal import ContextFlow
 from lnfgen.nn.backbones import Bidirectional
-from lnfgen.nn.masking import length_mask
 from lnfgen.nn.stepper import looping, steps_of
 
 IN_TRAINING = (4, 8, 16, 32, 64, MAX_LENGTH)  # each call in training has blocks of one of these sizes
@@ -22,15 +22,16 @@ AHEAD_SIZE = 32  # features of each of them
 class BlockwiseFlow(ContextFlow):
     """`eps_t = g(z_t; c_t)`, where c_t is computed from the earlier steps of every block; `blocks` in `time`.
 
-    Blocks have as many steps as there are `passes`, the last one what is left. Pass p of `forward` draws step p of all
-    of them: `within` reads the earlier steps of each block, `across` joins what it made of them, in both directions,
-    and `ahead` reads the first steps of the next block, so that a block ends as the next one begins. `forward` takes at
-    most `passes` passes; `inverse` is parallel over T. In the order of the passes, the Jacobian is triangular.
+    Blocks have as many steps as there are `passes`, the last one what is left; those of texts begin with words, and
+    have as many steps or fewer (`WordStarts`). Pass p of `forward` draws step p of all of them: `within` reads the
+    earlier steps of each block, `across` joins what it made of them, in both directions, and `ahead` reads the first
+    steps of the next block, so that a block ends as the next one begins. `forward` takes at most `passes` passes;
+    `inverse` is parallel over T. In the order of the passes, the Jacobian is triangular.
 
     More passes fit better: the first steps of a block follow nothing. One model draws in any number of passes, because
     each call in training has blocks of another size.
 
-    Limit: given the earlier passes, the steps of one pass are independent; they lie `passes` steps apart.
+    Limit: given the earlier passes, the steps of one pass are independent; they lie about `passes` steps apart.
     """
 
     def __init__(
@@ -43,9 +44,12 @@ class BlockwiseFlow(ContextFlow):
         ahead: "Ahead",
         input_dropout: float,
         reading: nn.Module,
+        words: WordStarts | None = None,
     ) -> None:
         """`within` is causal, and reads positions and the `reading` of z; `ahead` reads the latter, and `across` what
         `narrow` leaves of the outputs of `within`. The outputs of the three and positions are the context.
+
+        With `words`, the `reading` knows the code of z, and positions have how many steps of the block are left.
         """
         super().__init__(num_features, features)
         self.within = within
@@ -53,62 +57,91 @@ class BlockwiseFlow(ContextFlow):
         self.across = across
         self.ahead = ahead
         self.reading = reading
+        self.words = words
+        self.noise_size += words is not None  # the last number of a step is for the size of a block that begins there
         self.input_dropout = Dropout(input_dropout)
         self.passes = PASSES
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        z, ladj = self._in_passes(eps, positions, lengths, self.features)
+        z, ladj = self._in_passes(eps, positions, self._even(lengths, eps.shape[1]), self.features)
         return z, ladj
 
     def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
         def move(noise_p: Tensor, context: Tensor) -> tuple[Tensor]:
             return (self.features.draw(noise_p, context, temperature),)
 
-        return self._in_passes(noise, positions, lengths, move)[0]
+        num_steps = noise.shape[1]
+        if self.words is None:
+            return self._in_passes(noise, positions, self._even(lengths, num_steps), move)[0]
+        blocks = self.words.draw(noise[..., -1], lengths, self._passes(num_steps), temperature)
+        return self._in_passes(noise[..., :-1], positions, blocks, move)[0]
+
+    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0) -> Tensor:
+        if self.words is None:
+            return super().log_prob(z, positions, lengths, temperature)
+        blocks = self.words.of(self.reading.codes(z), lengths, self._passes(z.shape[1]))  # type: ignore[operator]
+        steps = self.features.log_prob(z, self._contexts_in(blocks, z, positions), temperature)
+        return steps + self.words.log_prob(blocks, temperature)
+
+    def contexts(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+        return self._contexts_in(self._even(lengths, z.shape[1]), z, positions)
+
+    def _passes(self, num_steps: int) -> int:
+        return min(IN_TRAINING[int(torch.randint(len(IN_TRAINING), ()))] if self.training else self.passes, num_steps)
+
+    def _even(self, lengths: Tensor, num_steps: int) -> Blocks:
+        passes = self._passes(num_steps)
+        return Blocks.chained(torch.full((len(lengths), num_steps), passes), lengths, passes)
 
     def _in_passes(
-        self, x: Tensor, positions: Tensor, lengths: Tensor, move: Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+        self, x: Tensor, positions: Tensor, blocks: Blocks, move: Callable[[Tensor, Tensor], tuple[Tensor, ...]]
     ) -> list[Tensor]:
         """Move eps or noise x `[N, T, ...]`, in each pass its steps with their contexts: first z, then what else.
 
         `move` returns z and any other results of these steps, `[N, B, ...]` each.
         """
-        size = min(self.passes, x.shape[1])
-        x_of, positions_of, counts = _folded(x, size), _folded(positions, size), _counts(lengths, size)
-        is_real = _folded(length_mask(lengths, x.shape[1])[..., None], size)
+        num_steps, rows = x.shape[1], torch.arange(len(x), device=x.device)[:, None]
+        x_of, positions_of = blocks.folded(x), self._positions(blocks, positions)
         steps = steps_of(self.within, positions_of.flatten(0, 1))
-        known = x.new_zeros(len(x), x_of.shape[1] * size + AHEAD, AHEAD_SIZE)
+        known = x.new_zeros(len(x), num_steps + 2, AHEAD_SIZE)  # nothing is known of the last two, after the end
+        after = torch.arange(1, AHEAD + 1, device=x.device)
         read, passes = self._read(x.new_zeros(*x_of.shape[:2], self.num_features)), []
         with looping(x):
-            for p in range(size):
+            for p in range(blocks.passes):
                 own = steps.step(p, read.flatten(0, 1)).unflatten(0, read.shape[:2])
-                ahead = self.ahead.joined(known[:, p + 1 :].unfold(1, AHEAD, size))
-                row = slice(p, p + 1)
-                context = self._contexts(own[:, :, None], ahead[:, :, None], positions_of[:, :, row], counts[:, row])
+                step, is_real = blocks.starts + p, blocks.is_real[:, :, p]
+                window = known[rows[..., None], (step[..., None] + after).clamp(max=num_steps)]
+                ahead = self.ahead.joined(window.transpose(-1, -2))
+                place = slice(p, p + 1)
+                context = self._contexts(own[:, :, None], ahead[:, :, None], positions_of[:, :, place], blocks.counts)
                 passes.append(move(x_of[:, :, p], context.squeeze(2)))
-                read = self._read(passes[-1][0])
-                known[:, p:-AHEAD:size] = self.ahead.of_each(read * is_real[:, :, p])
-        return [torch.stack(part, 2).flatten(1, 2)[:, : x.shape[1]] for part in zip(*passes, strict=True)]
+                read = self._read(passes[-1][0]) * is_real[..., None]
+                known[rows, torch.where(is_real, step, num_steps + 1)] = self.ahead.of_each(read)
+        return [blocks.unfolded(torch.stack(part, 2)) for part in zip(*passes, strict=True)]
 
-    def contexts(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-        size = IN_TRAINING[int(torch.randint(len(IN_TRAINING), ()))] if self.training else self.passes
-        size = min(size, z.shape[1])
+    def _contexts_in(self, blocks: Blocks, z: Tensor, positions: Tensor) -> Tensor:
+        """The context of each step, `[N, T, C]`."""
         read = self._read(z)
-        ahead = _folded(self.ahead(read * length_mask(lengths, z.shape[1])[..., None], size), size)
-        first = self._read(z.new_zeros(self.num_features)).expand(*ahead.shape[:2], 1, -1)
-        earlier, positions = torch.cat([first, _folded(read, size)[:, :, :-1]], 2), _folded(positions, size)
+        ahead, folded = blocks.folded(self.ahead(read, blocks)), blocks.folded(read)
+        first = self._read(z.new_zeros(self.num_features)).expand(*folded.shape[:2], 1, -1)
+        earlier, positions = torch.cat([first, folded[:, :, :-1]], 2), self._positions(blocks, positions)
         own, _ = self.within(torch.cat([earlier, positions], -1).flatten(0, 1))
         own = own.unflatten(0, earlier.shape[:2])
-        return self._contexts(own, ahead, positions, _counts(lengths, size)).flatten(1, 2)[:, : z.shape[1]]
+        return blocks.unfolded(self._contexts(own, ahead, positions, blocks.counts))
+
+    def _positions(self, blocks: Blocks, positions: Tensor) -> Tensor:
+        folded = blocks.folded(positions)
+        return folded if self.words is None else torch.cat([folded, self.words.steps_left(blocks)], -1)
 
     def _read(self, z: Tensor) -> Tensor:
         return self.input_dropout(self.reading(z))
 
     def _contexts(self, own: Tensor, ahead: Tensor, positions: Tensor, counts: Tensor) -> Tensor:
-        """The contexts `[N, B, P, C]` of P steps from the outputs of `within` and `ahead` there, and real blocks."""
-        others = self.across(self.narrow(own).transpose(1, 2).flatten(0, 1), counts.flatten())  # [N * P, B, ...]
-        others = others.unflatten(0, counts.shape).transpose(1, 2)
-        return torch.cat([own, others, ahead, positions], -1)
+        """The contexts `[N, B, P, C]` of P steps from the outputs of `within` and `ahead`, and the counts of blocks."""
+        num_passes = own.shape[2]
+        others = self.narrow(own).transpose(1, 2).flatten(0, 1)  # [N * P, B, ...]
+        others = self.across(others, counts.repeat_interleave(num_passes)).unflatten(0, (-1, num_passes))
+        return torch.cat([own, others.transpose(1, 2), ahead, positions], -1)
 
 
 class Ahead(nn.Module):
@@ -122,23 +155,12 @@ class Ahead(nn.Module):
         self.of_each = nn.Linear(num_read, AHEAD_SIZE, bias=False)
         self.join = nn.Linear(AHEAD_SIZE * AHEAD, size)
 
-    def forward(self, read: Tensor, size: int) -> Tensor:
-        """From the reading of z `[N, T, E]`, in blocks of a size: `[N, T, size of the features]`."""
-        step = torch.arange(read.shape[1], device=read.device)
-        place = step[:, None] + torch.arange(1, AHEAD + 1, device=read.device)
-        known = place % size < (step % size)[:, None]
-        return self.joined(pad(self.of_each(read), (0, 0, 0, AHEAD))[:, 1:].unfold(1, AHEAD, 1) * known[:, None])
+    def forward(self, read: Tensor, blocks: Blocks) -> Tensor:
+        """From the reading of z `[N, T, E]`: `[N, T, size of the features]`."""
+        place = blocks.places
+        known = pad(place, (0, AHEAD), value=blocks.passes)[:, 1:].unfold(1, AHEAD, 1) < place[..., None]
+        return self.joined(pad(self.of_each(read), (0, 0, 0, AHEAD))[:, 1:].unfold(1, AHEAD, 1) * known[:, :, None])
 
     def joined(self, steps: Tensor) -> Tensor:
         """From the features of each step, 0 where it is not known, `[..., AHEAD_SIZE, AHEAD]`."""
         return torch.tanh(self.join(steps.flatten(-2)))
-
-
-def _folded(x: Tensor, size: int) -> Tensor:
-    """`[N, T, F]` -> `[N, B, P, F]`: B blocks of P = `size` steps."""
-    return pad(x, (0, 0, 0, -x.shape[1] % size)).unflatten(1, (-1, size))
-
-
-def _counts(lengths: Tensor, size: int) -> Tensor:
-    """In how many blocks each step of a block is real, `[N, size]`."""
-    return (lengths[:, None] + torch.arange(size - 1, -1, -1, device=lengths.device)) // size

@@ -81,5 +81,13 @@ class CodeReading(nn.Module):
         self.table = nn.Parameter(torch.randn(num_codes, embedding))
 
     def forward(self, z: Tensor) -> Tensor:
-        shares = torch.softmax(self.codebook.log_prob(z.clamp(-FAR, FAR)), -1)
+        shares = torch.softmax(self._log_prob(z), -1)
         return torch.cat([shares @ self.table, z], -1)
+
+    @torch.no_grad()
+    def codes(self, z: Tensor) -> Tensor:
+        """The likeliest code of z `[..., D]`, `[...]`."""
+        return self._log_prob(z).argmax(-1)
+
+    def _log_prob(self, z: Tensor) -> Tensor:
+        return self.codebook.log_prob(z.clamp(-FAR, FAR))

@@ -1,10 +1,13 @@
 """`build_model` builds a model from its configuration, and one function for each part builds that part."""
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from lnfgen.config import EMISSIONS, ModelConfig
 from lnfgen.errors import ConfigError
-from lnfgen.flows.blockwise import Ahead, BlockwiseFlow
+from lnfgen.flows.blocks import LEFT_SIZE, WordStarts
+from lnfgen.flows.blockwise import IN_TRAINING, Ahead, BlockwiseFlow
 from lnfgen.flows.codebook import Codebook, CodeMixture, CodeReading
 from lnfgen.flows.coupling import CouplingFlow
 from lnfgen.flows.features import FeaturePrior, build_feature_flow
@@ -74,7 +77,7 @@ def _build_latent_flow(
     if config.features == "codes":
         assert isinstance(observation, Symbols)
         posterior = SymbolPosterior(observation, config.latent_size)
-        prior = build_prior(config, observation.num_symbols)
+        prior = build_prior(config, observation.num_symbols, observation.separators)
         for module in prior.modules():
             if isinstance(module, Codebook):
                 module.load_state_dict(posterior.codebook.state_dict())
@@ -106,8 +109,11 @@ def _build_head(config: ModelConfig, observation: Observation, num_context: int)
     return IndependentHead(observation, *sizes)
 
 
-def build_prior(config: ModelConfig, num_codes: int = 1) -> TemporalFlow:
-    """The prior p(z | T) as configured, a flow with fresh weights; with `num_codes`, if `features` is `codes`."""
+def build_prior(config: ModelConfig, num_codes: int = 1, separators: Sequence[int] = ()) -> TemporalFlow:
+    """The prior p(z | T) as configured, a flow with fresh weights.
+
+    If `features` is `codes`, there are `num_codes`, and words begin after those that are `separators`.
+    """
     latent, hidden, half = config.latent_size, config.hidden_size, _half(config.hidden_size)
 
     def features(num_context: int) -> FeaturePrior:
@@ -136,14 +142,17 @@ def build_prior(config: ModelConfig, num_codes: int = 1) -> TemporalFlow:
         reading = CodeReading(latent, num_codes, config.embedding_size)
         num_read += config.embedding_size
 
-    def causal() -> nn.Module:
-        return BACKBONES[config.backbone](num_read + POSITION_SIZE, hidden, config.num_layers, config.dropout)
+    def causal(num_positions: int = POSITION_SIZE) -> nn.Module:
+        return BACKBONES[config.backbone](num_read + num_positions, hidden, config.num_layers, config.dropout)
 
     if config.time == "blocks":
         narrow = nn.Linear(hidden, -(-hidden // 8))  # other blocks say little of a step, and cost much
         both_ways = Bidirectional(config.backbone, narrow.out_features, narrow.out_features, 1, config.dropout)
-        step, ahead = features(hidden + 2 * narrow.out_features + half + POSITION_SIZE), Ahead(num_read, half)
-        return BlockwiseFlow(latent, step, causal(), narrow, both_ways, ahead, config.input_dropout, reading)
+        words = WordStarts(separators, IN_TRAINING[:-1]) if separators else None
+        num_positions = POSITION_SIZE + (LEFT_SIZE if words else 0)
+        step = features(hidden + 2 * narrow.out_features + half + num_positions)
+        within, ahead = causal(num_positions), Ahead(num_read, half)
+        return BlockwiseFlow(latent, step, within, narrow, both_ways, ahead, config.input_dropout, reading, words)
     network, num_context = causal(), hidden
     if config.copy_attention and config.time == "af" and config.emission != "past":  # `past` copies by itself
         network = CopyingNetwork(network, num_read, half)

@@ -21,9 +21,10 @@ default scale and inputs this sparse, an LSTM learns nothing beyond the marginal
 
 @dataclass(frozen=True)
 class Symbols:
-    """Each step is one of `num_symbols` symbols, with a categorical distribution."""
+    """Each step is one of `num_symbols` symbols, with a categorical distribution. A word begins after a separator."""
 
     num_symbols: int
+    separators: tuple[int, ...] = ()
     parts = 1
 
     @property

@@ -5,7 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from lnfgen.device import Dropout
+from lnfgen.device import Dropout, without_onednn
 
 LSTMState = list[tuple[Tensor, Tensor]]  # the hidden state and the cell state of each layer, each `[1, B, hidden]`
 
@@ -27,7 +27,9 @@ class CausalLSTM(nn.Module):
         states: LSTMState = []
         for index, layer in enumerate(cast(list[nn.LSTM], self.layers)):
             before = None if state is None else state[index]
-            x, layer_state = layer(x, before) if x.shape[1] > 1 else _one_step(layer, x, before)
+            # oneDNN has no LSTM in bfloat16 on many processors; without it the LSTM computes in float32.
+            with without_onednn(torch.is_autocast_enabled("cpu")):
+                x, layer_state = layer(x, before) if x.shape[1] > 1 else _one_step(layer, x, before)
             x = self.dropout(x)
             states.append(layer_state)
         return x, states

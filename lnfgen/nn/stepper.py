@@ -1,11 +1,13 @@
 """The steps of a network in a loop over time, and the table of faster ones, which `lnfgen.stepping` fills."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from lnfgen.device import without_onednn
 
 
 class Steps(Protocol):
@@ -50,19 +52,10 @@ def steps_of(network: nn.Module, known: Tensor) -> Steps:
     return (PlainSteps if is_plain else FASTER.get(type(network), PlainSteps))(network, known)
 
 
-@contextmanager
-def looping(x: Tensor) -> Iterator[None]:
+def looping(x: Tensor) -> AbstractContextManager[None]:
     """A context for a loop over time on x, in which calls on small tensors cost less. The values are the same.
 
     On a CPU it switches off oneDNN, whose calls cost more than the arithmetic of a few rows. It does nothing under
     autocast, because products in bfloat16 need oneDNN.
     """
-    if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
-        yield
-        return
-    settings: Any = torch.backends.mkldnn  # its types do not know that its settings can be assigned
-    before, settings.enabled = settings.enabled, False
-    try:
-        yield
-    finally:
-        settings.enabled = before
+    return without_onednn(x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"))

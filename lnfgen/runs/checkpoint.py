@@ -49,7 +49,7 @@ _TEMPORARY = re.compile(
 def observation_of(encoding: Encoding) -> Observation:
     """The observation of a model of sequences in this encoding."""
     if encoding.kind == "text":
-        return Symbols(encoding.num_symbols)
+        return Symbols(encoding.num_symbols, encoding.spaces)
     return Frames(encoding.num_pitches, encoding.has_onsets, max(1, len(encoding.parts)))
 
 
