@@ -7,8 +7,7 @@ A line of JSON for each number of passes has
   OMP_NUM_THREADS=1, so that no time goes into waiting;
 - `judged`: what JUDGE, an exact model of the same text (`lstm`), finds texts drawn by RUN to cost, in bits per
   character; and `entropy`: what these cost RUN itself. A low cost alone would reward dull texts;
-- `words`: the share of words that the train split has, among those that cross the place where two blocks meet, those
-  that cross the middle of a block, which are as long, and all others. A word ends at a space.
+- `words`: the share of words that the train split has, among the last words of blocks, the first ones, and others.
 
 The first line has the same of JUDGE. `--picture` draws the costs of test and the seconds.
 """
@@ -22,11 +21,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
 from cells import PASSES
 
 import lnfgen
 from lnfgen.conventions import PASSES as USUAL
+from lnfgen.data.encoding import Encoding
 from lnfgen.files import write_bytes
+from lnfgen.flows.blocks import WordStarts
 from lnfgen.plots.canvas import ACCENT, DARK, file_bytes, new_figure, style_axis
 from lnfgen.runs.material import dataset_of, material_of
 from lnfgen.runs.trained import TrainedModel
@@ -50,20 +52,22 @@ def seconds(model: TrainedModel) -> list[float]:
     return found
 
 
-def known_words(texts: Iterable[str], vocabulary: set[str], block: int) -> dict[str, float]:
-    """The share of words in a vocabulary, of those at joins of blocks, in the middle of blocks, and elsewhere."""
-    found: dict[str, list[bool]] = {"at joins": [], "in the middle": [], "others": []}
+def known_words(texts: Iterable[str], vocabulary: set[str], encoding: Encoding, passes: int) -> dict[str, float]:
+    """The share of words in a vocabulary, of those that end a block, those that begin one, and others."""
+    found: dict[str, list[bool]] = {"last": [], "first": [], "others": []}
+    cut = WordStarts(encoding.spaces, [passes])
     for text in texts:
-        start = 0
+        codes = torch.from_numpy(encoding.encode(text))[None]
+        blocks = cut.of(codes, torch.tensor([len(text)]), passes)
+        starts, start = set(blocks.starts[0, 1:].tolist()), 0
         for word in text.split(" "):
-            inside = range(start + 1, start + len(word))  # places with a letter of the word on either side
-            start += len(word) + 1
-            crosses = {
-                place: any(t % block == at for t in inside) for place, at in zip(found, (0, block // 2), strict=False)
-            }
-            for place in [place for place, is_there in crosses.items() if is_there] or ["others"]:
+            end = start + len(word) + 1
+            inside = not starts.isdisjoint(range(start + 1, end))  # it is longer than a block
+            places = [place for place, at in (("last", end), ("first", start)) if inside or at in starts]
+            for place in places or ["others"]:
                 if word:
                     found[place].append(word in vocabulary)
+            start = end
     return {place: round(statistics.fmean(known), 3) for place, known in found.items() if known}
 
 
@@ -74,7 +78,7 @@ def facts(model: TrainedModel, judge: TrainedModel, vocabulary: set[str], count:
         "seconds": seconds(model),
         "judged": round(judge.nll(texts).nll, 3),
         "entropy": round(model.nll(texts, samples=1).elbo, 3),
-        "words": known_words(texts, vocabulary, model.passes or USUAL),
+        "words": known_words(texts, vocabulary, model.encoding, model.passes or USUAL),
     }
 
 
@@ -106,7 +110,11 @@ def main() -> None:
     vocabulary = {word for text in dataset.pieces("train") if isinstance(text, str) for word in text.split(" ")}
     of_judge = judge.nll(material_of(judge.run, None, None)).nll
     test = [text for text in islice(dataset.pieces("test"), given.count) if isinstance(text, str)]
-    line = {"judge": given.judge, "nll": round(of_judge, 4), "words of test": known_words(test, vocabulary, 32)}
+    line = {
+        "judge": given.judge,
+        "nll": round(of_judge, 4),
+        "words of test": known_words(test, vocabulary, judge.encoding, USUAL),
+    }
     print(json.dumps(line | (first := facts(judge, judge, vocabulary, given.count))), flush=True)
     costs, times = [], []
     for passes in PASSES:
