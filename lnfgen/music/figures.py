@@ -28,7 +28,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from lnfgen.music.parts import BASS, CHORDS, MELODY
+from lnfgen.music.parts import BASS, CHORDS, MELODY, are_pitched
 from lnfgen.music.pianoroll import PianoRoll, bar_and_beats, bar_length
 from lnfgen.music.tracks import DRUMS
 
@@ -119,7 +119,7 @@ def _part(roll: PianoRoll, role: str) -> PianoRoll:
 
 def pitched_parts(roll: PianoRoll) -> PianoRoll:
     """All pitched parts of a band as one; the drums of a band that has nothing else."""
-    return roll.part(0) if roll.roles == (DRUMS,) else roll.merged
+    return roll.merged if any(are_pitched(roll.roles)) else roll.part(0)
 
 
 def usual_voices(rolls: Iterable[PianoRoll]) -> int:

@@ -1,7 +1,7 @@
 """The parts of a band: drums, bass, chords and melody, and which tracks of a file play them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -149,6 +149,11 @@ def _facts(track: Track) -> tuple[float, ...]:
     return (track.notes, track.lowest, track.highest, track.mean_pitch, track.polyphony)
 
 
-def pitched_rows(roles: Iterable[str], num_rows: int) -> np.ndarray:
-    """bool [T]: True for the rows whose part has pitches, which is all but drums; every row without parts."""
-    return np.resize([role != DRUMS for role in roles] or [True], num_rows)
+def are_pitched(roles: Sequence[str]) -> list[bool]:
+    """For each part whether it has pitches, which is all but drums. Music without parts is one part that has them."""
+    return [role != DRUMS for role in roles] or [True]
+
+
+def pitched_rows(roles: Sequence[str], num_rows: int) -> np.ndarray:
+    """bool [T]: True for the rows whose part has pitches."""
+    return np.resize(are_pitched(roles), num_rows)

@@ -31,7 +31,7 @@ from lnfgen.inference.steering import metres_in
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.comparison import regression, standardised, two_sample_auc, window_steps, windows_of
 from lnfgen.music.figures import Figure, ends_on_triad, music_figures, pitched_parts, usual_voices
-from lnfgen.music.parts import DRUMS
+from lnfgen.music.parts import are_pitched
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 
 REMEMBERED = 3
@@ -180,9 +180,10 @@ def _table(passages: Sequence[_Passage], columns: int) -> tuple[np.ndarray, np.n
 
 def _of_parts(chosen: Sequence[Figure], roles: Sequence[str]) -> np.ndarray:
     """Which parts each figure and that of the end are of, as 0 and 1: `[figures + 1, R]`."""
-    pitched = [role != DRUMS or roles == (DRUMS,) for role in roles or ("",)]
-    own = [[role == figure.role for role in roles] if figure.role in roles else pitched for figure in chosen]
-    return np.array([*own, pitched], float)
+    pitched = are_pitched(roles)
+    whole = pitched if any(pitched) else [True]  # drums alone
+    own = [[role == figure.role for role in roles] if figure.role in roles else whole for figure in chosen]
+    return np.array([*own, whole], float)
 
 
 def _rewards(figures: np.ndarray, samples: np.ndarray, reference: np.ndarray, of_parts: np.ndarray) -> np.ndarray:
