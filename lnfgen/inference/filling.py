@@ -171,7 +171,7 @@ def _home_samples(model: SequenceModel, encoding: Encoding) -> list[Piece]:
     if encoding not in samples:
         steps_in: dict[TimeSignature, int | None] = dict.fromkeys(time_signatures_of(model, encoding), HOME_STEPS)
         rows = [drawn_row(model, steps_in, stream_seed(0, index)) for index in range(HOME_SAMPLES)]
-        samples[encoding] = drawn_pieces(model, encoding, rows, 1.0)
+        samples[encoding] = list(drawn_pieces(model, encoding, rows, 1.0))
     return samples[encoding]
 
 

@@ -11,10 +11,12 @@ drawn alone is the same but for round-off, which can rarely change a step. Block
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lnfgen.conventions import MAX_LENGTH, MELODY_PARTICLES, SECONDS, Progress, TimeSignature, no_progress, stream_seed
 from lnfgen.data.encoding import Encoding
@@ -77,12 +79,7 @@ def sample_pieces(
     for first in (0, *range(FIRST_ROWS, count, BLOCK_ROWS)):
         num_rows = BLOCK_ROWS if first else 1 if count == 1 else FIRST_ROWS
         rows = [drawn_row(model, steps_in, stream_seed(seed, index)) for index in range(first, first + num_rows)]
-        size = num_rows
-        while size > 1 and size * max(row.length for row in rows) > MAX_BLOCK_STEPS:
-            size //= 2
-        for start in range(0, min(num_rows, count - first), size):
-            drawn = drawn_pieces(model, encoding, rows[start : start + size], temperature)
-            yield from drawn[: count - first - start]  # the other rows only fill the block
+        yield from islice(drawn_pieces(model, encoding, rows, temperature), count - first)  # others only fill the block
 
 
 class Row(NamedTuple):
@@ -107,13 +104,39 @@ def drawn_row(model: SequenceModel, steps_in: dict[TimeSignature, int | None], s
     return Row(time_signature, length, steps is None, generator)
 
 
-def drawn_pieces(model: SequenceModel, encoding: Encoding, rows: Sequence[Row], temperature: float) -> list[Piece]:
-    """The pieces of these rows, drawn as one block."""
-    lengths, generators = [row.length for row in rows], [row.generator for row in rows]
-    metres = metres_in(model, encoding, [row.time_signature for row in rows])
-    with torch.inference_mode():
-        drawn = model.sample_batch(lengths, generators, temperature, metres)
-    return [_decoded(encoding, row, x.numpy()) for x, row in zip(drawn, rows, strict=True)]
+class Drawn(NamedTuple):
+    """A sequence that a model drew, and what it was drawn from."""
+
+    row: Row
+    x: Tensor  # [T] or [T, P], on the CPU
+    noise: Tensor | None  # [T, noise_size], from which z was drawn, on the model's device
+    metres: Tensor | None  # [3], as the model has them
+
+
+def drawn_sequences(
+    model: SequenceModel, encoding: Encoding, rows: Sequence[Row], temperature: float, max_steps: int
+) -> Iterator[Drawn]:
+    """Draw the sequences of these rows as one block, or as smaller ones if it has over `max_steps` padded steps."""
+    size = len(rows)
+    while size > 1 and size * max(row.length for row in rows) > max_steps:
+        size //= 2
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
+        lengths = [row.length for row in block]
+        metres = metres_in(model, encoding, [row.time_signature for row in block])
+        # Outside of inference mode, because a gradient may be computed with the noise.
+        noise, uniform = model.random_numbers(lengths, [row.generator for row in block])
+        with torch.inference_mode():
+            drawn = model.generate(lengths, noise, uniform, temperature, metres)
+        for place, (row, x) in enumerate(zip(block, drawn, strict=True)):
+            own = None if noise is None else noise[place, : row.length]
+            yield Drawn(row, x, own, None if metres is None else metres[place])
+
+
+def drawn_pieces(model: SequenceModel, encoding: Encoding, rows: Sequence[Row], temperature: float) -> Iterator[Piece]:
+    """The pieces of these rows."""
+    for row, x, *_ in drawn_sequences(model, encoding, rows, temperature, MAX_BLOCK_STEPS):
+        yield _decoded(encoding, row, x.numpy())
 
 
 def _decoded(encoding: Encoding, row: Row, x: np.ndarray) -> Piece:

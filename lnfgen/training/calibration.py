@@ -26,8 +26,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lnfgen.config import CALIBRATION_PIECES
 from lnfgen.conventions import TimeSignature, stream_seed
 from lnfgen.data.encoding import Encoding
-from lnfgen.inference.sampling import drawn_row, time_signatures_of
-from lnfgen.inference.steering import metres_in
+from lnfgen.inference.sampling import drawn_row, drawn_sequences, time_signatures_of
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.comparison import regression, standardised, two_sample_auc, window_steps, windows_of
 from lnfgen.music.figures import Figure, ends_on_triad, music_figures, pitched_parts, usual_voices
@@ -42,6 +41,9 @@ LEARNING_RATE = 3e-4
 
 ROWS = 8
 """The songs of an update; a round has several."""
+
+DRAWN_STEPS = 50_000
+"""The most padded time steps that are drawn at once. Only a round of long pieces has more."""
 
 PASS_STEPS = 1_000
 """The most padded time steps whose gradient is computed at once, but for those of one piece."""
@@ -147,19 +149,19 @@ def _blocks(model: SequenceModel, encoding: Encoding, seed: int) -> Iterator[_Bl
     seeds = [stream_seed(seed, index) for index in range(CALIBRATION_PIECES * times)]
     rows = [drawn_row(model, turns[index % len(turns)], own) for index, own in enumerate(seeds)]
     rows.sort(key=lambda row: row.length)
-    signatures, lengths = [row.time_signature for row in rows], torch.tensor([row.length for row in rows])
-    metres = metres_in(model, encoding, signatures)
-    noise, uniform = model.random_numbers(lengths.tolist(), [row.generator for row in rows])
-    with torch.inference_mode():
-        drawn = model.generate(lengths.tolist(), noise, uniform, 1.0, metres)
-    pieces = [encoding.decode(x.numpy(), signature) for x, signature in zip(drawn, signatures, strict=True)]
-    rolls = [piece for piece in pieces if isinstance(piece, PianoRoll)]
-    x = pad_sequence(drawn, batch_first=True).to(model.device)
-    for start in range(0, len(rows), ROWS * times):
-        part = slice(start, start + ROWS * times)
-        steps = slice(int(lengths[part].max()))
-        own = None if noise is None else noise[part, steps], None if metres is None else metres[part]
-        yield _Block(rolls[part], x[part, steps], lengths[part].to(model.device), *own)
+    drawn = list(drawn_sequences(model, encoding, rows, 1.0, DRAWN_STEPS))
+    for start in range(0, len(drawn), ROWS * times):
+        part = drawn[start : start + ROWS * times]
+        pieces = [encoding.decode(one.x.numpy(), one.row.time_signature) for one in part]
+        noise = [one.noise for one in part if one.noise is not None]
+        metres = [one.metres for one in part if one.metres is not None]
+        yield _Block(
+            rolls=[piece for piece in pieces if isinstance(piece, PianoRoll)],
+            x=pad_sequence([one.x for one in part], batch_first=True).to(model.device),
+            lengths=torch.tensor([one.row.length for one in part], device=model.device),
+            noise=pad_sequence(noise, batch_first=True) if noise else None,
+            metres=torch.stack(metres) if metres else None,
+        )
 
 
 def _passages(place: int, piece: PianoRoll, num_steps: int, chosen: Sequence[Figure]) -> Iterator[_Passage]:

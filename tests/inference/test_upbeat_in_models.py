@@ -78,7 +78,7 @@ def test_a_sample_of_drawn_length_has_no_silent_bars_at_its_ends(upbeat: int, mo
     model = toy("lstm", Frames(88, True))
     drawn = torch.zeros(60, 88, dtype=torch.uint8)
     drawn[24 - upbeat : 40, 40] = 3  # bars 3 and 4, after the upbeat
-    monkeypatch.setattr(model, "sample_batch", lambda lengths, *others: [drawn[:60]] * len(lengths))
+    monkeypatch.setattr(model, "generate", lambda lengths, *others: [drawn[:60]] * len(lengths))
 
     def sampled(fills_upbeats: bool = True, **asked: int) -> PianoRoll:
         encoding = Encoding("music", True, steps_per_quarter=4, time_signature=(3, 4), fills_upbeats=fills_upbeats)

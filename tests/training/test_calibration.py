@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,6 +95,31 @@ def block_of(model: SequenceModel, *sequences: torch.Tensor) -> calibration._Blo
     noise = torch.randn(len(sequences), len(sequences[0]), model.noise_size, generator=torch.Generator().manual_seed(1))
     rolls = [piece for x in sequences if isinstance(piece := ENCODING.decode(x.numpy()), PianoRoll)]
     return calibration._Block(rolls, torch.stack(sequences), lengths, noise, None)
+
+
+def test_a_round_of_long_pieces_is_drawn_in_parts_and_its_updates_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("CALIBRATION_PIECES", 12), ("SHORT", 1)):
+        monkeypatch.setattr(calibration, name, value)
+    model, sizes = toy_model(length=24).eval(), []
+    whole = list(calibration._blocks(model, ENCODING, 1))
+    generate = model.generate
+
+    def counted(lengths: list[int], *others: Any) -> list[torch.Tensor]:
+        sizes.append(len(lengths) * max(lengths))
+        return generate(lengths, *others)
+
+    monkeypatch.setattr(model, "generate", counted)
+    monkeypatch.setattr(calibration, "DRAWN_STEPS", 200)
+    blocks = list(calibration._blocks(model, ENCODING, 1))
+    assert len(sizes) > 1 < len(blocks)
+    assert max(sizes) <= 200
+    assert [block.lengths.tolist() for block in blocks] == [block.lengths.tolist() for block in whole]
+    for one, other in zip(blocks, whole, strict=True):
+        assert torch.equal(one.x, other.x)  # none of these draws hangs on the last bits
+        assert one.rolls == other.rolls
+        assert one.noise is not None
+        assert other.noise is not None
+        assert torch.equal(one.noise, other.noise)
 
 
 def test_an_update_makes_credited_steps_likelier_and_moves_the_output_alone() -> None:
