@@ -195,17 +195,15 @@ def _rewards(figures: np.ndarray, samples: np.ndarray, reference: np.ndarray, of
     are its own add to the score. A row has the least reward if a figure is too far, and beyond all of the reference, as
     where a chord never ends. The mean of the rewards is 0; otherwise all that is drawn would become likelier, or less.
     """
-
-    def scaled(x: np.ndarray) -> np.ndarray:
-        return standardised(x, reference).clip(-FARTHEST, FARTHEST)
-
+    distances = standardised(figures, reference)
     is_true = np.repeat([0.0, 1.0], [len(samples), len(reference)])
-    weights = regression(scaled(np.concatenate([samples, reference])), is_true)
-    score = scaled(figures) @ (weights[:, None] * of_parts)
+    both = standardised(np.concatenate([samples, reference]), reference)
+    weights = regression(both.clip(-FARTHEST, FARTHEST), is_true)
+    score = distances.clip(-FARTHEST, FARTHEST) @ (weights[:, None] * of_parts)
     if not len(score):
         return score
     beyond = (figures < np.fmin.reduce(reference)) | (figures > np.fmax.reduce(reference))
-    strange = (beyond & (abs(standardised(figures, reference)) > FARTHEST)).any(1, keepdims=True)
+    strange = (beyond & (abs(distances) > FARTHEST)).any(1, keepdims=True)
     rewards = np.where(strange, -GREATEST, (score - score.mean(0)).clip(-GREATEST, GREATEST))
     return rewards - rewards.mean(0)
 
