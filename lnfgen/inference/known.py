@@ -13,7 +13,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.song import file_bars, file_line
 from lnfgen.formats.text import UNKNOWN
-from lnfgen.music.parts import MELODY, Part
+from lnfgen.music.parts import MELODY
 from lnfgen.music.pianoroll import Losses, PianoRoll
 from lnfgen.music.regions import outer_voices, part_named, random_share, region, room_inside
 from lnfgen.music.tonality import pitch_name
@@ -171,8 +171,8 @@ def _in_parts(encoding: Encoding, piece: PianoRoll, alone: str) -> PianoRoll:
         return piece.in_parts(())
     roll, played = piece, [number for number in range(piece.stride) if piece.part(number).sounding.any()]
     if alone and len(played) == 1 and DRUMS not in piece.roles[played[0] : played[0] + 1]:
-        roll = PianoRoll.of_parts([piece.part(played[0])], [Part(alone)])
-    band = roll.in_parts(encoding.parts)
+        roll = piece.part(played[0])
+    band = roll.in_parts(encoding.parts, alone)
     if not band.sounding.any():
         raise LnfgenError(f"found no notes of {' or '.join(encoding.roles)}, which the model has; choose another model")
     usual = {part.role: part for number, part in enumerate(piece.parts) if number in played}

@@ -233,11 +233,11 @@ class PianoRoll:
         own = {"steps_per_quarter": first.steps_per_quarter * size, "upbeat": first.upbeat * size, "drawn": None}
         return replace(first, sounding=sounding, onsets=onsets, parts=tuple(parts), **(own | attributes))
 
-    def in_parts(self, parts: Sequence[Part]) -> PianoRoll:
+    def in_parts(self, parts: Sequence[Part], alone: str = "") -> PianoRoll:
         """The piece as one of a band with these parts, or as one part if there are none.
 
-        A piece of one part has the melody, or the chords if it has several keys at a time. Notes of parts that the band
-        lacks are left out, and counted as `out_of_range`.
+        A piece of one part has the part `alone`; by default the melody, or the chords if it has several keys at a time.
+        Notes of parts that the band lacks are left out, and counted as `out_of_range`.
         """
         wanted = [part.role for part in parts]
         if list(self.roles) == wanted:
@@ -245,8 +245,8 @@ class PianoRoll:
         if not parts:
             return self.merged
         at_once = self.sounding.sum(axis=1)
-        alone = MELODY if at_once.sum() <= ONE_AT_A_TIME * (at_once > 0).sum() else CHORDS
-        own = {role: self.part(number) for number, role in enumerate(self.roles or [alone])}
+        usual = MELODY if at_once.sum() <= ONE_AT_A_TIME * (at_once > 0).sum() else CHORDS
+        own = {role: self.part(number) for number, role in enumerate(self.roles or [alone or usual])}
         lost = sum(int(roll.struck().sum()) for role, roll in own.items() if role not in wanted)
         silent = np.zeros_like(next(iter(own.values())).sounding)
         plain = replace(self.part(0), sounding=silent, onsets=silent)
