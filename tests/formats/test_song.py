@@ -3,7 +3,7 @@
 import io
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import mido
 import numpy as np
 import pytest
-from toy_bands import FOUR, band_encoding, band_file
+from own_files import ENCODING, Event, drawn, messages, parsed, starts
 from toy_models import toy
 from toy_music import chorale, song
 
@@ -24,35 +24,6 @@ from lnfgen.inference.filling import fill_pieces
 from lnfgen.inference.known import KnownPart, decoded, known_intro, known_melody, known_part, known_whole, partly_hidden
 from lnfgen.models.observation import Frames
 from lnfgen.music.pianoroll import PianoRoll
-
-Event = tuple[int, Any]
-ENCODING = Encoding("music", fills_upbeats=True)
-
-
-def messages(track: Iterable[Any]) -> list[Event]:
-    """The messages of a track, each with its tick."""
-    listed = list(track)
-    ticks = accumulate(message.time for message in listed)
-    return [(tick, repr(message.copy(time=0))) for tick, message in zip(ticks, listed, strict=True)]
-
-
-def starts(track: Iterable[Any]) -> list[tuple[int, int, int]]:
-    """(tick, pitch, velocity) of each note of a track."""
-    listed = list(track)
-    ticks = accumulate(message.time for message in listed)
-    return [(t, m.note, m.velocity) for t, m in zip(ticks, listed, strict=True) if m.type == "note_on" and m.velocity]
-
-
-def parsed(content: bytes) -> mido.MidiFile:
-    return mido.MidiFile(file=io.BytesIO(content))
-
-
-def drawn(part: KnownPart, seed: int = 0, encoding: Encoding = ENCODING) -> PianoRoll:
-    """A piece whose hidden cells were drawn, each in 20 with a note of a step."""
-    found = np.random.default_rng(seed).random(part.values.shape) < 0.05
-    piece = decoded(encoding, part, np.where(part.hidden, found * np.uint8(3), part.values))
-    assert isinstance(piece, PianoRoll)
-    return piece
 
 
 def swing() -> bytes:
@@ -387,73 +358,3 @@ def test_real_files_come_back_whole(folder: str, shared_data: Callable[[str], Pa
 
 def test_a_real_file_comes_back_whole(shared_data: Callable[[str], Path]) -> None:
     fill_one_track(shared_data("nottingham-midi/jigs10.mid"))
-
-
-NAMES = ["drawn drums", "drawn bass", "drawn chords"]
-BAND_WORDS = [["part:melody"], ["bars:2-3,part:drums", "part:bass"], ["bars:1"], ["part:chords,voice:2"]]
-
-
-@pytest.mark.parametrize("words", BAND_WORDS)
-def test_a_file_of_a_band_keeps_all_that_was_not_drawn(words: list[str]) -> None:
-    encoding, content = band_encoding(), band_file()
-    (own,) = read_bytes(content, "song.mid", ".mid", parts="4")
-    assert isinstance(own, PianoRoll)
-    assert [track.role for track in own.tracks] == ["drums", "bass", "chords", "melody"]
-    part = known_part(encoding, own, words)
-    piece = drawn(part, encoding=encoding)
-    before, after = parsed(content), parsed(to_bytes(piece, ".mid"))
-    played = dict.fromkeys(own.roles, 0)
-    for number, role in enumerate(own.roles):
-        hidden, old, new = part.hidden_cells[number::4], before.tracks[number + 1], after.tracks[number + 1]
-        taken = {(tick, pitch) for tick, pitch, _ in starts(old) if hidden[int(tick / 120 + 0.5), pitch]}
-        assert {(tick, pitch) for tick, pitch, _ in starts(old)} - taken == {note[:2] for note in starts(new)}
-        assert not Counter(messages(new)) - Counter(messages(old))
-        if not taken:
-            assert messages(new) == messages(old)
-        played[role] = len(taken)
-    assert messages(after.tracks[0]) == messages(before.tracks[0])
-    added = {track.name.split()[-1]: track for track in after.tracks[5:]}
-    assert {role for role, number in played.items() if number} <= set(added)
-    for number, role in enumerate(own.roles):
-        expected = [(120 * start, pitch) for start, _, pitch in piece.part(number).notes() if role in added]
-        notes = [one[:2] for one in starts(added.get(role, []))]
-        assert notes == [note for note in expected if part.hidden_cells[note[0] // 30 + number, note[1]]]
-        loud = [velocity for *_, velocity in starts(before.tracks[number + 1])]
-        assert {velocity for *_, velocity in starts(added.get(role, []))} <= set(range(min(loud), max(loud) + 1))
-        programs = [message.program for message in added.get(role, []) if message.type == "program_change"]
-        channels = {message.channel for message in added.get(role, []) if hasattr(message, "channel")}
-        if role in added:
-            assert (programs, channels <= {9}) == (
-                ([], True) if role == "drums" else ([own.parts[number].program], False)
-            )
-
-
-def test_a_part_that_a_file_lacks_comes_with_its_usual_program_and_velocities() -> None:
-    encoding = band_encoding((FOUR[0], replace(FOUR[1], program=38, velocities=(70, 71, 72, 73)), *FOUR[2:]))
-    contents = []
-    for how in ({"parts": "4"}, {}):
-        (own,) = read_bytes(band_file(), "song.mid", ".mid", tracks="4", **how)
-        assert isinstance(own, PianoRoll)
-        piece = drawn(known_melody(encoding, own), encoding=encoding)
-        contents.append(midi_of(piece))
-        *_, bass, chords = parsed(midi_of(piece, program=[4, 5, 6])).tracks
-        assert [(track.name, track[1].program) for track in (bass, chords)] == [("drawn bass", 6), ("drawn chords", 5)]
-    assert contents[0] == contents[1]
-    after = parsed(contents[0])
-    for old, new in zip(parsed(band_file()).tracks, after.tracks, strict=False):
-        assert messages(new) == messages(old)
-    assert [track.name for track in after.tracks[5:]] == NAMES
-    bass = next(track for track in after.tracks if track.name == "drawn bass")
-    assert [message.program for message in bass if message.type == "program_change"] == [38]
-    assert all(velocity == 70 + tick // 120 % 4 for tick, _, velocity in starts(bass))
-
-
-def test_a_band_that_is_transposed_leaves_its_drums() -> None:
-    encoding = band_encoding()
-    (own,) = read_bytes(band_file(), "song.mid", ".mid", parts="4")
-    assert isinstance(own, PianoRoll)
-    piece = drawn(known_part(encoding, own, ["keys:B1-D2"]), encoding=encoding)
-    before, after = parsed(to_bytes(piece, ".mid")), parsed(to_bytes(transposed(piece, 2), ".mid"))
-    for old, new in zip(before.tracks, after.tracks, strict=True):
-        up = 0 if "rum" in old.name else 2
-        assert [(tick, pitch + up, loud) for tick, pitch, loud in starts(old)] == starts(new)

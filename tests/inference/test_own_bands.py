@@ -1,6 +1,7 @@
 """A person's piece and a model of a band: parts are named, kept exactly and drawn, and come back in their own file."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import numpy as np
 import pytest
 import torch
 from command import Call, fails
+from own_files import drawn, messages, parsed, starts
 from toy_bands import FOUR, TWO, band_encoding, band_file
 from toy_dataset import write_dataset
 from toy_home import make_run
 from toy_models import toy
 
 from lnfgen.errors import LnfgenError
+from lnfgen.formats.read_write import read_bytes, to_bytes
+from lnfgen.formats.song import midi_of, transposed
 from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces
 from lnfgen.inference.known import decoded, known_intro, known_melody, known_part, known_whole
 from lnfgen.inference.particles import draw_hidden
@@ -184,3 +188,73 @@ def test_commands_draw_parts_of_a_file(tmp_path: Path, here: Call) -> None:
         assert {words[1] for words in names if words[:1] == arguments[:1]} == parts
     fails(here("fill", "song.mid", "--free", "bars:2", "--voices", "2", *common), "leave it out")
     fails(here("fill", "song.mid", "--free", "voice:2", *common), "part:melody,voice:2")
+
+
+NAMES = ["drawn drums", "drawn bass", "drawn chords"]
+BAND_WORDS = [["part:melody"], ["bars:2-3,part:drums", "part:bass"], ["bars:1"], ["part:chords,voice:2"]]
+
+
+@pytest.mark.parametrize("words", BAND_WORDS)
+def test_a_file_of_a_band_keeps_all_that_was_not_drawn(words: list[str]) -> None:
+    encoding, content = band_encoding(), band_file()
+    (own,) = read_bytes(content, "song.mid", ".mid", parts="4")
+    assert isinstance(own, PianoRoll)
+    assert [track.role for track in own.tracks] == ["drums", "bass", "chords", "melody"]
+    part = known_part(encoding, own, words)
+    piece = drawn(part, encoding=encoding)
+    before, after = parsed(content), parsed(to_bytes(piece, ".mid"))
+    played = dict.fromkeys(own.roles, 0)
+    for number, role in enumerate(own.roles):
+        hidden, old, new = part.hidden_cells[number::4], before.tracks[number + 1], after.tracks[number + 1]
+        taken = {(tick, pitch) for tick, pitch, _ in starts(old) if hidden[int(tick / 120 + 0.5), pitch]}
+        assert {(tick, pitch) for tick, pitch, _ in starts(old)} - taken == {note[:2] for note in starts(new)}
+        assert not Counter(messages(new)) - Counter(messages(old))
+        if not taken:
+            assert messages(new) == messages(old)
+        played[role] = len(taken)
+    assert messages(after.tracks[0]) == messages(before.tracks[0])
+    added = {track.name.split()[-1]: track for track in after.tracks[5:]}
+    assert {role for role, number in played.items() if number} <= set(added)
+    for number, role in enumerate(own.roles):
+        expected = [(120 * start, pitch) for start, _, pitch in piece.part(number).notes() if role in added]
+        notes = [one[:2] for one in starts(added.get(role, []))]
+        assert notes == [note for note in expected if part.hidden_cells[note[0] // 30 + number, note[1]]]
+        loud = [velocity for *_, velocity in starts(before.tracks[number + 1])]
+        assert {velocity for *_, velocity in starts(added.get(role, []))} <= set(range(min(loud), max(loud) + 1))
+        programs = [message.program for message in added.get(role, []) if message.type == "program_change"]
+        channels = {message.channel for message in added.get(role, []) if hasattr(message, "channel")}
+        if role in added:
+            assert (programs, channels <= {9}) == (
+                ([], True) if role == "drums" else ([own.parts[number].program], False)
+            )
+
+
+def test_a_part_that_a_file_lacks_comes_with_its_usual_program_and_velocities() -> None:
+    encoding = band_encoding((FOUR[0], replace(FOUR[1], program=38, velocities=(70, 71, 72, 73)), *FOUR[2:]))
+    contents = []
+    for how in ({"parts": "4"}, {}):
+        (own,) = read_bytes(band_file(), "song.mid", ".mid", tracks="4", **how)
+        assert isinstance(own, PianoRoll)
+        piece = drawn(known_melody(encoding, own), encoding=encoding)
+        contents.append(midi_of(piece))
+        *_, bass, chords = parsed(midi_of(piece, program=[4, 5, 6])).tracks
+        assert [(track.name, track[1].program) for track in (bass, chords)] == [("drawn bass", 6), ("drawn chords", 5)]
+    assert contents[0] == contents[1]
+    after = parsed(contents[0])
+    for old, new in zip(parsed(band_file()).tracks, after.tracks, strict=False):
+        assert messages(new) == messages(old)
+    assert [track.name for track in after.tracks[5:]] == NAMES
+    bass = next(track for track in after.tracks if track.name == "drawn bass")
+    assert [message.program for message in bass if message.type == "program_change"] == [38]
+    assert all(velocity == 70 + tick // 120 % 4 for tick, _, velocity in starts(bass))
+
+
+def test_a_band_that_is_transposed_leaves_its_drums() -> None:
+    encoding = band_encoding()
+    (own,) = read_bytes(band_file(), "song.mid", ".mid", parts="4")
+    assert isinstance(own, PianoRoll)
+    piece = drawn(known_part(encoding, own, ["keys:B1-D2"]), encoding=encoding)
+    before, after = parsed(to_bytes(piece, ".mid")), parsed(to_bytes(transposed(piece, 2), ".mid"))
+    for old, new in zip(before.tracks, after.tracks, strict=True):
+        up = 0 if "rum" in old.name else 2
+        assert [(tick, pitch + up, loud) for tick, pitch, loud in starts(old)] == starts(new)
