@@ -109,8 +109,7 @@ class Drawn(NamedTuple):
 
     row: Row
     x: Tensor  # [T] or [T, P], on the CPU
-    noise: Tensor | None  # [T, noise_size], from which z was drawn, on the model's device
-    metres: Tensor | None  # [3], as the model has them
+    noise: Tensor | None  # [T, noise_size], from which z was drawn, on the model's device; None without a latent
 
 
 def drawn_sequences(
@@ -129,13 +128,12 @@ def drawn_sequences(
         with torch.inference_mode():
             drawn = model.generate(lengths, noise, uniform, temperature, metres)
         for place, (row, x) in enumerate(zip(block, drawn, strict=True)):
-            own = None if noise is None else noise[place, : row.length]
-            yield Drawn(row, x, own, None if metres is None else metres[place])
+            yield Drawn(row, x, None if noise is None else noise[place, : row.length])
 
 
 def drawn_pieces(model: SequenceModel, encoding: Encoding, rows: Sequence[Row], temperature: float) -> Iterator[Piece]:
     """The pieces of these rows."""
-    for row, x, *_ in drawn_sequences(model, encoding, rows, temperature, MAX_BLOCK_STEPS):
+    for row, x, _ in drawn_sequences(model, encoding, rows, temperature, MAX_BLOCK_STEPS):
         yield _decoded(encoding, row, x.numpy())
 
 

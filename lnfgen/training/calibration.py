@@ -26,7 +26,8 @@ from torch.nn.utils.rnn import pad_sequence
 from lnfgen.config import CALIBRATION_PIECES
 from lnfgen.conventions import TimeSignature, stream_seed
 from lnfgen.data.encoding import Encoding
-from lnfgen.inference.sampling import drawn_row, drawn_sequences, time_signatures_of
+from lnfgen.inference.sampling import Drawn, drawn_row, drawn_sequences, time_signatures_of
+from lnfgen.inference.steering import metres_in
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.comparison import regression, standardised, two_sample_auc, window_steps, windows_of
 from lnfgen.music.figures import Figure, ends_on_triad, music_figures, pitched_parts, usual_voices
@@ -75,16 +76,6 @@ class Round(NamedTuple):
     auc: float  # as `two_sample_auc` has it
 
 
-class _Block(NamedTuple):
-    """Pieces of an update, and what they were drawn from."""
-
-    rolls: list[PianoRoll]
-    x: Tensor  # [B, T, P]
-    lengths: Tensor  # [B]
-    noise: Tensor | None  # which z was drawn from
-    metres: Tensor | None
-
-
 class _Passage(NamedTuple):
     piece: int  # the place of its piece
     start: int  # its first step in the piece
@@ -106,7 +97,7 @@ def calibrate(
     """
     num_steps, roles = window_steps(train), train[0].roles
     chosen = [*music_figures(usual_voices(train), roles).values()]
-    of_parts = _of_parts(chosen, roles)
+    of_parts, size = _of_parts(chosen, roles), ROWS if roles else ROWS * WITHOUT_PARTS
     true: list[_Passage] = []
     for place in np.random.default_rng(seed).permutation(len(train)).tolist():
         if len(true) < MOST_PASSAGES:
@@ -118,13 +109,14 @@ def calibrate(
     for number in range(rounds):
         if interrupted():
             return False
-        blocks = list(_blocks(model, encoding, stream_seed(seed, number)))
-        rolls = [roll for block in blocks for roll in block.rolls]
+        drawn = _drawn(model, encoding, stream_seed(seed, number))
+        pieces = [encoding.decode(one.x.numpy(), one.row.time_signature) for one in drawn]
+        rolls = [piece for piece in pieces if isinstance(piece, PianoRoll)]
         found = [one for place, roll in enumerate(rolls) for one in _passages(place, roll, num_steps, chosen)]
         figures, places = _table(found, len(chosen) + 1)
         remembered = [*remembered[1 - REMEMBERED :], figures]
         report(Round(number + 1, rounds, two_sample_auc(figures, reference, places, owners)))
-        credits = [torch.zeros(length) for block in blocks for length in block.lengths.tolist()]
+        credits = [torch.zeros(len(one.x)) for one in drawn]
         rewards = _rewards(figures, np.concatenate(remembered), reference, of_parts)
         for passage, reward in zip(found, torch.from_numpy(rewards).float(), strict=True):
             credit = credits[passage.piece]
@@ -134,14 +126,13 @@ def calibrate(
             credit[start - before : start] += FORESIGHT * each[num_steps - before :]
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * min(1.0, 2 * (1 - number / rounds))
-        for block in blocks:
-            own, credits = credits[: len(block.x)], credits[len(block.x) :]
-            _update(model, optimizer, block, own)
+        for start in range(0, len(drawn), size):
+            _update(model, encoding, optimizer, drawn[start : start + size], credits[start : start + size])
     return True
 
 
-def _blocks(model: SequenceModel, encoding: Encoding, seed: int) -> Iterator[_Block]:
-    """The pieces of a round, those of similar lengths together."""
+def _drawn(model: SequenceModel, encoding: Encoding, seed: int) -> list[Drawn]:
+    """The pieces of a round, the shortest first, so that those of an update have similar lengths."""
     known, times = time_signatures_of(model, encoding), 1 if encoding.parts else WITHOUT_PARTS
     short: dict[TimeSignature, int | None]
     short = {one: math.ceil(SHORT * bar_length(one, encoding.steps_per_quarter)) for one in known}
@@ -149,19 +140,7 @@ def _blocks(model: SequenceModel, encoding: Encoding, seed: int) -> Iterator[_Bl
     seeds = [stream_seed(seed, index) for index in range(CALIBRATION_PIECES * times)]
     rows = [drawn_row(model, turns[index % len(turns)], own) for index, own in enumerate(seeds)]
     rows.sort(key=lambda row: row.length)
-    drawn = list(drawn_sequences(model, encoding, rows, 1.0, DRAWN_STEPS))
-    for start in range(0, len(drawn), ROWS * times):
-        part = drawn[start : start + ROWS * times]
-        pieces = [encoding.decode(one.x.numpy(), one.row.time_signature) for one in part]
-        noise = [one.noise for one in part if one.noise is not None]
-        metres = [one.metres for one in part if one.metres is not None]
-        yield _Block(
-            rolls=[piece for piece in pieces if isinstance(piece, PianoRoll)],
-            x=pad_sequence([one.x for one in part], batch_first=True).to(model.device),
-            lengths=torch.tensor([one.row.length for one in part], device=model.device),
-            noise=pad_sequence(noise, batch_first=True) if noise else None,
-            metres=torch.stack(metres) if metres else None,
-        )
+    return list(drawn_sequences(model, encoding, rows, 1.0, DRAWN_STEPS))
 
 
 def _passages(place: int, piece: PianoRoll, num_steps: int, chosen: Sequence[Figure]) -> Iterator[_Passage]:
@@ -208,14 +187,26 @@ def _rewards(figures: np.ndarray, samples: np.ndarray, reference: np.ndarray, of
     return rewards - rewards.mean(0)
 
 
-def _update(model: SequenceModel, optimizer: torch.optim.Optimizer, block: _Block, credits: Sequence[Tensor]) -> None:
-    """Update the model by the gradient of the log-probability of each step, times its credit."""
-    weights = pad_sequence(list(credits), batch_first=True).to(model.device)
+def _update(
+    model: SequenceModel,
+    encoding: Encoding,
+    optimizer: torch.optim.Optimizer,
+    drawn: Sequence[Drawn],
+    credits: Sequence[Tensor],
+) -> None:
+    """Update the model by the gradient of the log-probability of each step of these pieces, times its credit."""
+
+    def padded(each: Sequence[Tensor]) -> Tensor:
+        return pad_sequence([*each], batch_first=True).to(model.device)
+
+    x, weights = padded([one.x for one in drawn]), padded(credits)
+    lengths = torch.tensor([len(one.x) for one in drawn], device=model.device)
+    noise = padded([one.noise for one in drawn if one.noise is not None]) if model.noise_size else None
+    metres = metres_in(model, encoding, [one.row.time_signature for one in drawn])
     optimizer.zero_grad(set_to_none=True)
-    for rows in torch.arange(len(block.x), device=model.device).split(max(1, PASS_STEPS // block.x.shape[1])):
-        noise, metres = (None if part is None else part[rows] for part in (block.noise, block.metres))
-        x, lengths = block.x[rows], block.lengths[rows]
-        log_prob = model.observation.log_prob(model.drawn_logits(x, lengths, noise, metres), x)
-        (-(weights[rows] * log_prob).sum() / block.lengths.sum()).backward()
+    for rows in torch.arange(len(x), device=model.device).split(max(1, PASS_STEPS // x.shape[1])):
+        own = [None if part is None else part[rows] for part in (noise, metres)]
+        log_prob = model.observation.log_prob(model.drawn_logits(x[rows], lengths[rows], *own), x[rows])
+        (-(weights[rows] * log_prob).sum() / lengths.sum()).backward()
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()

@@ -16,7 +16,7 @@ from toy_training import Listener
 import lnfgen
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
-from lnfgen.inference.sampling import sample_pieces
+from lnfgen.inference.sampling import Drawn, Row, sample_pieces
 from lnfgen.models.build import build_model
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Frames
@@ -90,18 +90,19 @@ def test_a_figure_of_a_part_rewards_this_part_alone() -> None:
     assert rewards[:, [0, 2]].std() < 0.2
 
 
-def block_of(model: SequenceModel, *sequences: torch.Tensor) -> calibration._Block:
-    lengths = torch.tensor([len(x) for x in sequences])
-    noise = torch.randn(len(sequences), len(sequences[0]), model.noise_size, generator=torch.Generator().manual_seed(1))
-    rolls = [piece for x in sequences if isinstance(piece := ENCODING.decode(x.numpy()), PianoRoll)]
-    return calibration._Block(rolls, torch.stack(sequences), lengths, noise, None)
+def drawn_as(model: SequenceModel, *sequences: torch.Tensor) -> list[Drawn]:
+    """Sequences with the noise that they may have been drawn from."""
+    generator = torch.Generator().manual_seed(1)
+    rows = [Row((4, 4), len(x), False, generator) for x in sequences]
+    noises = [torch.randn(len(x), model.noise_size, generator=generator) for x in sequences]
+    return [Drawn(*each) for each in zip(rows, sequences, noises, strict=True)]
 
 
-def test_a_round_of_long_pieces_is_drawn_in_parts_and_its_updates_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_of_long_pieces_is_drawn_in_parts_and_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("CALIBRATION_PIECES", 12), ("SHORT", 1)):
         monkeypatch.setattr(calibration, name, value)
     model, sizes = toy_model(length=24).eval(), []
-    whole = list(calibration._blocks(model, ENCODING, 1))
+    whole = calibration._drawn(model, ENCODING, 1)
     generate = model.generate
 
     def counted(lengths: list[int], *others: Any) -> list[torch.Tensor]:
@@ -110,13 +111,11 @@ def test_a_round_of_long_pieces_is_drawn_in_parts_and_its_updates_stay(monkeypat
 
     monkeypatch.setattr(model, "generate", counted)
     monkeypatch.setattr(calibration, "DRAWN_STEPS", 200)
-    blocks = list(calibration._blocks(model, ENCODING, 1))
-    assert len(sizes) > 1 < len(blocks)
+    parts = calibration._drawn(model, ENCODING, 1)
+    assert len(sizes) > 1
     assert max(sizes) <= 200
-    assert [block.lengths.tolist() for block in blocks] == [block.lengths.tolist() for block in whole]
-    for one, other in zip(blocks, whole, strict=True):
+    for one, other in zip(parts, whole, strict=True):
         assert torch.equal(one.x, other.x)  # none of these draws hangs on the last bits
-        assert one.rolls == other.rolls
         assert one.noise is not None
         assert other.noise is not None
         assert torch.equal(one.noise, other.noise)
@@ -125,14 +124,16 @@ def test_a_round_of_long_pieces_is_drawn_in_parts_and_its_updates_stay(monkeypat
 def test_an_update_makes_credited_steps_likelier_and_moves_the_output_alone() -> None:
     model = toy_model().eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    block = block_of(model, chords((0, 7), (2, 9), (4, 11)), chords((1, 8), (3, 10), (5, 12)))
+    drawn = drawn_as(model, chords((0, 7), (2, 9), (4, 11)), chords((1, 8), (3, 10), (5, 12)))
+    x, lengths = torch.stack([one.x for one in drawn]), torch.tensor([3, 3])
+    noise = torch.stack([one.noise for one in drawn if one.noise is not None])
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     log_probs = []
     for _ in range(2):
         with torch.no_grad():
-            logits = model.drawn_logits(block.x, block.lengths, block.noise, None)
-            log_probs.append(model.observation.log_prob(logits, block.x).sum(-1))
-        calibration._update(model, optimizer, block, [torch.ones(3), -torch.ones(3)])
+            logits = model.drawn_logits(x, lengths, noise, None)
+            log_probs.append(model.observation.log_prob(logits, x).sum(-1))
+        calibration._update(model, ENCODING, optimizer, drawn, [torch.ones(3), -torch.ones(3)])
     change = log_probs[1] - log_probs[0]
     assert change[0] > 0 > change[1]
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
@@ -143,13 +144,13 @@ def test_an_update_makes_credited_steps_likelier_and_moves_the_output_alone() ->
 def test_credit_lies_on_a_passage_and_half_of_it_before(monkeypatch: pytest.MonkeyPatch) -> None:
     model, given = toy_model(), []
     notes = [(key,) for key in range(13)] * 2
-    piece = replace(roll(*notes), upbeat=2)
-    block = block_of(model, chords(*[()] * 14, *notes))  # silence fills the bar of the upbeat
-    monkeypatch.setattr(calibration, "_blocks", lambda *_: [block._replace(rolls=[piece])])
+    piece, encoding = replace(roll(*notes), upbeat=2), replace(ENCODING, fills_upbeats=True)
+    drawn = drawn_as(model, chords(*[()] * 14, *notes))  # silence fills the bar of the upbeat
+    monkeypatch.setattr(calibration, "_drawn", lambda *_: drawn)
     monkeypatch.setattr(calibration, "_rewards", lambda figures, *_: np.arange(1.0, len(figures) + 1)[:, None])
-    monkeypatch.setattr(calibration, "_update", lambda *given_to: given.extend(given_to[3]))
+    monkeypatch.setattr(calibration, "_update", lambda *given_to: given.extend(given_to[4]))
     monkeypatch.setattr(calibration, "window_steps", lambda _: 16)
-    assert calibration.calibrate(model, ENCODING, [piece], 1, 1, lambda _: None)
+    assert calibration.calibrate(model, encoding, [piece], 1, 1, lambda _: None)
     expected = np.zeros(14 + 26)
     for reward, start in ((1, 14 + 2), (2, 14 + 10)):  # the first bar, and the last 16 steps
         expected[start : start + 16] += reward
