@@ -180,7 +180,7 @@ def open_session(
     opened = open_source(dataset, building)
     encoding = opened.encoding
     train = opened.split("train")
-    steps = int(train.lengths.sum()) // max(1, len(encoding.parts))
+    steps = int(train.lengths.sum()) // encoding.stride
     corpus = Corpus(encoding.kind, encoding.has_onsets, len(train), encoding.num_symbols, steps, len(encoding.parts))
     config = asked.config(corpus, usual_seed)
 

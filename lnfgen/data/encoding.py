@@ -12,7 +12,7 @@ import numpy as np
 from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING, UNITS, Kind, Unit
 from lnfgen.errors import DatasetError, LnfgenError
 from lnfgen.formats.text import UNKNOWN
-from lnfgen.music.parts import LOWEST, Part
+from lnfgen.music.parts import LOWEST, InParts, Part
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, Losses, PianoRoll, bar_and_beats
 from lnfgen.wording import counted, counted_ends
 
@@ -52,7 +52,7 @@ class Encoded(list[np.ndarray]):
 
 
 @dataclass(frozen=True)
-class Encoding:
+class Encoding(InParts):
     """The meaning of the integers of a dataset.
 
     Music is uint8 [T, P], a key being 0 (silent), 1 (held) or 3 (struck). The steps of a band are the rows of its roll
@@ -120,19 +120,9 @@ class Encoding:
         return self.keys_of(values, self.lowest_pitch)
 
     @property
-    def stride(self) -> int:
-        """The rows of a step; 1 without parts."""
-        return max(1, len(self.parts))
-
-    @property
     def grid(self) -> int:
         """The steps of a quarter: of a band fewer than `steps_per_quarter`, which are rows."""
         return self.steps_per_quarter // self.stride
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The roles of the parts of a band."""
-        return tuple(part.role for part in self.parts)
 
     @property
     def pitches(self) -> tuple[int, int]:
@@ -261,7 +251,7 @@ class Encoding:
             if encoding.kind == "music":
                 if [*map(type, signature)] != [int, int]:
                     raise ValueError(f"the time_signature {signature!r:.60}")
-                silence = np.zeros((max(1, len(encoding.parts)), encoding.num_pitches), np.uint8)
+                silence = np.zeros((encoding.stride, encoding.num_pitches), np.uint8)
                 encoding.decode(silence)  # this checks the ranges of numbers
             elif not single or len(symbols) < 2 or symbols[0] != UNKNOWN or len(set(symbols)) < len(symbols):
                 raise ValueError(f"the vocabulary {symbols!r:.60}")

@@ -56,6 +56,22 @@ class Part:
         return cls(role, program, tuple(velocities))
 
 
+class InParts:
+    """A piano-roll or an encoding of one: it has rows for the parts of a band, or no parts."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def stride(self) -> int:
+        """R, the rows of a step; 1 without parts."""
+        return max(1, len(self.parts))
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles of the parts."""
+        return tuple(part.role for part in self.parts)
+
+
 def part_programs(parts: Sequence[Part], asked: Sequence[int]) -> list[int]:
     """The program of each part: of pitched ones those asked for, the highest part first; the last serves the others."""
     programs, pitched = [part.program for part in parts], [i for i, part in enumerate(parts) if part.role != DRUMS]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from lnfgen.errors import LnfgenError
-from lnfgen.music.parts import CHORDS, MELODY, Part, pitched_rows
+from lnfgen.music.parts import CHORDS, MELODY, InParts, Part, pitched_rows
 from lnfgen.music.tracks import DRUMS, ONE_AT_A_TIME, Track
 
 LOWEST_PITCH = 21  # the MIDI number of A0, the lowest key of a piano
@@ -46,7 +46,7 @@ LOSSES = ("rounded", "merged", "overlapping", "out_of_range", *(f"{what}_changes
 
 
 @dataclass(frozen=True, eq=False)
-class PianoRoll:
+class PianoRoll(InParts):
     """A piece of music on a grid of `T` steps and `P` pitches. At each step a key is silent, struck or held.
 
         roll = PianoRoll.from_notes([(0, 4, 60), (4, 4, 67)])  # C4, then G4, each for four steps
@@ -154,16 +154,6 @@ class PianoRoll:
     def num_pitches(self) -> int:
         """P, the number of columns."""
         return int(self.sounding.shape[1])
-
-    @property
-    def stride(self) -> int:
-        """R, the rows of a step; 1 without parts."""
-        return max(1, len(self.parts))
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The roles of the parts."""
-        return tuple(part.role for part in self.parts)
 
     @property
     def steps_per_bar(self) -> int:

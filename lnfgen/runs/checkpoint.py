@@ -50,7 +50,7 @@ def observation_of(encoding: Encoding) -> Observation:
     """The observation of a model of sequences in this encoding."""
     if encoding.kind == "text":
         return Symbols(encoding.num_symbols, encoding.spaces)
-    return Frames(encoding.num_pitches, encoding.has_onsets, max(1, len(encoding.parts)))
+    return Frames(encoding.num_pitches, encoding.has_onsets, encoding.stride)
 
 
 def new_model(config: Config, dataset: Dataset) -> SequenceModel:
