@@ -37,17 +37,16 @@ def prepare(
     *,
     name: str | None = None,
     jobs: int | None = None,
+    files: Sequence[SourceFile] | None = None,
 ) -> Dataset:
-    """Make a dataset folder, with the name of the first source unless given, and open it; see `lnfgen.preprocess`."""
+    """Make a dataset folder, with the name of the first source unless given, and open it; see `lnfgen.preprocess`.
+
+    `files` are those of the sources, if they are gathered already.
+    """
     options = options or Options()
-    return _prepared(gather(sources, options.kind), path, name or source_name(sources[0]), options, progress, jobs)
-
-
-def _prepared(
-    files: Sequence[SourceFile], path: Path, name: str, options: Options, progress: Progress, jobs: int | None = None
-) -> Dataset:
+    files = files or gather(sources, options.kind)
     survey = Survey(options.steps_per_quarter, options.tracks)
-    with new_dataset(path, name, survey, strict=options.strict) as dataset:
+    with new_dataset(path, name or source_name(sources[0]), survey, strict=options.strict) as dataset:
         dataset.options |= asdict(options)
         if options.kind != "text" and any(file.suffix in benchmarks.SUFFIXES for file in files):
             add_benchmark(dataset, files)
@@ -135,7 +134,7 @@ def build_cached(source: Path, is_named: bool, options: Options, progress: Progr
             require_free_folder(folder)  # before the work, which can take minutes
             if not files:
                 return build_named(name, folder, progress)
-            dataset = _prepared(files, folder, name, options, progress)
+            dataset = prepare([source], folder, options, progress, files=files)
     except OutputError:
         if is_dataset(folder):  # another process has built the same dataset meanwhile
             return open_dataset(folder)
