@@ -26,7 +26,6 @@ from lnfgen.inference.steering import Item, block_size, draw_block, steered
 from lnfgen.inference.wishes import NO_WISHES, Wishes
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll, bar_length
-from lnfgen.music.regions import edge_line
 from lnfgen.music.tonality import pitch_name
 from lnfgen.wording import counted
 
@@ -176,6 +175,7 @@ def _home_samples(model: SequenceModel, encoding: Encoding) -> list[Piece]:
 
 
 def _keys(piece: Piece, edge: bool | None) -> np.ndarray:
-    """The MIDI pitches that sound, one number for each step, or those of `edge_line` alone."""
+    """The MIDI pitches that sound, one number for each step, or those of the highest or the lowest line alone."""
     assert isinstance(piece, PianoRoll)
-    return np.nonzero((piece if edge is None else edge_line(piece, edge)).sounding)[1] + piece.lowest_pitch
+    keys = np.nonzero(piece.sounding)[1] if edge is None else piece.edge_keys(edge)
+    return keys[keys >= 0] + piece.lowest_pitch

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -69,13 +68,6 @@ def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
     keys = f"the keys of the model, {pitch_name(lowest)} to {pitch_name(highest)}"
     goes = "goes" if len(found) == 1 else "go"
     return f"{', '.join(found)} {goes} beyond {keys}; nothing is drawn there" if found else ""
-
-
-def edge_line(roll: PianoRoll, top: bool) -> PianoRoll:
-    """The highest key of each step alone, or the lowest one."""
-    cells = (np.arange(roll.num_pitches) == roll.edge_keys(top)[:, None]) & roll.sounding
-    onsets = None if roll.onsets is None else roll.onsets & cells
-    return replace(roll, sounding=cells, onsets=onsets, tracks=(), song=None)
 
 
 def outer_voices(sounding: np.ndarray, number: int) -> np.ndarray:
@@ -173,11 +165,8 @@ def _voice(sounding: np.ndarray, number: int) -> np.ndarray:
 
 def _carried(keys: np.ndarray) -> np.ndarray:
     """The same with the key before in place of each -1, and the first key at the start."""
-    sounding = np.flatnonzero(keys >= 0)
-    if not len(sounding):
-        return keys
-    latest = np.maximum(np.searchsorted(sounding, np.arange(len(keys)), side="right") - 1, 0)
-    return keys[sounding[latest]]
+    sounding = keys >= 0
+    return keys[np.maximum.accumulate(np.where(sounding, np.arange(len(keys)), sounding.argmax()))]
 
 
 def _range(word: str, value: str, read: Callable[[str], int]) -> tuple[int, int | None]:
