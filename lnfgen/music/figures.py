@@ -29,7 +29,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from lnfgen.music.parts import BASS, CHORDS, MELODY, are_pitched
-from lnfgen.music.pianoroll import PianoRoll, bar_and_beats, bar_length
+from lnfgen.music.pianoroll import PianoRoll, bar_and_beats
 from lnfgen.music.tracks import DRUMS
 
 FIFTH = 7  # semitones of a perfect fifth; a line that moves further leaps
@@ -318,8 +318,8 @@ def _whole_bars(roll: PianoRoll, steps: np.ndarray) -> np.ndarray:
 
     There are no rows if a bar is no whole number of steps, because equal bars then have different places on the grid.
     """
-    bar, size = bar_length(roll.time_signature, roll.steps_per_quarter), roll.steps_per_bar
-    count = (roll.num_steps - roll.upbeat) // size if bar.denominator == 1 else 0
+    size = roll.steps_per_bar
+    count = (roll.num_steps - roll.upbeat) // size if roll.has_whole_bars else 0
     return steps[roll.upbeat : roll.upbeat + count * size].reshape(count, size * steps[0].size)
 
 
