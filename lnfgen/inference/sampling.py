@@ -79,7 +79,8 @@ def sample_pieces(
     for first in (0, *range(FIRST_ROWS, count, BLOCK_ROWS)):
         num_rows = BLOCK_ROWS if first else 1 if count == 1 else FIRST_ROWS
         rows = [drawn_row(model, steps_in, stream_seed(seed, index)) for index in range(first, first + num_rows)]
-        yield from islice(drawn_pieces(model, encoding, rows, temperature), count - first)  # others only fill the block
+        pieces = drawn_pieces(model, encoding, rows, temperature)
+        yield from islice(pieces, count - first)  # the other rows only fill the block
 
 
 class Row(NamedTuple):

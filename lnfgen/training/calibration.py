@@ -97,7 +97,8 @@ def calibrate(
     """
     num_steps, roles = window_steps(train), train[0].roles
     chosen = [*music_figures(usual_voices(train), roles).values()]
-    of_parts, size = _of_parts(chosen, roles), ROWS if roles else ROWS * WITHOUT_PARTS
+    of_parts = _of_parts(chosen, roles)
+    size = ROWS if encoding.parts else ROWS * WITHOUT_PARTS
     true: list[_Passage] = []
     for place in np.random.default_rng(seed).permutation(len(train)).tolist():
         if len(true) < MOST_PASSAGES:
