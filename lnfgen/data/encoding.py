@@ -33,14 +33,12 @@ _HIGHEST = 960  # of all whole numbers in JSON
 
 def changes_in_words(changes: Losses) -> str:
     """A line on what pieces lose on their way into an encoding, as `Encoding.adapt` counts it; empty for nothing."""
-    lines = []
-    if changes["rounded"]:
-        lines.append(f"rounded {counted_ends(changes['rounded'])} to the model's grid")
-    if changes["out_of_range"]:
-        lines.append(f"left out {counted(changes['out_of_range'], 'note')} beyond the model's range")
-    if changes["unknown"]:
-        lines.append(f"took {counted(changes['unknown'], 'character')} not in the model's vocabulary as unknown")
-    return "; ".join(lines)
+    lines = {
+        "rounded": f"rounded {counted_ends(changes['rounded'])} to the model's grid",
+        "out_of_range": f"left out {counted(changes['out_of_range'], 'note')} beyond the model's range",
+        "unknown": f"took {counted(changes['unknown'], 'character')} not in the model's vocabulary as unknown",
+    }
+    return "; ".join(line for name, line in lines.items() if changes[name])
 
 
 class Encoded(list[np.ndarray]):
