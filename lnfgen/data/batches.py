@@ -29,11 +29,6 @@ class Batch(NamedTuple):
         return Batch(self.x.to(device), self.lengths.to(device), self.indices, metres)
 
 
-def batch_of(split: Sequence[np.ndarray], indices: list[int]) -> Batch:
-    """The batch of some sequences of a split, with their metres where the split has them."""
-    return collate([split[i] for i in indices], indices, getattr(split, "metres", None))
-
-
 def collate(sequences: Sequence[np.ndarray], indices: list[int], metres: np.ndarray | None = None) -> Batch:
     """The batch of these sequences, `[T_i]` or `[T_i, P]`, all padded to the length of the longest.
 
@@ -145,12 +140,11 @@ def lengths_of(sequences: Sequence[np.ndarray]) -> np.ndarray:
 
 def batches_by_length(sequences: Sequence[np.ndarray], max_steps: int) -> Iterator[Batch]:
     """All sequences in batches of up to `max_steps` padded steps, the shortest first. A longer one is by itself."""
-    lengths = lengths_of(sequences)
-    group: list[int] = []
+    lengths, metres = lengths_of(sequences), getattr(sequences, "metres", None)
+    groups: list[list[int]] = []
     for index in np.argsort(lengths, kind="stable").tolist():
-        if group and (len(group) + 1) * int(lengths[index]) > max_steps:
-            yield batch_of(sequences, group)
-            group = []
-        group.append(index)
-    if group:
-        yield batch_of(sequences, group)
+        if not groups or (len(groups[-1]) + 1) * int(lengths[index]) > max_steps:
+            groups.append([])
+        groups[-1].append(index)
+    for group in groups:
+        yield collate([sequences[i] for i in group], group, metres)

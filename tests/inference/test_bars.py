@@ -14,7 +14,7 @@ from toy_models import toy
 
 import lnfgen as api
 from lnfgen.conventions import TimeSignature, stream_seed
-from lnfgen.data.batches import batch_of, batches_by_length
+from lnfgen.data.batches import batches_by_length, collate
 from lnfgen.data.dataset import Dataset
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
@@ -53,7 +53,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def test_batches_tell_the_bars(dataset: Dataset) -> None:
     split = dataset.split("train")
-    batch = batch_of(split, [3, 0])
+    batch = collate([split[3], split[0]], [3, 0], split.metres)
     assert batch.metres is not None
     assert batch.metres.tolist() == [[12, 3, 2], [16, 4, 2]]
     moved = batch.to(torch.device("cpu"))
