@@ -163,16 +163,14 @@ def _layers(notes: Sequence[Note]) -> list[list[Note]]:
     chords: dict[tuple[int, int], list[Note]] = {}
     for note in sorted(notes, key=lambda note: (note[0], -note[2])):
         chords.setdefault(note[:2], []).append(note)
-    layers: list[list[Note]] = [[]]
-    ends = [0]
-    for (start, length), chord in chords.items():
-        free = next((index for index, end in enumerate(ends) if end <= start), len(layers))
-        if free == len(layers):
-            layers.append([])
-            ends.append(0)
-        layers[free] += chord
-        ends[free] = start + length
-    return layers
+    layers: list[list[Note]] = []
+    for (start, _), chord in chords.items():
+        free = next((layer for layer in layers if layer[-1][0] + layer[-1][1] <= start), None)
+        if free is None:
+            layers.append(chord)
+        else:
+            free += chord
+    return layers or [[]]
 
 
 def _score(roll: PianoRoll, staves: Sequence[_Staff], title: str, *, piano: bool) -> Any:
