@@ -134,7 +134,6 @@ def _log_probs(
         parts: list[Terms] = []
         for start in range(0, num_samples, chunk):
             noise = _noise(model, batch, min(chunk, num_samples - start), generators)
-            noise = None if noise is None else noise.to(model.device)
             with autocast(model.device, precision):
                 parts.append(model.terms(on_device.x, on_device.lengths, encoded, noise))
         terms = _joined(parts)
@@ -160,7 +159,7 @@ def _joined(parts: list[Terms]) -> Terms:
 
 
 def _noise(model: SequenceModel, batch: Batch, num_samples: int, generators: list[torch.Generator]) -> Tensor | None:
-    """Draw noise `[K, B, T, D]` sequence by sequence and sample by sample, 0 in the padding."""
+    """Draw noise `[K, B, T, D]` for the model's device, sequence by sequence, sample by sample, 0 in the padding."""
     num_steps = batch.x.shape[1]
     columns = []
     for length, generator in zip(batch.lengths.tolist(), generators, strict=True):
@@ -169,7 +168,7 @@ def _noise(model: SequenceModel, batch: Batch, num_samples: int, generators: lis
             return None
         column = torch.cat(draws)  # type: ignore[arg-type]
         columns.append(torch.nn.functional.pad(column, (0, 0, 0, num_steps - length)))
-    return torch.cat(columns, 1)
+    return torch.cat(columns, 1).to(model.device)
 
 
 def marginal(encoding: Encoding, train: Iterable[np.ndarray]) -> Callable[[np.ndarray], float]:
