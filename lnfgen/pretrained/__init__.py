@@ -16,11 +16,6 @@ DEFAULT = "chorales"
 BOX = Path(__file__).parent
 
 
-def boxed_folder(name: str | Path) -> Path | None:
-    """The folder of the model in the box with this name; None if there is none."""
-    return BOX / name if str(name) in BOXED else None
-
-
 def is_boxed(folder: Path) -> bool:
     """True if a folder is that of a model in the box."""
     return folder.parent == BOX

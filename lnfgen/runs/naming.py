@@ -10,7 +10,7 @@ from lnfgen.data.dataset import is_dataset
 from lnfgen.data.named import NAMED
 from lnfgen.errors import DatasetError, OutputError, RunError
 from lnfgen.formats.read_write import READABLE
-from lnfgen.pretrained import BOXED, boxed_folder
+from lnfgen.pretrained import BOX, BOXED
 
 RUNS = Path("runs")  # the folder of new runs, below the present folder
 MODEL = "model.safetensors"
@@ -60,8 +60,8 @@ def find(name: str | Path, *wanted: Wanted) -> Found:
     if here in wanted:
         return Found(here, path)
     for kind in wanted:
-        if kind == "run" and (folder := boxed_folder(name)):
-            return Found("run", folder)
+        if kind == "run" and str(name) in BOXED:
+            return Found("run", BOX / name)
         if kind == "dataset" and str(name) in NAMED:
             return Found("named", path)
     if here == "files":
