@@ -37,7 +37,8 @@ def build_model(
 
     Example:
         model = build_model(run.config.model, Symbols(50), LengthModel.fit(torch.tensor([5, 8])))
-        (x,) = model.sample_batch([8], [torch.Generator().manual_seed(0)], temperature=1.0)  # [8]
+        numbers = model.random_numbers([8], [torch.Generator().manual_seed(0)])
+        (x,) = model.generate([8], *numbers, temperature=1.0, metres=None)  # [8]
 
     Raises:
         ConfigError: if the configuration does not fit the observation.

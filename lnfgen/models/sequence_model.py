@@ -102,23 +102,10 @@ class SequenceModel(nn.Module, ABC):
         shape = (num_samples, batch, num_steps, self.latent)
         return torch.randn(shape, generator=generator, device=generator.device) if self.latent else None
 
-    def sample_batch(
-        self,
-        lengths: Sequence[int],
-        generators: Sequence[torch.Generator],
-        temperature: float,
-        metres: Tensor | None = None,
-    ) -> list[Tensor]:
-        """Draw sequences `[T]` or `[T, P]`, on the CPU, each with its own length and CPU generator.
-
-        The prior draws z at the temperature (`TemporalFlow.draw`), and the logits of the output are divided by it.
-        """
-        return self.generate(lengths, *self.random_numbers(lengths, generators), temperature, metres)
-
     def random_numbers(
         self, lengths: Sequence[int], generators: Sequence[torch.Generator]
     ) -> tuple[Tensor | None, Tensor]:
-        """What `generate` takes: `noise` for z, and `uniform` for x."""
+        """What `generate` takes: `noise` for z, and `uniform` for x, of each sequence by its own CPU generator."""
 
         def padded(each: list[Tensor]) -> Tensor:
             return pad_sequence(each, batch_first=True).to(self.device)
@@ -132,7 +119,9 @@ class SequenceModel(nn.Module, ABC):
     def generate(
         self, lengths: Sequence[int], noise: Tensor | None, uniform: Tensor, temperature: float, metres: Tensor | None
     ) -> list[Tensor]:
-        """Draw sequences, on the CPU, from `random_numbers`.
+        """Draw sequences `[T]` or `[T, P]`, on the CPU, from `random_numbers`.
+
+        The prior draws z at the temperature (`TemporalFlow.draw`), and the logits of the output are divided by it.
 
         Those of z are `noise` `[B, T, noise_size]`, or None without a latent; those of x are `uniform` `[B, T, ...]`.
         """

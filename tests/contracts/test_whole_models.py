@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn.utils.rnn import pad_sequence
 from toy_flows import cells
-from toy_models import ODD_SIZES, randomise
+from toy_models import ODD_SIZES, randomise, sample_batch
 
 from lnfgen.config import NAMED_MODELS, ModelConfig
 from lnfgen.flows.codebook import CodeMixture
@@ -124,7 +124,7 @@ def test_any_number_of_layers_and_features(cell, layers, latent):
     assert torch.isfinite(model(x, LENGTHS, noise).kl).all()
     model.float()
     for steps in (1, 4):
-        assert model.sample_batch([steps], [torch.Generator().manual_seed(0)], 1.0)[0].shape == (steps,)
+        assert sample_batch(model, [steps], [torch.Generator().manual_seed(0)], 1.0)[0].shape == (steps,)
 
 
 @torch.no_grad()

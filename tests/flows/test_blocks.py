@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from toy_models import LENGTHS, SIZES, every_sequence, randomise
+from toy_models import LENGTHS, SIZES, every_sequence, randomise, sample_batch
 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.flows.blocks import SLACK, Blocks, WordStarts
@@ -159,7 +159,7 @@ def test_draws_and_fills_are_as_likely_as_all_starts_together_and_scores_are_a_p
     assert float(p.sum()) == pytest.approx(1, abs=0.01)
     assert (scored <= p * 1.01).all()
     generators = [torch.Generator().manual_seed(seed) for seed in range(count)]
-    drawn = torch.stack(model.sample_batch([STEPS] * count, generators, 1.0))
+    drawn = torch.stack(sample_batch(model, [STEPS] * count, generators, 1.0))
     shares = torch.stack([(drawn == row).all(1).float().mean() for row in x])
     assert float((shares - p).abs().sum() / 2) < 0.05
     whole = torch.tensor([1, SPACE, 2, 1])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
@@ -90,6 +91,17 @@ def random_x(observation: Observation, batch: int, steps: int, seed: int = 0) ->
         return torch.randint(observation.num_symbols, (batch, steps), generator=generator, dtype=torch.int32)
     values = torch.tensor([0, 1, 3] if observation.has_onsets else [0, 1], dtype=torch.uint8)
     return values[torch.randint(len(values), (batch, steps, observation.num_pitches), generator=generator)]
+
+
+def sample_batch(
+    model: SequenceModel,
+    lengths: Sequence[int],
+    generators: Sequence[torch.Generator],
+    temperature: float,
+    metres: Tensor | None = None,
+) -> list[Tensor]:
+    """Sequences on the CPU, each with its own length and generator."""
+    return model.generate(lengths, *model.random_numbers(lengths, generators), temperature, metres)
 
 
 def noise_like(model: SequenceModel, samples: int, batch: int, steps: int, seed: int = 0) -> Tensor | None:

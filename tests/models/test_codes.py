@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from toy_models import LENGTHS, SIZES, noise_like, probabilities_that_sum_to_1, random_x, randomise
+from toy_models import LENGTHS, SIZES, noise_like, probabilities_that_sum_to_1, random_x, randomise, sample_batch
 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.flows.blocks import Blocks
@@ -123,7 +123,7 @@ def test_they_do_wherever_blocks_begin(steps, passes, first):
 @torch.no_grad()
 def test_every_flow_scores_samples_and_fills(name):
     model = fresh(name).float()
-    drawn = model.sample_batch([4, 2], [torch.Generator().manual_seed(seed) for seed in (1, 2)], 1.0)
+    drawn = sample_batch(model, [4, 2], [torch.Generator().manual_seed(seed) for seed in (1, 2)], 1.0)
     assert [tuple(x.shape) for x in drawn] == [(4,), (2,)]
     x = random_x(model.observation, 1, 5)
     mask = torch.tensor([[True, True, False, False, True]])
@@ -141,7 +141,7 @@ def test_symbols_are_as_likely_as_the_model_says_at_the_temperature(temperature)
     context = model.prior.contexts(torch.zeros(1, 1, 4), positions, torch.tensor([1]))
     weights = torch.softmax(model.prior.features.conditioner(context) / temperature, -1).flatten()
     generators = [torch.Generator().manual_seed(seed) for seed in range(2000)]
-    drawn = torch.stack(model.sample_batch([1] * 2000, generators, temperature)).flatten()
+    drawn = torch.stack(sample_batch(model, [1] * 2000, generators, temperature)).flatten()
     hidden = Known(torch.zeros(2000, 1, dtype=torch.long), torch.zeros(2000, 1, dtype=torch.bool))
     filled = draw_hidden(model, hidden, 2, generators, temperature).flatten()
     for x in (drawn, filled):
@@ -154,5 +154,5 @@ def test_symbols_are_as_likely_as_the_model_says_at_the_temperature(temperature)
 def test_at_temperature_0_nothing_is_left_to_chance(name):
     model = randomise(fresh(name, 6).float(), 0.5)
     generators = [torch.Generator().manual_seed(seed) for seed in range(4)]
-    first, *others = model.sample_batch([8] * 4, generators, 0.0)
+    first, *others = sample_batch(model, [8] * 4, generators, 0.0)
     assert all(torch.equal(first, other) for other in others)
