@@ -1,9 +1,10 @@
 """The settings of a new run: whole recipes, and what a person asks for in their place. It loads no torch.
 
 `RECIPES` has a table for each kind of data: text, music of which only the sounding keys are known (`music`), and music
-whose notes have onsets (`onsets`). A column is a preset, and has every key of `config.json`. Of several values for a
-key, the last in this order counts: the recipe; the named model, the output, the backbone and the transform that are
-asked for, with what goes with them (`recipe`); the keys of `--config`; the length and the seed; `--set`.
+whose notes have onsets (`onsets`). A table has every key of `config.json` (`lnfgen.config` says what each one is), with
+its values at the presets tiny, small and paper. Of several values for a key, the last in this order counts: the recipe;
+the named model, the output, the backbone and the transform that are asked for, with what goes with them (`recipe`); the
+keys of `--config`; the length and the seed; `--set`.
 """
 
 from __future__ import annotations
@@ -24,115 +25,66 @@ if TYPE_CHECKING:
 PRESETS = ("tiny", "small", "paper")
 """A few minutes of two CPU cores; half an hour of a laptop; the sizes of Ziegler & Rush (2019), section 6."""
 
-Table = dict[str, tuple[Any, Any, Any]]  # for each key its value at each preset
+Row = tuple[Any, Any, Any]  # a value at each preset
+Table = dict[str, Row]
+
+
+def _by_kind(rows: Mapping[str, tuple[Row, Row, Row]]) -> dict[str, Table]:
+    """The tables of text, of music and of music with onsets."""
+    kinds = ("text", "music", "onsets")
+    return {kind: {key: values[column] for key, values in rows.items()} for column, kind in enumerate(kinds)}
+
 
 # fmt: off
-TEXT: Table = {
-    # key                       tiny         small        paper
-    "model.time":              ("af",        "af",        "af"),         # how the flow runs across time
-    "model.features":          ("codes",     "codes",     "scf"),        # and across the features of a step
-    "model.backbone":          ("conv-scan", "conv-scan", "conv-scan"),  # the network through time
-    "model.transform":         ("none",      "none",      "nlsq"),       # in each layer of the flow; codes has none
-    "model.emission":          ("categorical",) * 3,                     # the output
-    "model.num_flow_layers":   (0,           0,           5),            # codes has none
-    "model.conditioner_size":  (0,           0,           100),          # units in the networks of these layers
-    "model.latent_size":       (4,           8,           50),           # features of z: few, to say one of 50 symbols
-    "model.hidden_size":       (96,          200,         500),          # units of a layer of the backbone
-    "model.num_layers":        (1,           4,           2),            # its layers
-    "model.embedding_size":    (96,          200,         500),          # features of a symbol on its way in
-    "model.near_end":          (True,        True,        False),        # with it a text ends as a whole
-    "model.in_metre":          (False,       False,       False),        # a text has no bars
-    "model.dropout":           (0.1,         0.2,         0.2),          # none for a text that is seen a few times
-    "model.note_noise":        (0.0,         0.0,         0.0),          # for music
-    "model.copy_attention":    (False,       False,       False),        # reads what came next where it was alike
-    "training.max_steps":      (1200,        4000,        None),         # updates
-    "training.epochs":         (None,        None,        100),          # passes over the data
-    "training.batch_size":     (16,          16,          16),           # sequences of an update
-    "training.precision":      ("float32",   "float32",   "float32"),    # bfloat16 is for GPUs
-    "training.learning_rate":  (7e-3,        3.5e-3,      1.75e-3),
-    "training.cooldown_start": (0.5,         0.5,         0.5),          # from this share of the run on, it falls to 0
-    "training.patience":       (4,           4,           4),            # validations that may bring nothing
-    "training.ema_decay":      (0.98,        0.995,       0.995),        # of the average of the weights
-    "training.keep":           ("best",      "best",      "best"),       # which weights become the model
-    "training.kl_warmup_start": (0.0,        0.0,         0.1),          # from this share of the run on the KL counts:
-    "training.kl_warmup_end":  (0.0,         0.0,         0.35),         # at once, where z says the symbol
-    "training.free_bits":      (0.0,         0.0,         0.0),          # nats of KL a step that cost nothing
-    "training.transpose":      (0,           0,           0),            # for music
-    "training.calibration_rounds": (0,       0,           0),            # for music
-    "training.seed":           (0,           0,           0),
-}
-
-MUSIC: Table = {  # the published sets, learned as the paper does it: keys of a frame are independent given z
-    # key                       tiny         small        paper
-    "model.time":              ("af",        "af",        "af"),
-    "model.features":          ("scf",       "scf",       "scf"),
-    "model.backbone":          ("scan",      "scan",      "scan"),
-    "model.transform":         ("nlsq",      "nlsq",      "nlsq"),
-    "model.emission":          ("bernoulli", "bernoulli", "bernoulli"),
-    "model.num_flow_layers":   (4,           5,           5),
-    "model.conditioner_size":  (64,          100,         100),
-    "model.latent_size":       (24,          50,          50),
-    "model.hidden_size":       (96,          200,         500),
-    "model.num_layers":        (1,           2,           2),
-    "model.embedding_size":    (96,          200,         500),
-    "model.near_end":          (False,       False,       False),
-    "model.in_metre":          (False,       False,       False),        # the sets do not say where bars begin
-    "model.dropout":           (0.1,         0.2,         0.2),
-    "model.note_noise":        (0.0,         0.0,         0.0),
-    "model.copy_attention":    (False,       False,       False),
-    "training.max_steps":      (1200,        4000,        None),
-    "training.epochs":         (None,        None,        100),
-    "training.batch_size":     (16,          16,          16),
-    "training.precision":      ("float32",   "float32",   "float32"),
-    "training.learning_rate":  (7e-3,        3.5e-3,      1.75e-3),
-    "training.cooldown_start": (1.0,         1.0,         1.0),          # never
-    "training.patience":       (4,           4,           4),
-    "training.ema_decay":      (0.98,        0.995,       0.995),
-    "training.keep":           ("best",      "best",      "best"),
-    "training.kl_warmup_start": (0.06,       0.06,        0.1),          # networks first learn what z says,
-    "training.kl_warmup_end":  (0.35,        0.35,        0.35),         # and then what it costs
-    "training.free_bits":      (0.0,         0.0,         0.0),
-    "training.transpose":      (0,           0,           0),            # the published figures have no transposition
-    "training.calibration_rounds": (0,       0,           0),
-    "training.seed":           (0,           0,           0),
-}
-
-ONSETS: Table = {  # a person's own music, and the chorales
-    # key                       tiny         small        paper
-    "model.time":              ("af",        "af",        "af"),
-    "model.features":          ("scf",       "scf",       "scf"),
-    "model.backbone":          ("scan",      "scan",      "scan"),
-    "model.transform":         ("nlsq",      "nlsq",      "nlsq"),
-    "model.emission":          ("past",      "past",      "past"),       # reads earlier frames; weights tied over keys
-    "model.num_flow_layers":   (4,           4,           5),
-    "model.conditioner_size":  (64,          64,          100),
-    "model.latent_size":       (24,          24,          50),
-    "model.hidden_size":       (96,          144,         500),          # more units would learn the pieces by heart
-    "model.num_layers":        (1,           1,           2),
-    "model.embedding_size":    (96,          144,         500),
-    "model.near_end":          (True,        True,        True),         # with it a piece ends on a close
-    "model.in_metre":          (True,        True,        True),
-    "model.dropout":           (0.1,         0.15,        0.2),
-    "model.note_noise":        (0.05,        0.05,        0.05),         # so that a voice that has stopped comes back
-    "model.copy_attention":    (True,        True,        True),
-    "training.max_steps":      (400,         1100,        None),
-    "training.epochs":         (None,        None,        100),
-    "training.batch_size":     (4,           8,           8),            # small ones teach more; fewer of long pieces
-    "training.precision":      ("float32",   "float32",   "float32"),
-    "training.learning_rate":  (14e-3,       5e-3,        1.75e-3),
-    "training.cooldown_start": (0.5,         0.4,         0.5),
-    "training.patience":       (4,           8,           4),
-    "training.ema_decay":      (0.998,       0.998,       0.998),
-    "training.keep":           ("best",      "best",      "best"),
-    "training.kl_warmup_start": (0.0,        0.0,         0.0),          # this output can do without z: a rising weight
-    "training.kl_warmup_end":  (0.0,         0.0,         0.0),          # would teach it to use z, and then not to;
-    "training.free_bits":      (0.4,         0.2,         0.4),          # free bits keep some of z in use
-    "training.transpose":      (3,           5,           3),            # a moved piece teaches the same tied weights
-    "training.calibration_rounds": (0,       40,          0),            # so that samples have the figures of train
-    "training.seed":           (0,           0,           0),
-}
-
-RECIPES = {"text": TEXT, "music": MUSIC, "onsets": ONSETS}
+RECIPES = _by_kind({
+    # At tiny, small and paper:     text                        music: the published        onsets: a person's own
+    #                                                           sets, as in the paper       music, and the chorales
+    "model.time":                 (("af",) * 3,                ("af",) * 3,                ("af",) * 3),
+    "model.features":             (("codes", "codes", "scf"),  ("scf",) * 3,               ("scf",) * 3),
+    "model.backbone":             (("conv-scan",) * 3,         ("scan",) * 3,              ("scan",) * 3),
+    "model.transform":            (("none", "none", "nlsq"),   ("nlsq",) * 3,              ("nlsq",) * 3),
+    # With bernoulli, keys of a frame are independent given z; past reads earlier frames, its weights tied over keys.
+    "model.emission":             (("categorical",) * 3,       ("bernoulli",) * 3,         ("past",) * 3),
+    "model.num_flow_layers":      ((0, 0, 5),                  (4, 5, 5),                  (4, 4, 5)),
+    "model.conditioner_size":     ((0, 0, 100),                (64, 100, 100),             (64, 64, 100)),
+    # A text needs few, to say one of 50 symbols.
+    "model.latent_size":          ((4, 8, 50),                 (24, 50, 50),               (24, 24, 50)),
+    # More units would learn a person's pieces by heart.
+    "model.hidden_size":          ((96, 200, 500),             (96, 200, 500),             (96, 144, 500)),
+    "model.num_layers":           ((1, 4, 2),                  (1, 2, 2),                  (1, 1, 2)),
+    "model.embedding_size":       ((96, 200, 500),             (96, 200, 500),             (96, 144, 500)),
+    # With it a text ends as a whole, and a piece on a close.
+    "model.near_end":             ((True, True, False),        (False,) * 3,               (True,) * 3),
+    # A text has no bars, and the published sets do not say where bars begin.
+    "model.in_metre":             ((False,) * 3,               (False,) * 3,               (True,) * 3),
+    # A text that is seen a few times has none (`FEW_PASSES`).
+    "model.dropout":              ((0.1, 0.2, 0.2),            (0.1, 0.2, 0.2),            (0.1, 0.15, 0.2)),
+    # So that a voice that has stopped comes back.
+    "model.note_noise":           ((0.0,) * 3,                 (0.0,) * 3,                 (0.05,) * 3),
+    "model.copy_attention":       ((False,) * 3,               (False,) * 3,               (True,) * 3),
+    "training.max_steps":         ((1200, 4000, None),         (1200, 4000, None),         (400, 1100, None)),
+    "training.epochs":            ((None, None, 100),          (None, None, 100),          (None, None, 100)),
+    # Small ones teach more; where pieces are long, an update has fewer (`STEPS_OF_UPDATE`).
+    "training.batch_size":        ((16,) * 3,                  (16,) * 3,                  (4, 8, 8)),
+    # bfloat16 is for GPUs.
+    "training.precision":         (("float32",) * 3,           ("float32",) * 3,           ("float32",) * 3),
+    "training.learning_rate":     ((7e-3, 3.5e-3, 1.75e-3),    (7e-3, 3.5e-3, 1.75e-3),    (14e-3, 5e-3, 1.75e-3)),
+    "training.cooldown_start":    ((0.5,) * 3,                 (1.0,) * 3,                 (0.5, 0.4, 0.5)),
+    "training.patience":          ((4,) * 3,                   (4,) * 3,                   (4, 8, 4)),
+    "training.ema_decay":         ((0.98, 0.995, 0.995),       (0.98, 0.995, 0.995),       (0.998,) * 3),
+    "training.keep":              (("best",) * 3,              ("best",) * 3,              ("best",) * 3),
+    # The KL counts at once where z says the symbol. Other networks first learn what z says, and then what it costs. The
+    # output past can do without z: a rising weight would teach it to use z, and then not to; free bits keep some of z
+    # in use.
+    "training.kl_warmup_start":   ((0.0, 0.0, 0.1),            (0.06, 0.06, 0.1),          (0.0,) * 3),
+    "training.kl_warmup_end":     ((0.0, 0.0, 0.35),           (0.35,) * 3,                (0.0,) * 3),
+    "training.free_bits":         ((0.0,) * 3,                 (0.0,) * 3,                 (0.4, 0.2, 0.4)),
+    # A moved piece teaches the same tied weights. The published figures have no transposition.
+    "training.transpose":         ((0,) * 3,                   (0,) * 3,                   (3, 5, 3)),
+    # So that samples have the figures of train.
+    "training.calibration_rounds": ((0,) * 3,                  (0,) * 3,                   (0, 40, 0)),
+    "training.seed":              ((0,) * 3,                   (0,) * 3,                   (0,) * 3),
+})
 
 BANDS: Table = {  # what music with parts has beside `onsets`
     "training.max_steps":          (300, 2200, None),  # an update has one piece
@@ -153,21 +105,11 @@ LEARNED: Table = {  # and where networks learn what z says
     "training.kl_warmup_start": (0.06,   0.06,   0.1),
     "training.kl_warmup_end":   (0.35,   0.35,   0.35),
 }
-ON_LSTMS: dict[str, Table] = {  # what goes with `--backbone lstm`: LSTMs want smaller steps and more dropout
-    "text": {
-        "model.num_layers":       (1,     2,    2),
-        "model.dropout":          (0.2,   0.4,  0.4),
-        "training.learning_rate": (4e-3,  2e-3, 1e-3),
-    },
-    "music": {
-        "model.dropout":          (0.2,   0.4,  0.4),
-        "training.learning_rate": (4e-3,  2e-3, 1e-3),
-    },
-    "onsets": {
-        "model.dropout":          (0.2,   0.15, 0.4),
-        "training.learning_rate": (14e-3, 5e-3, 1e-3),
-    },
-}
+ON_LSTMS = _by_kind({  # what goes with `--backbone lstm`: LSTMs want smaller steps and more dropout
+    "model.num_layers":       ((1, 2, 2),          (1, 2, 2),          (1, 1, 2)),
+    "model.dropout":          ((0.2, 0.4, 0.4),    (0.2, 0.4, 0.4),    (0.2, 0.15, 0.4)),
+    "training.learning_rate": ((4e-3, 2e-3, 1e-3), (4e-3, 2e-3, 1e-3), (14e-3, 5e-3, 1e-3)),
+})
 # fmt: on
 
 WITHOUT_LATENT = {"training.kl_warmup_start": 0.0, "training.kl_warmup_end": 0.0, "training.free_bits": 0.0}

@@ -161,7 +161,7 @@ def test_the_python_of_the_readme_runs_as_printed(
     Path("runs").mkdir()
     Path("runs/chorales-af-scf-001").symlink_to(home / "run")
     for key, value in (config.read_config(SMALLEST) | {"training.max_steps": 3}).items():
-        monkeypatch.setitem(recipes.ONSETS, key, (value,) * 3)
+        monkeypatch.setitem(recipes.RECIPES["onsets"], key, (value,) * 3)
     exec(compile(blocks[0], "README.md", "exec"), {"__name__": "__main__"})
     assert np.isfinite(float(capsys.readouterr().out.split()[0]))
     assert Path("song.mid").read_bytes().startswith(b"MThd")
