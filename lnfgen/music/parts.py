@@ -84,14 +84,11 @@ def usual_parts(pieces: Sequence[Sequence[Part]]) -> tuple[Part, ...]:
     """The parts of a set of music: the commonest program of each, and the mean velocities in the commonest bar."""
     usual = []
     for parts in zip(*pieces, strict=True):
-        own = [part for part in parts if part.velocities]
-        if own:
-            program = Counter(part.program for part in own).most_common(1)[0][0]
-            size = Counter(len(part.velocities) for part in own).most_common(1)[0][0]
-            in_bars = zip(*(part.velocities for part in own if len(part.velocities) == size), strict=True)
-            usual.append(Part(parts[0].role, program, tuple(round(fmean(place)) for place in in_bars)))
-        else:
-            usual.append(parts[0])
+        own = [part for part in parts if part.velocities] or parts[:1]
+        program = Counter(part.program for part in own).most_common(1)[0][0]
+        size = Counter(len(part.velocities) for part in own).most_common(1)[0][0]
+        in_bars = zip(*(part.velocities for part in own if len(part.velocities) == size), strict=True)
+        usual.append(Part(parts[0].role, program, tuple(round(fmean(place)) for place in in_bars)))
     return tuple(usual)
 
 
