@@ -129,12 +129,11 @@ class PianoRoll(InParts):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PianoRoll):
             return NotImplemented
-        names = ("steps_per_quarter", "lowest_pitch", "tempo_bpm", "time_signature", "upbeat")
+        names = ("steps_per_quarter", "lowest_pitch", "tempo_bpm", "time_signature", "upbeat", "roles")
         return (
             np.array_equal(self.sounding, other.sounding)
             and np.array_equal(self.onsets, other.onsets)  # type: ignore[arg-type]  # None equals None alone
             and all(getattr(self, name) == getattr(other, name) for name in names)
-            and self.roles == other.roles
         )
 
     def __repr__(self) -> str:
