@@ -214,22 +214,18 @@ def kept_tracks(roll: PianoRoll) -> bytes:
     return saved(midi)
 
 
-def file_parts(roll: PianoRoll) -> list[tuple[str, list[Note]]]:
+def file_parts(roll: PianoRoll) -> Iterator[tuple[str, list[Note]]]:
     """The name of each track of the roll's file and its notes on the grid, without drums and notes in drawn places.
 
     Tracks without such notes are left out.
     """
     _, step, parts = _opened(roll)
-    named = []
     for part, _, notes in parts:
         left = [note for note in notes if not (part.kept and _is_drawn(note, roll, step, part))]
         steps = [(nearest(note.start / step), nearest(note.end / step), note.pitch) for note in left]
         steps = [note for note in steps if note[0] < roll.num_steps]
         if steps and part.channel != DRUM_CHANNEL:
-            named.append(
-                (part.name or part.instrument, [(first, max(last - first, 1), pitch) for first, last, pitch in steps])
-            )
-    return named
+            yield part.name or part.instrument, [(first, max(last - first, 1), pitch) for first, last, pitch in steps]
 
 
 def drawn_parts(roll: PianoRoll, voices: int = 1, name: str = "drawn") -> list[tuple[str, list[Note]]]:
