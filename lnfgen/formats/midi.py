@@ -125,12 +125,8 @@ def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] | None = None, v
     whole = roll.part(0) if roll.parts else roll
     ticks_per_step = max(1, TICKS_PER_QUARTER // whole.steps_per_quarter)
     end, upbeat = whole.num_steps * ticks_per_step, upbeat_signature(whole)
-    head = [
-        (0, tempo_message(whole.tempo_bpm)),
-        (whole.upbeat * ticks_per_step * (upbeat is not None), metre_message(whole.time_signature)),
-    ]
-    if upbeat:
-        head.insert(1, (0, metre_message(upbeat)))
+    metres = {0: upbeat, whole.upbeat * ticks_per_step: whole.time_signature} if upbeat else {0: whole.time_signature}
+    head = [(0, tempo_message(whole.tempo_bpm)), *((tick, metre_message(metre)) for tick, metre in metres.items())]
     events = []
     for name, channel, number, notes in tracks:
         sounds = [(first * ticks_per_step, last * ticks_per_step, pitch, loud) for first, last, pitch, loud in notes]
@@ -291,9 +287,8 @@ def _events(tracks: Sequence[Any], after: int) -> Events:
                 last[index, message.channel, what] = value
             elif kind == "track_name":
                 names.setdefault(index, _decoded(message.name))
-            elif kind == "set_tempo":
-                if message.tempo:
-                    events.tempos.append((tick, _tidy_bpm(message.tempo)))
+            elif kind == "set_tempo" and message.tempo:
+                events.tempos.append((tick, _tidy_bpm(message.tempo)))
             elif kind == "time_signature":
                 events.signatures.append((tick, (message.numerator, message.denominator)))
         events.end = max(events.end, tick)
