@@ -47,8 +47,7 @@ def style_axis(axis: Any, grid: str) -> None:
     """A light grid behind the curves (`grid` is "x" or "y"), small numbers, no frame at the top and right."""
     axis.grid(axis=grid, color="#e3e6ea", linewidth=0.6)
     axis.set_axisbelow(True)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
+    axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
 
 
