@@ -63,35 +63,37 @@ class BlockwiseFlow(ContextFlow):
         self.passes = PASSES
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        z, ladj = self._in_passes(eps, positions, self._even(lengths, eps.shape[1]), self.features)
+        z, ladj = self._in_passes(eps, positions, self._blocks(eps, lengths), self.features)
         return z, ladj
 
     def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
         def move(noise_p: Tensor, context: Tensor) -> tuple[Tensor]:
             return (self.features.draw(noise_p, context, temperature),)
 
-        num_steps = noise.shape[1]
         if self.words is None:
-            return self._in_passes(noise, positions, self._even(lengths, num_steps), move)[0]
-        blocks = self.words.draw(noise[..., -1], lengths, self._passes(num_steps), temperature)
-        return self._in_passes(noise[..., :-1], positions, blocks, move)[0]
+            blocks = self._blocks(noise, lengths)
+        else:
+            noise, sizes = noise[..., :-1], noise[..., -1]
+            blocks = self.words.draw(sizes, lengths, self._passes(noise.shape[1]), temperature)
+        return self._in_passes(noise, positions, blocks, move)[0]
 
     def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0) -> Tensor:
-        if self.words is None:
-            return super().log_prob(z, positions, lengths, temperature)
-        blocks = self.words.of(self.reading.codes(z), lengths, self._passes(z.shape[1]))  # type: ignore[operator]
+        blocks = self._blocks(z, lengths)
         steps = self.features.log_prob(z, self._contexts_in(blocks, z, positions), temperature)
-        return steps + self.words.log_prob(blocks, temperature)
+        return steps if self.words is None else steps + self.words.log_prob(blocks, temperature)
 
     def contexts(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-        return self._contexts_in(self._even(lengths, z.shape[1]), z, positions)
+        return self._contexts_in(self._blocks(z, lengths), z, positions)
 
     def _passes(self, num_steps: int) -> int:
         return min(IN_TRAINING[int(torch.randint(len(IN_TRAINING), ()))] if self.training else self.passes, num_steps)
 
-    def _even(self, lengths: Tensor, num_steps: int) -> Blocks:
-        passes = self._passes(num_steps)
-        return Blocks.chained(torch.full((len(lengths), num_steps), passes), lengths, passes)
+    def _blocks(self, z: Tensor, lengths: Tensor) -> Blocks:
+        """The blocks of sequences z, which have one size without `words`."""
+        passes = self._passes(z.shape[1])
+        if self.words is None:
+            return Blocks.chained(torch.full(z.shape[:2], passes), lengths, passes)
+        return self.words.of(self.reading.codes(z), lengths, passes)  # type: ignore[operator]
 
     def _in_passes(
         self, x: Tensor, positions: Tensor, blocks: Blocks, move: Callable[[Tensor, Tensor], tuple[Tensor, ...]]

@@ -91,7 +91,6 @@ BANDS: Table = {  # what music with parts has beside `onsets`
     "training.calibration_rounds": (0,   16,   0),
 }
 CODES: Table = {  # what text has beside `--model`, where z says the symbol
-    "model.num_layers":         (1,    4,    2),
     "model.near_end":           (True, True, True),
     "training.kl_warmup_start": (0.0,  0.0,  0.0),
     "training.kl_warmup_end":   (0.0,  0.0,  0.0),
