@@ -128,7 +128,7 @@ def train(
         out: the run folder, which must be new or empty; `runs/DATASET-MODEL-NNN` by default.
         resume: go on with the run in `out`, or the newest run under `runs/`, with the run's own settings. Of `settings`
             only `max_steps` and `epochs` may be given.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda or cuda:N.
         progress: called after each update.
         settings: transform, emission, backbone, config (a JSON file, a run or a dictionary with keys of `config.json`),
             epochs, max_steps and seed (0), as the options of `lnfgen train`. `set` goes before all of them:
@@ -201,7 +201,7 @@ def load(run: Source, device: str = "auto", passes: int | None = None) -> Traine
 
     Args:
         run: the path of a run goes before the name of a model.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda or cuda:N.
         passes: for a model by blocks, in how many passes it draws and scores a piece; 32 by default. More take longer
             and fit better.
 

@@ -42,16 +42,14 @@ def prepare_machine(device: str, hidden_size: int, emission: str) -> torch.devic
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of that name; `auto` takes CUDA if it is there, then MPS, then the CPU."""
+    """The device of that name; `auto` takes CUDA if it is there, else the CPU."""
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).tolist()  # `meta` makes tensors, but they hold no numbers
     except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
-        raise LnfgenError(f"--device {name}: not on this machine; expected auto, cpu, cuda, cuda:N or mps") from error
+        raise LnfgenError(f"--device {name}: not on this machine; expected auto, cpu, cuda or cuda:N") from error
     return device
 
 

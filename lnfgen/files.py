@@ -1,5 +1,6 @@
 """Write files and folders as a whole: a crash, a full disk or Ctrl-C never leaves half of one behind. Lock folders."""
 
+import fcntl
 import glob
 import hashlib
 import json
@@ -13,11 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from lnfgen.errors import OutputError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 UNLOCKED_SECONDS, STALE_SECONDS = 60.0, 24 * 3600.0
 """A temporary folder that has not changed for so long was left by a killed process, if it has no lock, and if there are
@@ -158,15 +154,12 @@ def new_folder(path: Path) -> Iterator[Path]:
 def try_lock(folder: Path) -> Iterator[bool | None]:
     """Take the lock of a folder for the length of the block if it is free, and yield True; otherwise yield False.
 
-    Where there are no locks, as on Windows, None is yielded. The system takes a lock away when its process ends.
+    Where the file system has no locks, None is yielded. The system takes a lock away when its process ends.
     """
-    if fcntl is None:
-        yield None
-        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         free = None
-        with suppress(OSError):  # the file system may have no locks
+        with suppress(OSError):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 free = True

@@ -56,7 +56,7 @@ Passes = Annotated[
         show_default=str(PASSES),
     ),
 ]
-Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:N or mps.")]
+Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda or cuda:N.")]
 
 _READING = "Options for reading music"
 StepsPerQuarter = Annotated[

@@ -199,11 +199,10 @@ def _interruptible() -> Iterator[list[int]]:
         except OSError:  # the terminal is gone, and messages before the save must not fail
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
-    # SIGHUP comes when the terminal is closed. It stays ignored under nohup, and Windows does not have it.
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
-        if number == signal.SIGINT or before[number] is not signal.SIG_IGN:
+    # SIGHUP comes when the terminal is closed. It stays ignored under nohup.
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if number == signal.SIGINT or handler is not signal.SIG_IGN:
             signal.signal(number, receive)
     try:
         yield received

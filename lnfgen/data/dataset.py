@@ -201,11 +201,8 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
 
 def _read(shard: IO[bytes], start: int, dtype: np.dtype[Any], count: int) -> np.ndarray:
     """Values from the byte `start` on. The system would end a process that uses a mapped file after it was cut."""
-    if hasattr(os, "pread"):  # processes that were forked share the place in a file that `seek` sets
-        content = os.pread(shard.fileno(), count * dtype.itemsize, start)
-    else:  # Windows, which does not fork
-        shard.seek(start)
-        content = shard.read(count * dtype.itemsize)
+    # Not by `seek`, which sets a place in the file that processes share if they were forked.
+    content = os.pread(shard.fileno(), count * dtype.itemsize, start)
     if len(content) < count * dtype.itemsize:
         raise _damaged(Path(shard.name), "it is shorter than it was")
     return np.frombuffer(content, dtype)

@@ -103,8 +103,8 @@ class BlockwiseFlow(ContextFlow):
         `move` returns z and any other results of these steps, `[N, B, ...]` each.
         """
         num_steps, rows = x.shape[1], torch.arange(len(x), device=x.device)[:, None]
-        x_of, positions_of = blocks.folded(x), self._positions(blocks, positions)
-        steps = steps_of(self.within, positions_of.flatten(0, 1))
+        x_of, positions = blocks.folded(x), self._positions(blocks, positions)
+        steps = steps_of(self.within, positions.flatten(0, 1))
         known = x.new_zeros(len(x), num_steps + 2, AHEAD_SIZE)  # nothing is known of the last two, after the end
         after = torch.arange(1, AHEAD + 1, device=x.device)
         read, passes = self._read(x.new_zeros(*x_of.shape[:2], self.num_features)), []
@@ -114,8 +114,7 @@ class BlockwiseFlow(ContextFlow):
                 step, is_real = blocks.starts + p, blocks.is_real[:, :, p]
                 window = known[rows[..., None], (step[..., None] + after).clamp(max=num_steps)]
                 ahead = self.ahead.joined(window.transpose(-1, -2))
-                place = slice(p, p + 1)
-                context = self._contexts(own[:, :, None], ahead[:, :, None], positions_of[:, :, place], blocks.counts)
+                context = self._contexts(own[:, :, None], ahead[:, :, None], positions.narrow(2, p, 1), blocks.counts)
                 passes.append(move(x_of[:, :, p], context.squeeze(2)))
                 read = self._read(passes[-1][0]) * is_real[..., None]
                 known[rows, torch.where(is_real, step, num_steps + 1)] = self.ahead.of_each(read)

@@ -9,11 +9,11 @@ not started by multiprocessing either: that would run the script of somebody who
 
 import atexit
 import contextlib
-import faulthandler
 import math
 import os
 import pickle
 import queue
+import resource
 import signal
 import subprocess
 import sys
@@ -194,8 +194,7 @@ def serve(megabytes: float) -> NoReturn:
     """Answer the calls that come on stdin, on stdout, until stdin ends. It is the main function of a child."""
     global _seconds
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends its children
-    if hasattr(signal, "SIGALRM"):
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a parser prints must not get among the answers
     _limit_memory(int(megabytes * 1e6))
@@ -229,21 +228,12 @@ def serve(megabytes: float) -> NoReturn:
 
 def _end_after(seconds: float) -> None:
     """Have the system end this process after some time from now on, whatever it does then; 0: do not."""
-    seconds = min(seconds, threading.TIMEOUT_MAX)
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, seconds)  # at its end comes SIGALRM, which ends a process
-    elif seconds:  # Windows
-        faulthandler.dump_traceback_later(seconds, exit=True)
-    else:
-        faulthandler.cancel_dump_traceback_later()
+    # At its end comes SIGALRM, which ends a process.
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, threading.TIMEOUT_MAX))
 
 
 def _limit_memory(size: int) -> None:
-    """Have the system refuse more memory than this, on systems that can; and have it write no core dumps."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
+    """Have the system refuse more memory than this, where it can, and write no core dumps."""
     for kind, value in ((resource.RLIMIT_DATA, size), (resource.RLIMIT_CORE, 0)):
         hard = resource.getrlimit(kind)[1]
         with contextlib.suppress(ValueError, OverflowError, OSError):
@@ -269,5 +259,4 @@ def _renew() -> None:
 
 _shared = Children()
 atexit.register(lambda: _shared.close())
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)  # a copy of this process must not talk to the same children
+os.register_at_fork(after_in_child=_renew)  # a copy of this process must not talk to the same children

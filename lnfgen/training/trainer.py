@@ -82,8 +82,8 @@ class Trainer:
         self.interval = max(math.ceil(self.total_steps / VALIDATIONS), min(self.steps_per_epoch, MIN_INTERVAL))
 
         self.parameters = list(model.parameters())
-        self.fused = device.type != "mps"  # a fused optimizer reads weights and moments only once
-        self.optimizer = AdamW(_decay_groups(model, WEIGHT_DECAY), lr=config.learning_rate, fused=self.fused)
+        # A fused optimizer reads weights and moments only once.
+        self.optimizer = AdamW(_decay_groups(model, WEIGHT_DECAY), lr=config.learning_rate, fused=True)
         self.average = AveragedModel(model, config.ema_decay)
         self.plateau = Plateau(config.patience)
         self.noise_generator = torch.Generator(device).manual_seed(config.seed)
@@ -286,9 +286,7 @@ class Trainer:
             parameters = dict(self.model.named_parameters())
             for key, value in tensors["optimizer"].items():
                 name, _, moment = key.rpartition("/")
-                # Unless it is fused, AdamW keeps its count of updates on the CPU.
-                stays = moment == "step" and not self.fused
-                self.optimizer.state[parameters[name]][moment] = value if stays else value.to(self.device)
+                self.optimizer.state[parameters[name]][moment] = value.to(self.device)
             self.step, self.skipped = values["step"], values["skipped"]
             self.skipped_in_all = values["skipped_in_all"]
             torch.set_rng_state(tensors["random"]["dropout"])

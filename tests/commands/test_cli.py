@@ -132,7 +132,6 @@ def test_an_unwritable_place_is_one_line(call: Call) -> None:
     fails(call("train", "lines", "--config", "small.json", "--out", "/proc/run"), "/proc/run")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
 def test_a_full_disk_leaves_nothing_half_written(
     toy_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

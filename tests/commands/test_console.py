@@ -172,7 +172,6 @@ def test_closed_streams_are_as_dev_null(name: str, toy_home: Path, monkeypatch: 
         stream.close()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes streams")
 @pytest.mark.parametrize(
     ("command", "code", "error"),
     [

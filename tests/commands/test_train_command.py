@@ -58,7 +58,6 @@ def after_update(number: int, do: Callable[[], None], monkeypatch: pytest.Monkey
     monkeypatch.setattr(Trainer, "_update", updating)
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP, and cannot send the others to itself")
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_saves_and_ends_with_its_code(name: str, code: int, lnfgen_here: Call, monkeypatch) -> None:
     number = signal.Signals[name]
@@ -106,7 +105,6 @@ class _Interrupting(io.RawIOBase):
         return len(content)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send a signal to itself")
 def test_a_signal_that_comes_while_a_line_is_written(lnfgen_here: Call, monkeypatch) -> None:
     class _Text(io.TextIOWrapper):
         """Of a type of its own, so that the program leaves it as it is."""
@@ -118,7 +116,6 @@ def test_a_signal_that_comes_while_a_line_is_written(lnfgen_here: Call, monkeypa
     assert b"go on with: lnfgen train --resume --out run" in stream.kept
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
 def test_under_nohup_the_end_of_the_terminal_ends_nothing(lnfgen_here: Call, monkeypatch) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,7 +174,6 @@ def test_a_shard_that_is_none_although_its_hash_is_right(tmp_path: Path, tensors
         open_dataset(tmp_path / "d")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody cut an open file")
 def test_a_shard_that_is_cut_while_it_is_open_is_an_error_and_no_signal(tmp_path: Path) -> None:
     train = make(tmp_path / "d").split("train")
     os.truncate(tmp_path / "d" / "train.safetensors", 10)

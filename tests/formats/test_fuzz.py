@@ -1,14 +1,11 @@
 """A little of `fuzz_readers.py`: damaged files of every kind are a result or one line."""
 
-import os
 from collections import Counter
 
 import pytest
 from fuzz_readers import LIMITS, READERS, fuzz, read_all
 
 from lnfgen.errors import UnreadableFileError
-
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs the signals of POSIX")
 
 
 def refuse(message: str) -> None:

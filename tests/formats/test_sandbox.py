@@ -62,7 +62,6 @@ def test_each_thread_keeps_a_child_and_none_is_left(threads: int) -> None:
             os.kill(pid, 0)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
 def test_a_crash_is_the_reason_of_its_file_alone() -> None:
     with pytest.raises(
         UnreadableFileError, match=r"^a\.mat ends the process that reads it \(signal 11\).*LNFGEN_READ_MB"

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -78,7 +77,6 @@ def test_each_run_is_a_row_and_damage_hides_no_other(runs: Path) -> None:
     assert found["changed"].startswith(("1970-01-01T", "1969-12-31T"))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs locks on folders")
 def test_a_run_is_in_training_while_a_process_holds_its_lock(runs: Path) -> None:
     run = runs / "c-interrupted"
     (run / "last").rename(run / "previous")  # which then takes its place

@@ -144,7 +144,7 @@ def test_a_read_only_run_is_said_before_it_is_trained(run, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("mount") is None or os.name == "nt", reason="needs mount")
+@pytest.mark.skipif(shutil.which("mount") is None, reason="needs mount")
 def test_a_disk_that_is_full_and_one_that_is_read_only(run, finished, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -91,7 +91,6 @@ def kill_many(dataset: Dataset, folder: Path, kills: int, seed: int) -> str:
     return f"{done} kills, {in_save} of them in a save and {before} before an update; {finished} runs finished"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork server")
 @pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_runs_end_as_the_uninterrupted_one(dataset, tmp_path, monkeypatch, kills):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # so that the fork server loads all, once
