@@ -202,12 +202,12 @@ def load(run: Source, device: str = "auto", passes: int | None = None) -> Traine
     Args:
         run: the path of a run goes before the name of a model.
         device: auto, cpu, cuda or cuda:N.
-        passes: for a model by blocks, in how many passes it draws and scores a piece; 32 by default. More take longer
-            and fit better.
+        passes: for a model by blocks, in how many passes it draws and scores a piece, from 4 on; 32 by default. More
+            take longer and fit better.
 
     Raises:
         RunError: if there is no such run, or its model is missing or damaged.
-        LnfgenError: if passes are given for another model, or are less than 1.
+        LnfgenError: if passes are given for another model, or are less than 4.
     """
     from lnfgen.runs.trained import TrainedModel
 

@@ -51,8 +51,7 @@ Temperature = Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.
 Passes = Annotated[
     int | None,
     typer.Option(
-        min=1,
-        help="For a model by blocks: draw and score in so many passes. More fit better and take longer.",
+        help="For a model by blocks: draw and score in so many passes, from 4 on. More fit better and take longer.",
         show_default=str(PASSES),
     ),
 ]

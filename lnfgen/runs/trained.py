@@ -15,7 +15,7 @@ from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import changes_in_words
 from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError, LnfgenWarning
-from lnfgen.flows.blockwise import BlockwiseFlow
+from lnfgen.flows.blockwise import IN_TRAINING, BlockwiseFlow
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.best import Choice, choose_best
 from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces
@@ -74,8 +74,8 @@ class TrainedModel:
         if self._by_blocks is None:
             found = f"{self.run.name} is {settings.name}, which draws in no chosen number of passes"
             raise LnfgenError(f"{found}; leave --passes out, or train a model by blocks: {' or '.join(BY_BLOCKS)}")
-        if passes < 1:
-            raise LnfgenError(f"{passes} passes; expected at least 1")
+        if passes < IN_TRAINING[0]:
+            raise LnfgenError(f"{passes} passes; expected at least {IN_TRAINING[0]}, the fewest in training")
         self._by_blocks.passes = passes
 
     @property

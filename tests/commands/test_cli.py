@@ -56,17 +56,17 @@ def test_a_model_by_blocks_draws_and_scores_in_the_passes_that_are_asked_for(toy
     def text(*passes: str) -> bytes:
         return call("sample", "blocks", "--length", "80", "--seed", "1", "--out", "-", *passes).stdout
 
-    usual, few = scored(), scored("--passes", "2")
-    assert (usual["passes"], few["passes"]) == (PASSES, 2)
+    usual, few = scored(), scored("--passes", "4")
+    assert (usual["passes"], few["passes"]) == (PASSES, 4)
     assert usual["elbo"] != few["elbo"]
     assert usual == scored("--passes", str(PASSES))
-    assert text() == text("--passes", str(PASSES)) != text("--passes", "2")
+    assert text() == text("--passes", str(PASSES)) != text("--passes", "4")
     assert (
-        lnfgen.load(toy_home / "blocks", passes=2).nll(open_dataset(toy_home / "lines").pieces("test"), samples=1).elbo
+        lnfgen.load(toy_home / "blocks", passes=4).nll(open_dataset(toy_home / "lines").pieces("test"), samples=1).elbo
     )
-    fails(call("eval", "run-lines", "--passes", "2"), "run-lines is af-scf", "blocks-scf or blocks-codes")
-    with pytest.raises(lnfgen.LnfgenError, match="0 passes; expected at least 1"):
-        lnfgen.load(toy_home / "blocks", passes=0)
+    fails(call("eval", "run-lines", "--passes", "4"), "run-lines is af-scf", "blocks-scf or blocks-codes")
+    with pytest.raises(lnfgen.LnfgenError, match="3 passes; expected at least 4"):
+        lnfgen.load(toy_home / "blocks", passes=3)
 
 
 def test_sample_pipes_into_info(toy_home: Path) -> None:
