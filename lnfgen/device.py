@@ -62,7 +62,7 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def without_onednn(is_off: bool = True) -> Iterator[None]:
-    """A context in which a CPU does not use oneDNN, if `is_off`. The values are the same."""
+    """A context in which a CPU does not use oneDNN, if `is_off`. Under autocast an LSTM then computes in float32."""
     settings: Any = torch.backends.mkldnn  # its types do not know that its settings can be assigned
     before = settings.enabled
     settings.enabled = before and not is_off
