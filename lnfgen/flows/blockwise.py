@@ -8,7 +8,7 @@ from torch.nn.functional import pad
 
 from lnfgen.conventions import MAX_LENGTH, PASSES
 from lnfgen.device import Dropout
-from lnfgen.flows.blocks import Blocks, WordStarts
+from lnfgen.flows.blocks import Blocks
 from lnfgen.flows.features import FeaturePrior
 from lnfgen.flows.temporal import ContextFlow
 from lnfgen.nn.backbones import Bidirectional
@@ -19,14 +19,17 @@ AHEAD = 8  # a step reads which of so many steps after it are known
 AHEAD_SIZE = 32  # features of each of them
 
 
+Move = Callable[[int, Tensor, Tensor], tuple[Tensor, ...]]
+"""From a pass, the values of its steps and their contexts, the results of these steps: first z, then what else."""
+
+
 class BlockwiseFlow(ContextFlow):
     """`eps_t = g(z_t; c_t)`, where c_t is computed from the earlier steps of every block; `blocks` in `time`.
 
-    Blocks have as many steps as there are `passes`, the last one what is left; those of texts begin with words, and
-    have as many steps or fewer (`WordStarts`). Pass p of `forward` draws step p of all of them: `within` reads the
-    earlier steps of each block, `across` joins what it made of them, in both directions, and `ahead` reads the first
-    steps of the next block, so that a block ends as the next one begins. `forward` takes at most `passes` passes;
-    `inverse` is parallel over T. In the order of the passes, the Jacobian is triangular.
+    Blocks have as many steps as there are `passes`, the last one what is left. Pass p of `forward` draws step p of all
+    of them: `within` reads the earlier steps of each block, `across` joins what it made of them, in both directions,
+    and `ahead` reads the first steps of the next block, so that a block ends as the next one begins. `forward` takes at
+    most `passes` passes; `inverse` is parallel over T. In the order of the passes, the Jacobian is triangular.
 
     More passes fit better: the first steps of a block follow nothing. One model draws in any number of passes, because
     each call in training has blocks of another size.
@@ -44,12 +47,9 @@ class BlockwiseFlow(ContextFlow):
         ahead: "Ahead",
         input_dropout: float,
         reading: nn.Module,
-        words: WordStarts | None = None,
     ) -> None:
         """`within` is causal, and reads positions and the `reading` of z; `ahead` reads the latter, and `across` what
         `narrow` leaves of the outputs of `within`. The outputs of the three and positions are the context.
-
-        With `words`, the `reading` knows the code of z, and positions have how many steps of the block are left.
         """
         super().__init__(num_features, features)
         self.within = within
@@ -57,30 +57,18 @@ class BlockwiseFlow(ContextFlow):
         self.across = across
         self.ahead = ahead
         self.reading = reading
-        self.words = words
-        self.noise_size += words is not None  # the last number of a step is for the size of a block that begins there
         self.input_dropout = Dropout(input_dropout)
         self.passes = PASSES
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        z, ladj = self._in_passes(eps, positions, self._blocks(eps, lengths), self.features)
+        z, ladj = self._in_passes(eps, positions, self._blocks(eps, lengths), lambda p, x, c: self.features(x, c))
         return z, ladj
 
     def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
-        def move(noise_p: Tensor, context: Tensor) -> tuple[Tensor]:
+        def move(p: int, noise_p: Tensor, context: Tensor) -> tuple[Tensor]:
             return (self.features.draw(noise_p, context, temperature),)
 
-        if self.words is None:
-            blocks = self._blocks(noise, lengths)
-        else:
-            noise, sizes = noise[..., :-1], noise[..., -1]
-            blocks = self.words.draw(sizes, lengths, self._passes(noise.shape[1]), temperature)
-        return self._in_passes(noise, positions, blocks, move)[0]
-
-    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0) -> Tensor:
-        blocks = self._blocks(z, lengths)
-        steps = self.features.log_prob(z, self._contexts_in(blocks, z, positions), temperature)
-        return steps if self.words is None else steps + self.words.log_prob(blocks, temperature)
+        return self._in_passes(noise, positions, self._blocks(noise, lengths), move)[0]
 
     def contexts(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
         return self._contexts_in(self._blocks(z, lengths), z, positions)
@@ -89,19 +77,12 @@ class BlockwiseFlow(ContextFlow):
         return min(IN_TRAINING[int(torch.randint(len(IN_TRAINING), ()))] if self.training else self.passes, num_steps)
 
     def _blocks(self, z: Tensor, lengths: Tensor) -> Blocks:
-        """The blocks of sequences z, which have one size without `words`."""
+        """The blocks of sequences z."""
         passes = self._passes(z.shape[1])
-        if self.words is None:
-            return Blocks.chained(torch.full(z.shape[:2], passes), lengths, passes)
-        return self.words.of(self.reading.codes(z), lengths, passes)  # type: ignore[operator]
+        return Blocks.chained(lambda row, start, before: passes, lengths, z.shape[1], passes)
 
-    def _in_passes(
-        self, x: Tensor, positions: Tensor, blocks: Blocks, move: Callable[[Tensor, Tensor], tuple[Tensor, ...]]
-    ) -> list[Tensor]:
-        """Move eps or noise x `[N, T, ...]`, in each pass its steps with their contexts: first z, then what else.
-
-        `move` returns z and any other results of these steps, `[N, B, ...]` each.
-        """
+    def _in_passes(self, x: Tensor, positions: Tensor, blocks: Blocks, move: Move) -> list[Tensor]:
+        """Move eps or noise x `[N, T, ...]`, pass by pass, and unfold each result."""
         num_steps, rows = x.shape[1], torch.arange(len(x), device=x.device)[:, None]
         x_of, positions = blocks.folded(x), self._positions(blocks, positions)
         steps = steps_of(self.within, positions.flatten(0, 1))
@@ -115,7 +96,7 @@ class BlockwiseFlow(ContextFlow):
                 window = known[rows[..., None], (step[..., None] + after).clamp(max=num_steps)]
                 ahead = self.ahead.joined(window.transpose(-1, -2))
                 context = self._contexts(own[:, :, None], ahead[:, :, None], positions.narrow(2, p, 1), blocks.counts)
-                passes.append(move(x_of[:, :, p], context.squeeze(2)))
+                passes.append(move(p, x_of[:, :, p], context.squeeze(2)))
                 read = self._read(passes[-1][0]) * is_real[..., None]
                 known[rows, torch.where(is_real, step, num_steps + 1)] = self.ahead.of_each(read)
         return [blocks.unfolded(torch.stack(part, 2)) for part in zip(*passes, strict=True)]
@@ -131,8 +112,8 @@ class BlockwiseFlow(ContextFlow):
         return blocks.unfolded(self._contexts(own, ahead, positions, blocks.counts))
 
     def _positions(self, blocks: Blocks, positions: Tensor) -> Tensor:
-        folded = blocks.folded(positions)
-        return folded if self.words is None else torch.cat([folded, self.words.steps_left(blocks)], -1)
+        """The positions of each place, `[N, B, P, F]`."""
+        return blocks.folded(positions)
 
     def _read(self, z: Tensor) -> Tensor:
         return self.input_dropout(self.reading(z))

@@ -6,12 +6,12 @@ from torch import nn
 
 from lnfgen.config import EMISSIONS, ModelConfig
 from lnfgen.errors import ConfigError
-from lnfgen.flows.blocks import LEFT_SIZE, WordStarts
 from lnfgen.flows.blockwise import IN_TRAINING, Ahead, BlockwiseFlow
 from lnfgen.flows.codebook import Codebook, CodeMixture, CodeReading
 from lnfgen.flows.coupling import CouplingFlow
 from lnfgen.flows.features import FeaturePrior, build_feature_flow
 from lnfgen.flows.temporal import AutoregressiveFlow, IndependentFlow, InverseAutoregressiveFlow, TemporalFlow
+from lnfgen.flows.wordwise import NEAR_SIZE, WordStarts, WordwiseFlow
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.length import LengthModel
 from lnfgen.models.lstm import AutoregressiveLSTM
@@ -149,11 +149,13 @@ def build_prior(config: ModelConfig, num_codes: int = 1, separators: Sequence[in
     if config.time == "blocks":
         narrow = nn.Linear(hidden, -(-hidden // 8))  # other blocks say little of a step, and cost much
         both_ways = Bidirectional(config.backbone, narrow.out_features, narrow.out_features, 1, config.dropout)
-        words = WordStarts(separators, IN_TRAINING[:-1]) if separators else None
-        num_positions = POSITION_SIZE + (LEFT_SIZE if words else 0)
+        num_positions = POSITION_SIZE + (NEAR_SIZE if separators else 0)
         step = features(hidden + 2 * narrow.out_features + half + num_positions)
         within, ahead = causal(num_positions), Ahead(num_read, half)
-        return BlockwiseFlow(latent, step, within, narrow, both_ways, ahead, config.input_dropout, reading, words)
+        parts = latent, step, within, narrow, both_ways, ahead, config.input_dropout, reading
+        if separators:
+            return WordwiseFlow(WordStarts(separators, num_codes, IN_TRAINING[:-1]), *parts)
+        return BlockwiseFlow(*parts)
     network, num_context = causal(), hidden
     if config.copy_attention and config.time == "af" and config.emission != "past":  # `past` copies by itself
         network = CopyingNetwork(network, num_read, half)

@@ -1,0 +1,170 @@
+"""Blocks that begin with words: where, how likely, and what may follow."""
+
+import dataclasses
+import itertools
+import math
+
+import pytest
+import torch
+from toy_models import LENGTHS, SIZES, every_sequence, randomise, sample_batch
+
+from lnfgen.config import NAMED_MODELS
+from lnfgen.flows.blocks import Blocks
+from lnfgen.flows.blockwise import IN_TRAINING, BlockwiseFlow
+from lnfgen.flows.wordwise import SLACK, WordStarts, WordwiseFlow
+from lnfgen.inference.particles import draw_hidden
+from lnfgen.models.build import build_model
+from lnfgen.models.length import LengthModel
+from lnfgen.models.observation import Known, Symbols
+from lnfgen.models.sequence_model import SequenceModel
+
+pytestmark = pytest.mark.contract
+
+SPACE = 0
+
+
+def word_starts(passes: tuple[int, ...] = (2, 4, 8)) -> WordStarts:
+    return randomise(WordStarts([SPACE], 2, passes), 1.0)
+
+
+def codes_of(text: str) -> torch.Tensor:
+    return torch.tensor([[SPACE if character == " " else 1 for character in text]])
+
+
+def cut(text: str, passes: int) -> list[str]:
+    blocks = word_starts().of(codes_of(text), torch.tensor([len(text)]), passes)
+    bounds = [*blocks.starts[0].tolist(), len(text)]
+    return [text[start:end] for start, end in itertools.pairwise(bounds)]
+
+
+def test_a_block_ends_with_the_last_word_that_ends_within_its_passes():
+    assert cut("to be or not to be", 8) == ["to be ", "or not ", "to be"]
+    assert cut("to be or not to be", 6) == ["to be ", "or ", "not ", "to be"]  # "not to" has no space after it by then
+    assert cut("a  b  c", 3) == ["a  ", "b  ", "c"]
+    assert cut(" a b", 2) == [" ", "a ", "b"]
+
+
+def test_a_word_that_is_longer_than_a_block_is_cut():
+    assert cut("nevertheless we go", 5) == ["never", "thele", "ss ", "we go"]
+    assert cut("x" * 12, 5) == ["xxxxx", "xxxxx", "xx"]
+    long = "a " + "x" * (SLACK + 3) + " b"
+    assert cut(long, SLACK + 2)[0] == long[: SLACK + 2]  # its slack would be too large
+    assert cut(long, SLACK + 1)[0] == "a "
+
+
+@pytest.mark.parametrize("passes", [3, 8, 20])
+def test_no_word_that_fits_is_shared_by_two_blocks(passes):
+    generator = torch.Generator().manual_seed(passes)
+    for _ in range(30):
+        words = ["x" * int(torch.randint(1, passes, (), generator=generator)) for _ in range(20)]
+        blocks = cut(" ".join(words), passes)
+        assert [word for block in blocks for word in block.split()] == words
+        assert all(len(block) <= passes for block in blocks)
+
+
+def chains(passes: int, length: int) -> list[list[int]]:
+    """The sizes of all but the last block, in all ways that slack allows."""
+
+    def after(start: int, before: int) -> list[list[int]]:
+        if length - start <= passes:
+            return [[]]
+        sizes = range(passes - min(passes, SLACK, before) + 1, passes + 1)
+        return [[size, *rest] for size in sizes for rest in after(start + size, size)]
+
+    return after(0, passes)
+
+
+def blocks_of(sizes: list[int], passes: int, length: int, rows: int = 1) -> Blocks:
+    at = dict(zip(itertools.accumulate([0, *sizes]), sizes, strict=False))
+    return Blocks.chained(lambda row, start, before: at[start], torch.full((rows,), length), length, passes)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+@pytest.mark.parametrize(("passes", "length"), [(1, 3), (2, 5), (3, 7), (8, 9), (40, 42)])
+@torch.no_grad()
+def test_the_probabilities_of_all_starts_sum_to_1(passes, length, temperature):
+    words = word_starts()
+    each = [words.log_prob(blocks_of(sizes, passes, length), temperature).sum() for sizes in chains(passes, length)]
+    assert sum(map(math.exp, each)) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(("passes", "length"), [(1, 3), (2, 6), (3, 8), (5, 9), (SLACK + 2, SLACK + 5)])
+def test_starts_are_those_of_a_sequence_if_and_only_if_no_code_of_it_is_barred(passes, length):
+    words = word_starts()
+    codes = torch.cartesian_prod(*[torch.arange(2)] * min(length, 9))
+    codes = torch.cat([codes, torch.ones(len(codes), length - codes.shape[1], dtype=torch.long)], 1)
+    codes = torch.cat([codes, codes.flip(1)])
+    whole, found = torch.full((len(codes),), length), torch.zeros(len(codes), dtype=torch.long)
+    own = words.of(codes, whole, passes)
+    for sizes in chains(passes, length):
+        blocks = blocks_of(sizes, passes, length, len(codes))
+        barred = blocks.unfolded(words.barred_in(blocks, codes)).gather(2, codes[..., None]).any(1)[:, 0]
+        starts = blocks.starts[0, : len(sizes) + 1]
+        each = zip(own.starts, own.counts, strict=True)
+        same = torch.tensor([row[:count].tolist() == starts.tolist() for row, count in each])
+        assert torch.equal(~barred, same)
+        found += same
+    assert (found == 1).all()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+@torch.no_grad()
+def test_starts_are_drawn_as_often_as_they_are_likely(temperature):
+    words, count, lengths = word_starts(), 20_000, torch.tensor([7])
+    noise = torch.randn(count, 7, generator=torch.Generator().manual_seed(0))
+    blocks = words.draw(noise, lengths.expand(count), 3, temperature)
+    probabilities = words.log_prob(blocks, temperature).sum(1).exp()
+    for chain in blocks.starts.unique(dim=0):
+        same = (blocks.starts == chain).all(1)
+        p = float(probabilities[same][0])
+        assert abs(float(same.float().mean()) - p) < 4 * (p * (1 - p) / count) ** 0.5
+
+
+def toy(passes: int) -> SequenceModel:
+    """Its codes lie apart, so a symbol is the code that is drawn."""
+    torch.manual_seed(0)
+    config = dataclasses.replace(SIZES, **NAMED_MODELS["blocks-codes"])
+    model = build_model(config, Symbols(3, (SPACE,)), LengthModel.fit(LENGTHS)).eval()
+    assert isinstance(model.prior, WordwiseFlow)
+    for part in (model.prior.features.conditioner, model.prior.within, model.prior.ahead, model.prior.words):
+        randomise(part, 0.4)
+    model.prior.passes = passes
+    return model
+
+
+STEPS = 4
+
+
+@pytest.mark.parametrize("passes", [1, 2, 3])
+@torch.no_grad()
+def test_probabilities_sum_to_1_and_draws_and_fills_have_them(passes):
+    model, count = toy(passes), 6000
+    x = every_sequence(model.observation, STEPS)
+    noise = torch.randn(1, len(x), STEPS, 4, generator=torch.Generator().manual_seed(1))
+    terms = model(x, torch.full((len(x),), STEPS), noise)
+    p = (terms.reconstruction - terms.kl)[0].exp()
+    assert float(p.sum()) == pytest.approx(1, abs=0.01)
+    generators = [torch.Generator().manual_seed(seed) for seed in range(count)]
+    drawn = torch.stack(sample_batch(model, [STEPS] * count, generators, 1.0))
+    shares = torch.stack([(drawn == row).all(1).float().mean() for row in x])
+    assert float((shares - p).abs().sum() / 2) < 0.06
+    whole = torch.tensor([1, SPACE, 2, 1])
+    mask = torch.tensor([False, True, False, True])
+    fits = (x[:, mask] == whole[mask]).all(1)
+    filled = draw_hidden(model, Known(whole.expand(1000, -1), mask.expand(1000, -1)), 64, generators[:1000])
+    shares = torch.stack([(filled == row).all(1).float().mean() for row in x[fits]])
+    assert float((shares - p[fits] / p[fits].sum()).abs().sum() / 2) < 0.1
+
+
+def test_a_text_without_white_space_has_blocks_of_one_size():
+    config = dataclasses.replace(SIZES, **NAMED_MODELS["blocks-codes"])
+    model = build_model(config, Symbols(3), LengthModel.fit(LENGTHS))
+    assert type(model.prior) is BlockwiseFlow
+
+
+def test_other_numbers_of_passes_have_the_table_of_the_nearest():
+    words = word_starts(IN_TRAINING[:-1])
+    for passes, table in ((5, 4), (25, 32)):
+        row = words.slack[IN_TRAINING.index(table)][:passes]
+        expected = torch.log_softmax(row, 0)[passes - 3]
+        torch.testing.assert_close(words.log_prob(blocks_of([3] * 12, passes, 40), 1.0)[0, 0], expected)
