@@ -28,7 +28,7 @@ import lnfgen
 from lnfgen.conventions import PASSES as USUAL
 from lnfgen.data.encoding import Encoding
 from lnfgen.files import write_bytes
-from lnfgen.flows.blocks import WordStarts
+from lnfgen.flows.wordwise import WordStarts
 from lnfgen.plots.canvas import ACCENT, DARK, file_bytes, new_figure, style_axis
 from lnfgen.runs.material import dataset_of, material_of
 from lnfgen.runs.trained import TrainedModel
@@ -55,7 +55,7 @@ def seconds(model: TrainedModel) -> list[float]:
 def known_words(texts: Iterable[str], vocabulary: set[str], encoding: Encoding, passes: int) -> dict[str, float]:
     """The share of words in a vocabulary, of those that end a block, those that begin one, and others."""
     found: dict[str, list[bool]] = {"last": [], "first": [], "others": []}
-    cut = WordStarts(encoding.spaces, [passes])
+    cut = WordStarts(encoding.spaces, encoding.num_symbols, [passes])
     for text in texts:
         codes = torch.from_numpy(encoding.encode(text))[None]
         blocks = cut.of(codes, torch.tensor([len(text)]), passes)
