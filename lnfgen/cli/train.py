@@ -23,7 +23,6 @@ from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.training.calibration import Round
-    from lnfgen.training.session import TrainingSession
 
 MEASURED = 10  # updates whose time is measured, to say how long the run will take
 
@@ -105,11 +104,7 @@ def command(
             set=assignments(settings) if settings else None,
             usual_seed=fresh_seed(),
         )
-    _train(session, *([dataset] if dataset else []))
-
-
-def _train(session: "TrainingSession", *sources: str | Path) -> None:
-    tell_sizes(session.dataset, *sources)
+    tell_sizes(session.dataset, *([dataset] if dataset else []))
     trainer, run, name = session.trainer, session.run, session.dataset.name
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     work = f"{counted(trainer.total_steps, 'update')} of {counted(run.config.training.batch_size, 'sequence')}"
