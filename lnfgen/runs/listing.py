@@ -29,15 +29,13 @@ def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
     Raises:
         RunError: if a named folder is missing, or holds no run.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, None] = {} if folders else dict.fromkeys(_runs_in(RUNS))
     for given in folders:
         kind, folder = find(given, "run", "files")
         runs = [folder] if kind == "run" else _runs_in(folder)
         if not runs:
             raise RunError(f"{folder} holds no run; expected a run, or a folder of runs")
         found |= dict.fromkeys(runs)
-    if not folders and RUNS.is_dir():
-        found = dict.fromkeys(_runs_in(RUNS))
     return sorted(map(_row, found), key=lambda row: row["changed"])
 
 
@@ -134,10 +132,9 @@ def _changed(run: Path) -> str:
 def _time_signatures(manifest: dict[str, Any]) -> str | None:
     """Return the time signatures of the train split, which `sample --metre` takes, the most common one first."""
     try:
-        words = manifest["splits"]["train"]["time_signatures"].split()
+        return frequencies(manifest["splits"]["train"]["time_signatures"].split())
     except (KeyError, TypeError, AttributeError):  # the manifest is damaged
         return None
-    return frequencies(words)
 
 
 def _count_parameters(path: Path) -> int | None:
