@@ -22,7 +22,6 @@ from lnfgen.data.rolls import add_benchmark, add_music
 from lnfgen.data.survey import Survey
 from lnfgen.data.texts import add_folk, add_texts
 from lnfgen.errors import DatasetError, LnfgenWarning, OutputError
-from lnfgen.files import require_free_folder
 from lnfgen.wording import with_name
 
 SHOWN_LOSSES = 10  # the most files left out that `warn_of_losses` names
@@ -131,7 +130,6 @@ def build_cached(source: Path, is_named: bool, options: Options, progress: Progr
             shutil.rmtree(folder, ignore_errors=True)
     try:
         with cache_errors():
-            require_free_folder(folder)  # before the work, which can take minutes
             if not files:
                 return build_named(name, folder, progress)
             dataset = prepare([source], folder, options, progress, files=files)
