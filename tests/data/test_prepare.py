@@ -126,9 +126,6 @@ def test_nothing_readable(tmp_path: Path) -> None:
     assert len(prepare([tmp_path / "a.doc"], tmp_path / "d", Options(kind="text")).split("train")) == 1
     with pytest.raises(DatasetError, match="dataset already"):
         prepare([tmp_path / "d"], tmp_path / "e")
-    (tmp_path / "d" / "config.json").touch()
-    with pytest.raises(DatasetError, match="is a run; expected files"):
-        prepare([tmp_path / "d"], tmp_path / "e")
     with pytest.raises(OutputError, match="not empty"):
         prepare([tmp_path / "a.doc"], tmp_path / "mine", Options(kind="text"))
 
