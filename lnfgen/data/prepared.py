@@ -92,17 +92,15 @@ class DatasetWriter:
         self, results: Iterable[tuple[SourceFile, _Content | LnfgenError]], what: str
     ) -> Iterator[tuple[SourceFile, _Content]]:
         """The files that could be read, at least one, with their contents. The others are skipped."""
-        count = 0
         for file, result in results:
-            count += 1
             if isinstance(result, LnfgenError):
                 self.skip(file.label, str(result))
             else:
                 self.sources.append(file.record)
                 yield file, result
         if not self.sources:
-            reason = self.skipped[0]["reason"]
-            raise DatasetError(f"{counted(count, 'file')} of {self.name}, none readable {what}: {reason}")
+            files = counted(len(self.skipped), "file")
+            raise DatasetError(f"{files} of {self.name}, none readable {what}: {self.skipped[0]['reason']}")
 
     def finish(self) -> dict[str, Any]:
         """Write the ends of the shards. The result is the content of `dataset.json`."""
