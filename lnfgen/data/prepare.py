@@ -19,7 +19,6 @@ from lnfgen.data.download import cache_errors, cache_folder, fetch
 from lnfgen.data.gather import Options, SourceFile, gather
 from lnfgen.data.prepared import new_dataset
 from lnfgen.data.rolls import add_benchmark, add_music
-from lnfgen.data.survey import Survey
 from lnfgen.data.texts import add_folk, add_texts
 from lnfgen.errors import DatasetError, LnfgenWarning, OutputError
 from lnfgen.wording import with_name
@@ -44,8 +43,7 @@ def prepare(
     """
     options = options or Options()
     files = files or gather(sources, options.kind)
-    survey = Survey(options.steps_per_quarter, options.tracks)
-    with new_dataset(path, name or source_name(sources[0]), survey, strict=options.strict) as dataset:
+    with new_dataset(path, name or source_name(sources[0]), strict=options.strict) as dataset:
         dataset.options |= asdict(options)
         if options.kind != "text" and any(file.suffix in benchmarks.SUFFIXES for file in files):
             add_benchmark(dataset, files)
@@ -60,7 +58,7 @@ def prepare(
             else:
                 add_texts(dataset, chosen, options)
             dataset.skipped += left_out
-    return replace(open_dataset(path), survey=survey if survey.read else None)
+    return replace(open_dataset(path), survey=dataset.survey if dataset.survey.read else None)
 
 
 def _with_splits(files: Sequence[SourceFile], copies: list[Record]) -> tuple[list[SourceFile], list[Record]]:

@@ -34,15 +34,13 @@ _HEADER_BYTES = 256  # with the 8 that say how long the rest is; a header needs 
 
 
 @contextmanager
-def new_dataset(
-    path: Path, name: str, survey: Survey | None = None, *, strict: bool = False
-) -> Iterator[DatasetWriter]:
+def new_dataset(path: Path, name: str, *, strict: bool = False) -> Iterator[DatasetWriter]:
     """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is."""
     with new_folder(path) as folder:
         with ExitStack() as stack:
             files = {split: stack.enter_context(open(folder / f"{split}.safetensors", "wb")) for split in SPLITS}
             shards = {split: _Shard(file) for split, file in files.items()}
-            writer = DatasetWriter(name, shards, survey or Survey(), strict)
+            writer = DatasetWriter(name, shards, strict)
             yield writer
             manifest = writer.finish()
         write_json(folder / MANIFEST, manifest, indent=1)
@@ -53,8 +51,9 @@ class DatasetWriter:
 
     encoding: Encoding  # set before the first sequence comes; its tempo and time signature may change later
 
-    def __init__(self, name: str, shards: Mapping[str, _Shard], survey: Survey, strict: bool) -> None:
-        self.name, self.survey = name, survey  # the survey is of files of music
+    def __init__(self, name: str, shards: Mapping[str, _Shard], strict: bool) -> None:
+        self.name = name
+        self.survey = Survey()  # of files of music
         self.disjoint = False  # leave out a sequence that another split holds already
         self.options: dict[str, Any] = {}  # the values that the dataset is made with
         self.sources: list[Record] = []  # the files that were read

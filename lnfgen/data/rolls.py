@@ -51,7 +51,7 @@ def add_music(
     else:
         files = sorted(files, key=lambda file: SPLITS.index(file.split or "train"))
     options = in_known_parts(files, options, progress, jobs)
-    dataset.survey.roles = wanted_roles(options.parts)
+    dataset.survey = Survey(options.steps_per_quarter, options.tracks, wanted_roles(options.parts))
     with closing(reading(files, options, progress, jobs)) as results:
         pieces = _pieces(dataset, zip(files, results, strict=True), options.seed)
         dealt = _dealt(dataset, (piece for _, piece in pieces), options.split) if dataset.disjoint else pieces
