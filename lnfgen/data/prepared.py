@@ -36,14 +36,11 @@ _HEADER_BYTES = 256  # with the 8 that say how long the rest is; a header needs 
 @contextmanager
 def new_dataset(path: Path, name: str, *, strict: bool = False) -> Iterator[DatasetWriter]:
     """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is."""
-    with new_folder(path) as folder:
-        with ExitStack() as stack:
-            files = {split: stack.enter_context(open(folder / f"{split}.safetensors", "wb")) for split in SPLITS}
-            shards = {split: _Shard(file) for split, file in files.items()}
-            writer = DatasetWriter(name, shards, strict)
-            yield writer
-            manifest = writer.finish()
-        write_json(folder / MANIFEST, manifest, indent=1)
+    with new_folder(path) as folder, ExitStack() as stack:
+        files = {split: stack.enter_context(open(folder / f"{split}.safetensors", "wb")) for split in SPLITS}
+        writer = DatasetWriter(name, {split: _Shard(file) for split, file in files.items()}, strict)
+        yield writer
+        write_json(folder / MANIFEST, writer.finish(), indent=1)
 
 
 class DatasetWriter:
