@@ -78,7 +78,10 @@ def _runs_in(folder: Path) -> list[Path]:
 
 def _row(run: Path) -> dict[str, Any]:
     name = run.name if is_boxed(run) else str(run)  # what commands take
-    row = {"run": name, **dict.fromkeys(KEYS), "unit": None, "changed": _changed(run), "problem": None}
+    # The time of the last validation, or else of the beginning of the run.
+    dated = next(path for path in (run / METRICS, run / "config.json", run) if path.exists())
+    changed = datetime.fromtimestamp(dated.stat().st_mtime).astimezone().isoformat(timespec="seconds")
+    row = {"run": name, **dict.fromkeys(KEYS), "unit": None, "changed": changed, "problem": None}
     try:
         return row | _state(run)
     except Exception as error:  # damage has as many forms as files have bytes, and must not hide the other runs
@@ -121,12 +124,6 @@ def _progress(run: Path) -> tuple[int, int] | None:
                 raise RunError(f"{path} is damaged: found step {step!r} and stale {stale!r}; expected whole numbers")
             return step, stale
     return None
-
-
-def _changed(run: Path) -> str:
-    """Return the time of the last validation, or else of the beginning of the run, as ISO 8601 in local time."""
-    files = [path for path in (run / METRICS, run / "config.json", run) if path.exists()]
-    return datetime.fromtimestamp(files[0].stat().st_mtime).astimezone().isoformat(timespec="seconds")
 
 
 def _time_signatures(manifest: dict[str, Any]) -> str | None:
