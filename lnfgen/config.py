@@ -21,7 +21,6 @@ TIMES = ("af", "iaf", "coupling", "blocks", "none")
 FEATURES = ("af", "scf", "none", "codes")
 BACKBONES = ("lstm", "scan", "conv-scan")
 TRANSFORMS = ("affine", "nlsq", "mixture", "spline")
-PRECISIONS = ("float32", "bfloat16")
 EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}  # the outputs that fit each kind of data
 
 MAX_SIZE = 65_536  # the greatest size or count of a model; no computer holds a network with larger layers
@@ -122,7 +121,7 @@ class TrainingConfig:
     max_steps: _Limit  # updates; with `epochs` as well, whichever ends first
     epochs: _Limit  # passes over the training split
     batch_size: _Count  # sequences
-    precision: Annotated[str, PRECISIONS]  # of the networks, in training and its validations
+    precision: Annotated[str, ("float32", "bfloat16")]  # of the networks, in training and its validations
     learning_rate: Annotated[float, (1e-9, 1)]
     cooldown_start: _Share  # fraction of the run after which the learning rate falls linearly to 0; 1: never
     patience: _Count  # validations without improvement before the rate decays; three times that ends the run

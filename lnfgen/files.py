@@ -66,9 +66,8 @@ def write_bytes(path: Path, content: bytes) -> None:
                 os.fsync(file.fileno())
             os.chmod(name, mode)
             os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        finally:
+            Path(name).unlink(missing_ok=True)  # it is there only after an error
 
 
 def write_text(path: Path, content: str) -> None:
@@ -158,13 +157,11 @@ def try_lock(folder: Path) -> Iterator[bool | None]:
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        free = None
-        with suppress(OSError):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                free = True
-            except BlockingIOError:
-                free = False
+        free: bool | None = True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            free = False if isinstance(error, BlockingIOError) else None
         yield free
     finally:
         os.close(descriptor)

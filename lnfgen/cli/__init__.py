@@ -22,14 +22,10 @@ PANELS = {  # the commands as `lnfgen --help` groups them
     "Train": ("preprocess", "train", "eval", "compare"),
     "See and convert": ("convert", "plot", "info", "list"),
 }
-COMMANDS = tuple(name for names in PANELS.values() for name in names)
 
 
 class _Group(TyperGroup):
     """Turns an exception into a line on stderr and an exit code."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)  # not in the order of the alphabet
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -17,16 +17,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -229,11 +220,11 @@ def jobs() -> Iterator[Callable[..., None]]:
         _Status(),
     ]
     with Progress(*columns, console=_err, transient=True, disable=_quiet or not _err.is_terminal) as bar:
-        tasks: dict[str, TaskID] = {}
 
         def report(description: str, done: int, total: int, status: str = "") -> None:
-            if description not in tasks:
-                tasks[description] = bar.add_task(_plain(description), total=total, status=status)
-            bar.update(tasks[description], completed=done, total=total, status=status)
+            name = _plain(description)
+            known = {task.description: task.id for task in bar.tasks}
+            shown = known[name] if name in known else bar.add_task(name, total=total, status=status)
+            bar.update(shown, completed=done, total=total, status=status)
 
         yield report

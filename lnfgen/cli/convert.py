@@ -76,7 +76,7 @@ def command(
     if to is None and files[-1] != "-":
         require_parent(Path(files[-1]))
     # A file that was given is not replaced, and none is written twice. With IN OUT a person has said what to replace.
-    taken = {Path(file).resolve() for file in files} if to is not None else None
+    taken = {Path(file).resolve() for file in files} if to is not None else set()
     page: list[Piece] = []
     names: list[str] = []
 
@@ -106,9 +106,7 @@ def command(
         raise typer.Exit(1)
 
 
-def _write(
-    pieces: "Sequence[Piece]", source: str, target: str, played: dict[str, Any], taken: set[Path] | None
-) -> None:
+def _write(pieces: "Sequence[Piece]", source: str, target: str, played: dict[str, Any], taken: set[Path]) -> None:
     """Write the pieces of a file, and print the paths. None may be in `taken`, to which they are added."""
     from lnfgen.formats.read_write import PAGE, to_bytes
 
@@ -121,12 +119,11 @@ def _write(
     parts: Sequence[Any] = [pieces] if Path(target).suffix.lower() == PAGE else pieces
     for index, part in enumerate(parts):
         path = numbered(Path(target), index, len(parts))
-        if taken is not None and path.resolve() in taken:
+        if path.resolve() in taken:
             raise OutputError(f"{source} would replace {path}, which was given or just written; choose another --out")
         content = to_bytes(part, path.suffix, title=path.stem, **played)
-        if taken is not None:
-            make_folder(path.parent)  # only now, as there is something to write
-            taken.add(path.resolve())
+        make_folder(path.parent)  # only now, as there is something to write
+        taken.add(path.resolve())
         write_bytes(path, content)
         console.result(str(path))
 

@@ -37,7 +37,7 @@ class PieceWriter:
         json: bool,
         counted_by: str = "--count",
     ) -> None:
-        from lnfgen.formats.read_write import WRITABLE_MUSIC, WRITABLE_TEXT
+        from lnfgen.formats.read_write import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT
 
         kind = run.encoding.kind
         fitting = WRITABLE_MUSIC if kind == "music" else WRITABLE_TEXT
@@ -56,25 +56,23 @@ class PieceWriter:
             require_parent(Path(target))
         self.target, self.count, self.instruments, self.json = target, count, instruments, json
         self.facts: list[dict[str, Any]] = []
-        self._page: list[Piece] = []
+        self._page: list[Piece] | None = [] if self.suffix == PAGE else None
 
     @property
     def next_name(self) -> str:
         """The name of the next piece in messages: its file, or its number if it has no file of its own."""
-        from lnfgen.formats.read_write import PAGE
-
-        if self.target == "-" or self.suffix == PAGE:
+        if self.target == "-" or self._page is not None:
             return f"piece {len(self.facts) + 1}"
         return str(numbered(Path(self.target), len(self.facts), self.count))
 
     def write(self, piece: "Piece", facts: dict[str, Any]) -> None:
         """Write a piece, and keep its path and these facts for the JSON object."""
-        from lnfgen.formats.read_write import PAGE, to_bytes, write
+        from lnfgen.formats.read_write import to_bytes, write
 
         path = self.next_name
         if isinstance(piece, str) and not piece.endswith("\n"):
             piece += "\n"  # the last line of a file ends, that of a model's text need not
-        if self.suffix == PAGE:
+        if self._page is not None:
             self._page.append(piece)
             path = self.target
         elif self.target == "-":

@@ -66,6 +66,7 @@ class DrawingOptions:
             method: called with the trained model and the piece, and with what `Drawing` has.
             facts: further facts for the JSON object.
         """
+        from lnfgen.api import load
         from lnfgen.inference.wishes import wishes_for
 
         run = resolve_run(self.model)
@@ -78,9 +79,6 @@ class DrawingOptions:
         # Without a choice of its own, harmonize reads a band whole, because all parts but the melody are drawn.
         is_whole = music_alone and self.tracks == "melody" and run.encoding.parts
         piece = _read(run, source, "all" if is_whole else self.tracks, self.flat)
-
-        from lnfgen.api import load
-
         trained = load(run.path)
         seed = options.fresh_seed() if self.seed is None else self.seed
         drawing = {"temperature": self.temperature, "seed": seed, "particles": self.particles}
@@ -104,9 +102,8 @@ def shares_options(**defaults: Any) -> Callable[[Callable[..., None]], Callable[
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def with_options(**values: Any) -> None:
-            command(
-                DrawingOptions(**{field.name: values.pop(field.name) for field in fields(DrawingOptions)}), **values
-            )
+            shared = {field.name: values.pop(field.name) for field in fields(DrawingOptions)}
+            command(DrawingOptions(**shared), **values)
 
         _, *own = inspect.signature(command).parameters.values()
         shared = [

@@ -1,7 +1,7 @@
 """`lnfgen sample`."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -10,9 +10,6 @@ from lnfgen.cli.outputs import PieceWriter
 from lnfgen.cli.sources import resolve_run
 from lnfgen.conventions import SECONDS
 from lnfgen.errors import LnfgenError
-
-if TYPE_CHECKING:
-    from lnfgen.formats.read_write import Piece
 
 
 def command(
@@ -84,18 +81,13 @@ def command(
             best=best,
             progress=progress,
         ):
-            piece = _finished(choice.piece, writer.next_name, tempo, temperature)
+            piece = choice.piece
+            if not isinstance(piece, str):
+                if not piece.sounding.any():
+                    advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
+                    console.warn(f"{writer.next_name} is silent: no note was drawn; {advice}")
+                piece = piece if tempo is None else replace(piece, tempo_bpm=tempo)
             scores = {"nll": choice.nll, "unit": folder.encoding.unit, "longest_copy": choice.longest_copy}
             facts = {"index": choice.index + 1, **(scores if choice.nll is not None else {})}
             writer.write(piece, facts | ({"wishes": wishes.report(choice.piece)} if want else {}))
     writer.close(seed=seed)
-
-
-def _finished(piece: "Piece", name: str, tempo: float | None, temperature: float) -> "Piece":
-    """Bring a piece to the tempo that was asked for. If no note was drawn, a warning says so."""
-    if isinstance(piece, str):
-        return piece
-    if not piece.sounding.any():
-        advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
-        console.warn(f"{name} is silent: no note was drawn; {advice}")
-    return piece if tempo is None else replace(piece, tempo_bpm=tempo)

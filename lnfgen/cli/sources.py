@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lnfgen.cli import console
-from lnfgen.errors import LnfgenError, RunError, UnreadableFileError
+from lnfgen.errors import LnfgenError, RunError
 from lnfgen.wording import counted, shown, with_name
 
 if TYPE_CHECKING:
@@ -75,8 +75,6 @@ def read_pieces(path: str, steps_per_quarter: int, tracks: str, parts: str = "1"
     if path != "-":
         return read(path, steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts)
     content = rest_of(sys.stdin.buffer, "stdin")
-    if not content:
-        raise UnreadableFileError("stdin is empty; expected a piece of music or a text")
     return read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts)
 
 

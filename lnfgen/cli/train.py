@@ -23,7 +23,6 @@ from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.training.calibration import Round
-    from lnfgen.training.session import TrainingSession
 
 MEASURED = 10  # updates whose time is measured, to say how long the run will take
 
@@ -105,11 +104,7 @@ def command(
             set=assignments(settings) if settings else None,
             usual_seed=fresh_seed(),
         )
-    _train(session, *([dataset] if dataset else []))
-
-
-def _train(session: "TrainingSession", *sources: str | Path) -> None:
-    tell_sizes(session.dataset, *sources)
+    tell_sizes(session.dataset, *([dataset] if dataset else []))
     trainer, run, name = session.trainer, session.run, session.dataset.name
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     work = f"{counted(trainer.total_steps, 'update')} of {counted(run.config.training.batch_size, 'sequence')}"
@@ -140,24 +135,17 @@ class _Display:
         self.validations = 0
 
     def step(self, metrics: dict[str, float]) -> None:
-        self._tell_time(int(metrics["step"]))
-        self.show(
-            int(metrics["step"]),
-            status=f"ELBO {metrics['elbo']:.2f} = {metrics['reconstruction']:.2f} + {metrics['kl']:.2f}"
-            f" + {metrics['length']:.2f}"
-            f"  weight {metrics['kl_weight']:.2f}  epoch {metrics['epoch']:.0f}"
-            f"  {metrics['steps_per_second']:.0f} steps/s",
-        )
-
-    def _tell_time(self, step: int) -> None:
-        """After a few updates, print how long the others will take. The first one is slow, and does not count."""
-        now = time.perf_counter()
-        self.first = self.first or (step, now)
+        step, now = int(metrics["step"]), time.perf_counter()
+        self.first = self.first or (step, now)  # the first update is slow, and does not count
         if step - self.first[0] == MEASURED:
             each = (now - self.first[1]) / MEASURED
             minutes = round((self.total - step) * each / 60)
             takes = f"about {counted(minutes, 'minute')}" if minutes else "under a minute"
             console.note(f"{takes} on this machine, at {each:.2g} seconds an update")
+        parts = (f"{metrics[name]:.2f}" for name in ("reconstruction", "kl", "length"))
+        pace = f"epoch {metrics['epoch']:.0f}  {metrics['steps_per_second']:.0f} steps/s"
+        elbo = f"ELBO {metrics['elbo']:.2f} = {' + '.join(parts)}"
+        self.show(step, status=f"{elbo}  weight {metrics['kl_weight']:.2f}  {pace}")
 
     def validated(self, metrics: dict[str, Any]) -> None:
         if self.validations % 10 == 0:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from lnfgen.conventions import ONSET, SOUNDING
 from lnfgen.music.figures import chords
@@ -34,12 +35,9 @@ def collate(sequences: Sequence[np.ndarray], indices: list[int], metres: np.ndar
 
     `indices` are their places in a split, and `metres` `[N, 3]` are those of all sequences of the split.
     """
-    lengths = [len(sequence) for sequence in sequences]
-    x = np.zeros((len(sequences), max(lengths), *sequences[0].shape[1:]), sequences[0].dtype)
-    for row, sequence in zip(x, sequences, strict=True):
-        row[: len(sequence)] = sequence
+    x = pad_sequence([torch.tensor(sequence) for sequence in sequences], batch_first=True)
     own_metres = None if metres is None else torch.from_numpy(metres[indices])
-    return Batch(torch.from_numpy(x), torch.tensor(lengths), indices, own_metres)
+    return Batch(x, torch.from_numpy(lengths_of(sequences)), indices, own_metres)
 
 
 class Register(NamedTuple):

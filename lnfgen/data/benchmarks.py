@@ -79,10 +79,9 @@ def _frames_to_sounding(piece: Any) -> np.ndarray:
         raise ValueError(f"a piece is {type(piece).__name__}, not a list of frames")
     if longest := max((len(frame) for frame in piece if len(frame) > NUM_PITCHES), default=0):
         raise ValueError(f"a frame holds {longest} notes; expected at most {NUM_PITCHES}")
-    frames = [list(frame) for frame in piece]
-    sounding = np.zeros((len(frames), NUM_PITCHES), dtype=np.bool_)
-    times = [time for time, frame in enumerate(frames) for _ in frame]
-    notes = [note for frame in frames for note in frame]
+    sounding = np.zeros((len(piece), NUM_PITCHES), dtype=np.bool_)
+    times = [time for time, frame in enumerate(piece) for _ in frame]
+    notes = [note for frame in piece for note in frame]
     if any(type(note) is not int for note in notes):
         raise ValueError("a frame holds something else than whole MIDI note numbers")
     if notes and not LOWEST_PITCH <= min(notes) <= max(notes) < LOWEST_PITCH + NUM_PITCHES:

@@ -110,16 +110,11 @@ def read_chorale(name: str) -> PianoRoll:
     from lnfgen.formats.scores import quiet, roll_of_score
 
     with unreadable(name), quiet():
-        score = converter.parse(chorale_path(name), forceSource=True, storePickle=False)
-        _keep_voices(score)
+        score: Any = converter.parse(chorale_path(name), forceSource=True, storePickle=False)
+        parts = list(score.parts)
+        voices = [part for part in parts if str(part.partName or "").lower().startswith(_VOICES)]
+        if len(voices) == len(_VOICES):  # they hold the whole setting, and the other parts are instruments
+            score.remove([part for part in parts if part not in voices])
         roll = roll_of_score(score, name, steps_per_quarter=STEPS_PER_QUARTER)
         roll = replace(roll, time_signature=TIME_SIGNATURES.get(name, roll.time_signature))
         return roll.in_range(LOWEST_PITCH, NUM_PITCHES)
-
-
-def _keep_voices(score: Any) -> None:
-    """Remove the instruments where four parts are named for the voices. The four voices hold the whole setting."""
-    parts = list(score.parts)
-    voices = [part for part in parts if str(part.partName or "").lower().startswith(_VOICES)]
-    if len(voices) == len(_VOICES):
-        score.remove([part for part in parts if part not in voices])

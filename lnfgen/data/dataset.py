@@ -45,7 +45,6 @@ class Split(Sequence[np.ndarray]):
     They are read from the disk as they are used, so that a large dataset does not fill the memory.
     """
 
-    name: str
     shard: IO[bytes] = field(repr=False)
     start: int  # the byte of the shard where the values begin
     step: np.dtype[Any]  # the type of the values of a step
@@ -114,7 +113,6 @@ def open_dataset(path: Path) -> Dataset:
     Raises:
         DatasetError: if it is no dataset folder, has a newer format, is incomplete, or has changed since.
     """
-    path = Path(path)
     file = path / MANIFEST
     if not file.is_file():
         state = f"has no {MANIFEST}" if path.is_dir() else "is not a folder" if path.exists() else "does not exist"
@@ -196,7 +194,7 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
         signatures = _time_signatures(path / MANIFEST, name, entry)
         metres = encoding.metres(signatures) if signatures else None
         opened.pop_all()
-    return Split(name, file, first, np.dtype((dtype, none.shape[1:])), offsets, entry["dropped"], signatures, metres)
+    return Split(file, first, np.dtype((dtype, none.shape[1:])), offsets, entry["dropped"], signatures, metres)
 
 
 def _read(shard: IO[bytes], start: int, dtype: np.dtype[Any], count: int) -> np.ndarray:

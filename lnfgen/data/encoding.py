@@ -195,7 +195,6 @@ class Encoding(InParts):
         Raises:
             LnfgenError: if the values have a shape or range that this encoding does not give.
         """
-        values = np.asarray(values)
         if self.kind == "text":
             if values.ndim != 1 or (values.size and not 0 <= int(values.min()) <= int(values.max()) < self.num_symbols):
                 raise LnfgenError(f"values of shape {list(values.shape)} are not text of {self.num_symbols} symbols")

@@ -117,14 +117,12 @@ class SourceFile:
 def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]:
     """The files to read, in an order that is the same each time. A folder stands for the readable files below it.
 
-    The kind "text" also admits other suffixes. A source that is missing, a run, a dataset or empty is a `DatasetError`.
+    The kind "text" also admits other suffixes. A source that is missing, a dataset or empty is a `DatasetError`.
     """
     files: list[SourceFile] = []
     known = (*READABLE, *benchmarks.SUFFIXES)
     for source in map(Path, sources):
         if is_dataset(source):
-            if (source / "config.json").is_file():
-                raise DatasetError(f"{source} is a run; expected files, folders, or a dataset's name")
             raise DatasetError(f"{source} is a dataset already; use it as it is: lnfgen train {source}")
         if source.is_dir():
             # Where several folders are given, their own names may be splits, as in `preprocess train valid test`.

@@ -19,10 +19,8 @@ from lnfgen.data.download import cache_errors, cache_folder, fetch
 from lnfgen.data.gather import Options, SourceFile, gather
 from lnfgen.data.prepared import new_dataset
 from lnfgen.data.rolls import add_benchmark, add_music
-from lnfgen.data.survey import Survey
 from lnfgen.data.texts import add_folk, add_texts
 from lnfgen.errors import DatasetError, LnfgenWarning, OutputError
-from lnfgen.files import require_free_folder
 from lnfgen.wording import with_name
 
 SHOWN_LOSSES = 10  # the most files left out that `warn_of_losses` names
@@ -45,8 +43,7 @@ def prepare(
     """
     options = options or Options()
     files = files or gather(sources, options.kind)
-    survey = Survey(options.steps_per_quarter, options.tracks)
-    with new_dataset(path, name or source_name(sources[0]), survey, strict=options.strict) as dataset:
+    with new_dataset(path, name or source_name(sources[0]), strict=options.strict) as dataset:
         dataset.options |= asdict(options)
         if options.kind != "text" and any(file.suffix in benchmarks.SUFFIXES for file in files):
             add_benchmark(dataset, files)
@@ -61,7 +58,7 @@ def prepare(
             else:
                 add_texts(dataset, chosen, options)
             dataset.skipped += left_out
-    return replace(open_dataset(path), survey=survey if survey.read else None)
+    return replace(open_dataset(path), survey=dataset.survey if dataset.survey.read else None)
 
 
 def _with_splits(files: Sequence[SourceFile], copies: list[Record]) -> tuple[list[SourceFile], list[Record]]:
@@ -131,7 +128,6 @@ def build_cached(source: Path, is_named: bool, options: Options, progress: Progr
             shutil.rmtree(folder, ignore_errors=True)
     try:
         with cache_errors():
-            require_free_folder(folder)  # before the work, which can take minutes
             if not files:
                 return build_named(name, folder, progress)
             dataset = prepare([source], folder, options, progress, files=files)

@@ -34,18 +34,13 @@ _HEADER_BYTES = 256  # with the 8 that say how long the rest is; a header needs 
 
 
 @contextmanager
-def new_dataset(
-    path: Path, name: str, survey: Survey | None = None, *, strict: bool = False
-) -> Iterator[DatasetWriter]:
+def new_dataset(path: Path, name: str, *, strict: bool = False) -> Iterator[DatasetWriter]:
     """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is."""
-    with new_folder(path) as folder:
-        with ExitStack() as stack:
-            files = {split: stack.enter_context(open(folder / f"{split}.safetensors", "wb")) for split in SPLITS}
-            shards = {split: _Shard(file) for split, file in files.items()}
-            writer = DatasetWriter(name, shards, survey or Survey(), strict)
-            yield writer
-            manifest = writer.finish()
-        write_json(folder / MANIFEST, manifest, indent=1)
+    with new_folder(path) as folder, ExitStack() as stack:
+        files = {split: stack.enter_context(open(folder / f"{split}.safetensors", "wb")) for split in SPLITS}
+        writer = DatasetWriter(name, {split: _Shard(file) for split, file in files.items()}, strict)
+        yield writer
+        write_json(folder / MANIFEST, writer.finish(), indent=1)
 
 
 class DatasetWriter:
@@ -53,8 +48,9 @@ class DatasetWriter:
 
     encoding: Encoding  # set before the first sequence comes; its tempo and time signature may change later
 
-    def __init__(self, name: str, shards: Mapping[str, _Shard], survey: Survey, strict: bool) -> None:
-        self.name, self.survey = name, survey  # the survey is of files of music
+    def __init__(self, name: str, shards: Mapping[str, _Shard], strict: bool) -> None:
+        self.name = name
+        self.survey = Survey()  # of files of music
         self.disjoint = False  # leave out a sequence that another split holds already
         self.options: dict[str, Any] = {}  # the values that the dataset is made with
         self.sources: list[Record] = []  # the files that were read
@@ -92,17 +88,15 @@ class DatasetWriter:
         self, results: Iterable[tuple[SourceFile, _Content | LnfgenError]], what: str
     ) -> Iterator[tuple[SourceFile, _Content]]:
         """The files that could be read, at least one, with their contents. The others are skipped."""
-        count = 0
         for file, result in results:
-            count += 1
             if isinstance(result, LnfgenError):
                 self.skip(file.label, str(result))
             else:
                 self.sources.append(file.record)
                 yield file, result
         if not self.sources:
-            reason = self.skipped[0]["reason"]
-            raise DatasetError(f"{counted(count, 'file')} of {self.name}, none readable {what}: {reason}")
+            files = counted(len(self.skipped), "file")
+            raise DatasetError(f"{files} of {self.name}, none readable {what}: {self.skipped[0]['reason']}")
 
     def finish(self) -> dict[str, Any]:
         """Write the ends of the shards. The result is the content of `dataset.json`."""

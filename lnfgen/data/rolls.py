@@ -51,7 +51,7 @@ def add_music(
     else:
         files = sorted(files, key=lambda file: SPLITS.index(file.split or "train"))
     options = in_known_parts(files, options, progress, jobs)
-    dataset.survey.roles = wanted_roles(options.parts)
+    dataset.survey = Survey(options.steps_per_quarter, options.tracks, wanted_roles(options.parts))
     with closing(reading(files, options, progress, jobs)) as results:
         pieces = _pieces(dataset, zip(files, results, strict=True), options.seed)
         dealt = _dealt(dataset, (piece for _, piece in pieces), options.split) if dataset.disjoint else pieces
@@ -62,8 +62,7 @@ def reading(
     files: Sequence[SourceFile], options: Options, progress: Progress, jobs: int | None = None
 ) -> Generator[list[PianoRoll] | LnfgenError, None, None]:
     """The rolls of each file, or why it cannot be read, in their order, from several processes."""
-    read = partial(_rolls, steps_per_quarter=options.steps_per_quarter, tracks=options.tracks, parts=options.parts)
-    return in_parallel(read, [file.path for file in files], "reading", progress, jobs)
+    return in_parallel(partial(_rolls, options=options), [file.path for file in files], "reading", progress, jobs)
 
 
 def in_known_parts(
@@ -101,9 +100,9 @@ def folder_facts(folder: Path, options: Options, progress: Progress = no_progres
     return {"kind": "folder", "copies": copies} | survey.facts(folder)
 
 
-def _rolls(path: Path, steps_per_quarter: int, tracks: str, parts: str) -> list[PianoRoll]:
-    pieces = read(path, steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts)
-    wanted = [Part(role) for role in wanted_roles(parts)]  # a piano-roll has the parts that it was written with
+def _rolls(path: Path, options: Options) -> list[PianoRoll]:
+    pieces = read(path, steps_per_quarter=options.steps_per_quarter, tracks=options.tracks, parts=options.parts)
+    wanted = [Part(role) for role in wanted_roles(options.parts)]  # a piano-roll has the parts that it was written with
     if rolls := [piece.in_parts(wanted) for piece in pieces if isinstance(piece, PianoRoll)]:
         return rolls
     raise UnreadableFileError(f"{path} {NO_MUSIC}")

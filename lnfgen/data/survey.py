@@ -72,8 +72,7 @@ class Survey:
         files = {"read": self.read, "refused": len(self.refused), "reasons": self.refused[:3]}
         tracks = {"pieces_with_several_tracks": self.merged(), "pieces_with_drums": drums}
         tracks |= {"median": median(map(len, each["tracks"] or [()]))}
-        if self.roles:
-            tracks |= {"parts": self._parts()}
+        tracks |= {"parts": self._parts()} if self.roles else {}
         tracks |= {"covered_notes": round((lost["merged"] + lost["overlapping"]) / notes, 4)}
         grid = {"steps_per_quarter": self.steps_per_quarter, "over_a_quarter_step_off": round(lost["far_1"] / notes, 4)}
         grid |= {"finer_grid": finer[0] * self.steps_per_quarter if finer else 0}

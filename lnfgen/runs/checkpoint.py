@@ -7,7 +7,6 @@ JSON, and the tensors. The header holds the SHA-256 of the whole file, computed 
 import hashlib
 import json
 import os
-import re
 import shutil
 import warnings
 from pathlib import Path
@@ -40,10 +39,6 @@ _LENGTH = ("max_steps", "epochs", "kl_warmup_start", "kl_warmup_end")
 """The settings that a run given another length has changed, before it writes its new state."""
 
 _ZEROS = "0" * 64
-_TEMPORARY = re.compile(
-    rf"\.(\.next|{'|'.join(map(re.escape, ('config.json', 'dataset.json', METRICS, MODEL)))})\.\w{{8}}\.tmp"
-)
-"""The names under which `lnfgen.files` writes the files of a run before it renames them."""
 
 
 def observation_of(encoding: Encoding) -> Observation:
@@ -162,8 +157,8 @@ def _tidy(run: RunFolder) -> None:
     if not last.exists() and following.exists():  # it was killed between the two renames of `save_state`
         os.replace(following, last)
     shutil.rmtree(following, ignore_errors=True)
-    for item in run.path.iterdir():
-        if _TEMPORARY.fullmatch(item.name):
+    for name in (".next", "config.json", "dataset.json", METRICS, MODEL):
+        for item in run.path.glob(f".{name}.????????.tmp"):  # so `lnfgen.files` names it before it is renamed
             shutil.rmtree(item, ignore_errors=True) if item.is_dir() else item.unlink(missing_ok=True)
 
 

@@ -29,15 +29,13 @@ def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
     Raises:
         RunError: if a named folder is missing, or holds no run.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, None] = {} if folders else dict.fromkeys(_runs_in(RUNS))
     for given in folders:
         kind, folder = find(given, "run", "files")
         runs = [folder] if kind == "run" else _runs_in(folder)
         if not runs:
             raise RunError(f"{folder} holds no run; expected a run, or a folder of runs")
         found |= dict.fromkeys(runs)
-    if not folders and RUNS.is_dir():
-        found = dict.fromkeys(_runs_in(RUNS))
     return sorted(map(_row, found), key=lambda row: row["changed"])
 
 
@@ -80,7 +78,10 @@ def _runs_in(folder: Path) -> list[Path]:
 
 def _row(run: Path) -> dict[str, Any]:
     name = run.name if is_boxed(run) else str(run)  # what commands take
-    row = {"run": name, **dict.fromkeys(KEYS), "unit": None, "changed": _changed(run), "problem": None}
+    # The time of the last validation, or else of the beginning of the run.
+    dated = next(path for path in (run / METRICS, run / "config.json", run) if path.exists())
+    changed = datetime.fromtimestamp(dated.stat().st_mtime).astimezone().isoformat(timespec="seconds")
+    row = {"run": name, **dict.fromkeys(KEYS), "unit": None, "changed": changed, "problem": None}
     try:
         return row | _state(run)
     except Exception as error:  # damage has as many forms as files have bytes, and must not hide the other runs
@@ -125,19 +126,12 @@ def _progress(run: Path) -> tuple[int, int] | None:
     return None
 
 
-def _changed(run: Path) -> str:
-    """Return the time of the last validation, or else of the beginning of the run, as ISO 8601 in local time."""
-    files = [path for path in (run / METRICS, run / "config.json", run) if path.exists()]
-    return datetime.fromtimestamp(files[0].stat().st_mtime).astimezone().isoformat(timespec="seconds")
-
-
 def _time_signatures(manifest: dict[str, Any]) -> str | None:
     """Return the time signatures of the train split, which `sample --metre` takes, the most common one first."""
     try:
-        words = manifest["splits"]["train"]["time_signatures"].split()
+        return frequencies(manifest["splits"]["train"]["time_signatures"].split())
     except (KeyError, TypeError, AttributeError):  # the manifest is damaged
         return None
-    return frequencies(words)
 
 
 def _count_parameters(path: Path) -> int | None:

@@ -35,8 +35,6 @@ from lnfgen.wording import counted
 if TYPE_CHECKING:
     from typing import Unpack
 
-BY_BLOCKS = [name for name, keys in NAMED_MODELS.items() if keys["time"] == "blocks"]
-
 
 class Drawing(TypedDict, total=False):
     """How pieces are drawn from a piece, in all methods that do so."""
@@ -73,7 +71,8 @@ class TrainedModel:
             return
         if self._by_blocks is None:
             found = f"{self.run.name} is {settings.name}, which draws in no chosen number of passes"
-            raise LnfgenError(f"{found}; leave --passes out, or train a model by blocks: {' or '.join(BY_BLOCKS)}")
+            by_blocks = " or ".join(name for name, keys in NAMED_MODELS.items() if keys["time"] == "blocks")
+            raise LnfgenError(f"{found}; leave --passes out, or train a model by blocks: {by_blocks}")
         if passes < IN_TRAINING[0]:
             raise LnfgenError(f"{passes} passes; expected at least {IN_TRAINING[0]}, the fewest in training")
         self._by_blocks.passes = passes

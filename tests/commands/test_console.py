@@ -15,8 +15,10 @@ import pytest
 import typer
 from command import Call
 
-from lnfgen.cli import COMMANDS, PANELS, app, console, list_, main
+from lnfgen.cli import PANELS, app, console, list_, main
 from lnfgen.cli.train import _Display
+
+COMMANDS = [name for names in PANELS.values() for name in names]
 
 # Help. ----------------------------------------------------------------------------------------------------------------
 
