@@ -9,18 +9,7 @@ from typing import Any
 import numpy as np
 
 from lnfgen.errors import LnfgenError
-from lnfgen.music.tracks import (
-    ALL,
-    BASS,
-    DRUMS,
-    MELODY_NAMES,
-    ONE_AT_A_TIME,
-    Track,
-    choose_tracks,
-    melody_of,
-    says,
-    with_enough_notes,
-)
+from lnfgen.music.tracks import ALL, BASS, DRUMS, Track, choose_tracks, lines_of, named_melody, says
 
 CHORDS, MELODY = "chords", "melody"
 ROLES = (DRUMS, BASS, CHORDS, MELODY)  # in this order a model draws the parts of a step
@@ -136,11 +125,9 @@ def _placed(tracks: Sequence[Track], taken: set[str]) -> Iterator[tuple[int, tup
     """The number of each track that has a role, its role and why; roles that are `taken` only take what names them."""
     yield from ((track.number, (DRUMS, "channel 10")) for track in tracks if track.instrument == DRUMS)
     left = [track for track in tracks if track.instrument not in (DRUMS, *_NOISES)]
-    enough = with_enough_notes(left)
-    lines = sorted((one for one in enough if one.polyphony <= ONE_AT_A_TIME), key=lambda one: one.mean_pitch)
-    is_named = any(says(one.name, word) for one in left for word in MELODY_NAMES)
+    lines = sorted(lines_of(left), key=lambda one: one.mean_pitch)
     rules = [
-        (MELODY, BY_NAME, melody_of(left) if is_named else []),
+        (MELODY, BY_NAME, named_melody(left)),
         (BASS, BY_NAME, [one for one in left if says(one.name, BASS)]),
         (BASS, BY_PROGRAM, [one for one in left if one.instrument == BASS]),
         (BASS, "its low notes", [one for one in lines[:1] if one.mean_pitch < _LOW]),
