@@ -22,7 +22,7 @@ Sources, where a figure has a name in one:
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -81,10 +81,8 @@ def music_figures(num_voices: int, roles: Sequence[str] = ()) -> dict[str, Figur
     for role in roles:
         figures |= {f"{role}_{name}": _of(role, figure) for name, figure in _part_figures(role).items()}
     if {BASS, CHORDS} <= set(roles):
-        figures["bass_chord_rate"] = Figure("bass: notes of the chord", lambda roll: bass_rate(roll, False), role=BASS)
-        figures["bass_root_rate"] = Figure(
-            "bass: notes that are the root", lambda roll: bass_rate(roll, True), role=BASS
-        )
+        figures["bass_chord_rate"] = Figure("bass: notes of the chord", partial(bass_rate, on_root=False), role=BASS)
+        figures["bass_root_rate"] = Figure("bass: notes that are the root", partial(bass_rate, on_root=True), role=BASS)
     return figures
 
 
