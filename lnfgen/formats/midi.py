@@ -94,7 +94,7 @@ def read_midi(
     return [replace(rolls[0], song=content)] if len(pieces) == 1 else rolls
 
 
-def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] | None = None, voices: int | None = None) -> bytes:
+def midi_bytes(roll: PianoRoll, *, programs: Sequence[int] = (), voices: int | None = None) -> bytes:
     """A MIDI file: tempo, time signature and programs, and the notes. Silence at both ends is kept.
 
     `read_midi` gives the same keys again, with the onsets of `roll.struck()`. An upbeat has a time signature of its
@@ -102,26 +102,21 @@ def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] | None = None, v
     if the rest of the piece is no longer than it, because readers take the time signature that lasts longest.
 
     Args:
-        program: the General MIDI program (instrument), 0 (piano) to 127, or one for each voice from the highest one
-            down. The last one holds for the voices below too. None: a piano, or the programs of a band's parts, each of
-            which has a track and a channel.
+        programs: the General MIDI program (instrument), 0 (piano) to 127, of each voice from the highest one down. The
+            last one holds for the voices below too. Without any, it is a piano, or the programs of a band's parts, each
+            of which has a track and a channel.
         voices: with a number, `separate_voices` divides the notes among so many voices, and the file has format 1 with
             a track and a channel for each. With None it has a voice for each program; one track if there is only one.
 
     Raises:
-        LnfgenError: for programs or voices out of range, or fewer voices than programs.
+        LnfgenError: for voices out of range, or fewer voices than programs.
     """
-    programs = [program] if isinstance(program, int) else list(program or (() if roll.parts else (0,)))
-    if wrong := [number for number in programs if not 0 <= number <= 127]:
-        raise LnfgenError(f"program {wrong[0]}; expected a General MIDI program from 0 to 127")
-    if roll.parts and voices is not None:
-        raise LnfgenError(f"{counted(voices, 'voice')} of a band; expected none, because it has parts")
     if voices is None and len(programs) > 1 and not roll.parts:
         voices = len(programs)
     most = sum(part.role != DRUMS for part in roll.parts) or voices or 1
-    if (not roll.parts and not programs) or len(programs) > most:
+    if len(programs) > most:
         raise LnfgenError(f"{len(programs)} programs, {counted(most, 'voice')}; expected at most one for each")
-    tracks = _band_tracks(roll, programs) if roll.parts else _voice_tracks(roll, programs, voices)
+    tracks = _band_tracks(roll, programs) if roll.parts else _voice_tracks(roll, [*programs] or [0], voices)
     whole = roll.part(0) if roll.parts else roll
     ticks_per_step = max(1, TICKS_PER_QUARTER // whole.steps_per_quarter)
     end, upbeat = whole.num_steps * ticks_per_step, upbeat_signature(whole)
@@ -151,7 +146,7 @@ def _voice_tracks(roll: PianoRoll, programs: list[int], voices: int | None) -> l
     ]
 
 
-def _band_tracks(roll: PianoRoll, programs: list[int]) -> list[_Voice]:
+def _band_tracks(roll: PianoRoll, programs: Sequence[int]) -> list[_Voice]:
     """The parts of a band, as loud at each place of the bar as these are in its music."""
     tracks = list[_Voice]()
     for number, (part, program) in enumerate(zip(roll.parts, part_programs(roll.parts, programs), strict=True)):
