@@ -36,13 +36,12 @@ class Part:
     @classmethod
     def from_json(cls, value: Any) -> "Part":
         """The part that `dataclasses.asdict` made this of; a `ValueError` for another value."""
-        if not isinstance(value, dict) or set(value) != {"role", "program", "velocities"}:
-            raise ValueError(f"the part {value!r:.60}")
-        role, program, velocities = value["role"], value["program"], value["velocities"]
-        numbers = [program, *velocities] if isinstance(velocities, list | tuple) else [None]
-        if role not in ROLES or any(type(number) is not int or not 0 <= number <= 127 for number in numbers):
-            raise ValueError(f"the part {value!r:.60}")
-        return cls(role, program, tuple(velocities))
+        match value:
+            case {"role": role, "program": program, "velocities": [*velocities], **others} if role in ROLES:
+                numbers = [program, *velocities]
+                if not others and all(type(number) is int and 0 <= number <= 127 for number in numbers):
+                    return cls(role, program, tuple(velocities))
+        raise ValueError(f"the part {value!r:.60}")
 
 
 class InParts:
