@@ -126,7 +126,7 @@ def midi_bytes(roll: PianoRoll, *, programs: Sequence[int] = (), voices: int | N
     for name, channel, number, notes in tracks:
         sounds = [(first * ticks_per_step, last * ticks_per_step, pitch, loud) for first, last, pitch, loud in notes]
         events.append(voice_events(sounds, channel, number, name))
-    is_one = len(events) == 1 and voices is None and not roll.parts
+    is_one = voices is None and not roll.parts
     file = mido.MidiFile(type=0 if is_one else 1, ticks_per_beat=ticks_per_step * whole.steps_per_quarter)
     file.tracks += [track(in_order(each, end)) for each in ([head + events[0]] if is_one else [head, *events])]
     return saved(file)
