@@ -329,10 +329,6 @@ class PianoRoll(InParts):
         start, _, pitch = note
         return self.drawn is None or bool(self.drawn[start, pitch])
 
-    def given_notes(self) -> list[int]:
-        """The places among `notes()` of those beside which a model drew others; none if `drawn` is None."""
-        return [place for place, note in enumerate(self.notes()) if not self.was_drawn(note)]
-
     @classmethod
     def from_notes(
         cls,

@@ -78,7 +78,7 @@ def page_bytes(
             "grid": roll.steps_per_quarter,
             "steps": roll.num_steps,
             "notes": [number for note in roll.notes() for number in note],
-            "given": roll.given_notes(),
+            "given": [place for place, note in enumerate(roll.notes()) if not roll.was_drawn(note)],
         }
         bands = {"parts": list(map(asdict, roll.parts)), "drums": [*drum_rows(roll).items()]} if roll.parts else {}
         data.append(values | bands)
