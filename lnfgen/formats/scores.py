@@ -78,10 +78,8 @@ def _read_with_music21(text: str, kind: str) -> list[Events]:
     from music21 import converter, stream
 
     restart_clock()
-    parser = converter.Converter()
     with quiet(), _rests_as_written():
-        parser.parseData(text, format=kind.lower(), forceSource=True)
-        parsed = parser.stream
+        parsed = converter.parseData(text, format=kind.lower(), forceSource=True)
         return [_events(score) for score in (parsed.scores if isinstance(parsed, stream.Opus) else [parsed])]
 
 
