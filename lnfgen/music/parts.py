@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from statistics import fmean
 from typing import Any
 
@@ -19,6 +20,7 @@ _FEWER = {ONE: (), "2": (CHORDS, MELODY), "3": (DRUMS, CHORDS, MELODY), "4": ROL
 BY_NAME, BY_PROGRAM = "its name", "its program"  # why a track has a part
 _NOISES = ("sound effects", "percussive")  # families of instruments without pitches
 _LOW = 50  # the mean pitch below which a line may be a bass
+_facts = attrgetter("notes", "lowest", "highest", "mean_pitch", "polyphony")  # equal for the same notes in two tracks
 
 # The MIDI pitch of the first key of each part that a model has. The distances of those with pitches are octaves.
 LOWEST = {DRUMS: 33, BASS: 21, CHORDS: 33, MELODY: 45}
@@ -142,10 +144,6 @@ def _placed(tracks: Sequence[Track], taken: set[str]) -> Iterator[tuple[int, tup
             placed |= dict.fromkeys((one.number for one in (*found, *alike)), (role, why))
     yield from placed.items()
     yield from ((one.number, (CHORDS, "the others")) for one in left if one.number not in placed)
-
-
-def _facts(track: Track) -> tuple[float, ...]:
-    return (track.notes, track.lowest, track.highest, track.mean_pitch, track.polyphony)
 
 
 def are_pitched(roles: Sequence[str]) -> list[bool]:
