@@ -235,23 +235,23 @@ def channel_notes(tracks: Sequence[Any]) -> dict[tuple[int, int], list[MidiNote]
 
     In their order the numbers of `PianoRoll.tracks` are counted.
     """
-    notes: dict[tuple[int, int], list[MidiNote]] = {}
+    notes = defaultdict[tuple[int, int], list[MidiNote]](list)
     for index, messages in enumerate(tracks):
-        sounding: dict[tuple[int, int], deque[tuple[int, int, int]]] = {}
+        sounding = defaultdict[tuple[int, int], deque[tuple[int, int, int]]](deque)
         tick = 0
         for place, (tick, message) in enumerate(timed(messages)):  # held keys need the last one
             if message.type not in ("note_on", "note_off"):
                 continue
             key = (message.channel, message.note)
             if message.type == "note_on" and message.velocity:
-                sounding.setdefault(key, deque()).append((tick, message.velocity, place))
+                sounding[key].append((tick, message.velocity, place))
             elif starts := sounding.get(key):
                 start, velocity, on = starts.popleft()
-                notes.setdefault((index, key[0]), []).append(MidiNote(start, tick, key[1], velocity, on, place))
+                notes[index, key[0]].append(MidiNote(start, tick, key[1], velocity, on, place))
         for (channel, pitch), starts in sounding.items():
-            held = [MidiNote(start, tick, pitch, velocity, on, None) for start, velocity, on in starts]
-            notes.setdefault((index, channel), []).extend(held)
-    return {key: notes[key] for key in sorted(key for key, played in notes.items() if played)}
+            for start, velocity, on in starts:
+                notes[index, channel].append(MidiNote(start, tick, pitch, velocity, on, None))
+    return dict(sorted(notes.items()))
 
 
 def upbeat_signature(roll: PianoRoll) -> tuple[int, int] | None:
