@@ -217,9 +217,8 @@ def _score_text(content: bytes, kind: str, name: str) -> str:
     except UnicodeDecodeError:
         text = content.decode("latin-1")  # only titles in older files need this; the music is ASCII
     if kind == "MusicXML" and "<score-" not in text:
-        raise UnreadableFileError(
-            f"{name} is no MusicXML score: found {text[:20]!r}; expected a <score-partwise> element"
-        )
+        found = f"found {text[:20]!r}; expected a <score-partwise> element"
+        raise UnreadableFileError(f"{name} is no MusicXML score: {found}")
     if not text.strip():
         raise UnreadableFileError(f"{name} is empty; expected {kind}")
     return text
