@@ -266,7 +266,8 @@ class _Tune:
         ends, starts = bar.startswith(":"), bar.endswith(":")
         voice.items.append("|")
         repeat.bars += 1
-        numbers = _numbers(ending)
+        ranges = re.findall(r"(\d+)(?:-(\d+))?", ending)  # of passes, as in `[1,3-5`
+        numbers = [number for first, last in ranges for number in range(int(first), int(last or first) + 1)]
         if ends and repeat.body is None:
             # A stretch that ends with `::|` is played three times.
             times = len(bar) - len(bar.lstrip(":")) if "|" in bar else 1
@@ -332,12 +333,6 @@ def _order(header: str) -> str:
         before = order
         order = re.sub(r"\(([A-Z]*)\)(\d{0,2})|([A-Z])(\d{1,2})", repeated, order)
     return order if re.fullmatch(rf"[A-Z]{{1,{MAX_SECTIONS}}}", order) else ""
-
-
-def _numbers(ending: str) -> list[int]:
-    """The passes that an ending such as `[1,3-5` is for."""
-    ranges = re.findall(r"(\d+)(?:-(\d+))?", ending)
-    return [number for first, last in ranges for number in range(int(first), int(last or first) + 1)]
 
 
 def _length(text: str) -> Fraction:

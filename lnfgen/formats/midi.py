@@ -94,7 +94,7 @@ def read_midi(
     return [replace(rolls[0], song=content)] if len(pieces) == 1 else rolls
 
 
-def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] | None = None, voices: int | None = None) -> bytes:
+def midi_bytes(roll: PianoRoll, *, programs: Sequence[int] = (), voices: int | None = None) -> bytes:
     """A MIDI file: tempo, time signature and programs, and the notes. Silence at both ends is kept.
 
     `read_midi` gives the same keys again, with the onsets of `roll.struck()`. An upbeat has a time signature of its
@@ -102,26 +102,21 @@ def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] | None = None, v
     if the rest of the piece is no longer than it, because readers take the time signature that lasts longest.
 
     Args:
-        program: the General MIDI program (instrument), 0 (piano) to 127, or one for each voice from the highest one
-            down. The last one holds for the voices below too. None: a piano, or the programs of a band's parts, each of
-            which has a track and a channel.
+        programs: the General MIDI program (instrument), 0 (piano) to 127, of each voice from the highest one down. The
+            last one holds for the voices below too. Without any, it is a piano, or the programs of a band's parts, each
+            of which has a track and a channel.
         voices: with a number, `separate_voices` divides the notes among so many voices, and the file has format 1 with
             a track and a channel for each. With None it has a voice for each program; one track if there is only one.
 
     Raises:
-        LnfgenError: for programs or voices out of range, or fewer voices than programs.
+        LnfgenError: for voices out of range, or fewer voices than programs.
     """
-    programs = [program] if isinstance(program, int) else list(program or (() if roll.parts else (0,)))
-    if wrong := [number for number in programs if not 0 <= number <= 127]:
-        raise LnfgenError(f"program {wrong[0]}; expected a General MIDI program from 0 to 127")
-    if roll.parts and voices is not None:
-        raise LnfgenError(f"{counted(voices, 'voice')} of a band; expected none, because it has parts")
     if voices is None and len(programs) > 1 and not roll.parts:
         voices = len(programs)
     most = sum(part.role != DRUMS for part in roll.parts) or voices or 1
-    if (not roll.parts and not programs) or len(programs) > most:
+    if len(programs) > most:
         raise LnfgenError(f"{len(programs)} programs, {counted(most, 'voice')}; expected at most one for each")
-    tracks = _band_tracks(roll, programs) if roll.parts else _voice_tracks(roll, programs, voices)
+    tracks = _band_tracks(roll, programs) if roll.parts else _voice_tracks(roll, [*programs] or [0], voices)
     whole = roll.part(0) if roll.parts else roll
     ticks_per_step = max(1, TICKS_PER_QUARTER // whole.steps_per_quarter)
     end, upbeat = whole.num_steps * ticks_per_step, upbeat_signature(whole)
@@ -131,7 +126,7 @@ def midi_bytes(roll: PianoRoll, *, program: int | Sequence[int] | None = None, v
     for name, channel, number, notes in tracks:
         sounds = [(first * ticks_per_step, last * ticks_per_step, pitch, loud) for first, last, pitch, loud in notes]
         events.append(voice_events(sounds, channel, number, name))
-    is_one = len(events) == 1 and voices is None and not roll.parts
+    is_one = voices is None and not roll.parts
     file = mido.MidiFile(type=0 if is_one else 1, ticks_per_beat=ticks_per_step * whole.steps_per_quarter)
     file.tracks += [track(in_order(each, end)) for each in ([head + events[0]] if is_one else [head, *events])]
     return saved(file)
@@ -151,7 +146,7 @@ def _voice_tracks(roll: PianoRoll, programs: list[int], voices: int | None) -> l
     ]
 
 
-def _band_tracks(roll: PianoRoll, programs: list[int]) -> list[_Voice]:
+def _band_tracks(roll: PianoRoll, programs: Sequence[int]) -> list[_Voice]:
     """The parts of a band, as loud at each place of the bar as these are in its music."""
     tracks = list[_Voice]()
     for number, (part, program) in enumerate(zip(roll.parts, part_programs(roll.parts, programs), strict=True)):
@@ -240,23 +235,23 @@ def channel_notes(tracks: Sequence[Any]) -> dict[tuple[int, int], list[MidiNote]
 
     In their order the numbers of `PianoRoll.tracks` are counted.
     """
-    notes: dict[tuple[int, int], list[MidiNote]] = {}
+    notes = defaultdict[tuple[int, int], list[MidiNote]](list)
     for index, messages in enumerate(tracks):
-        sounding: dict[tuple[int, int], deque[tuple[int, int, int]]] = {}
+        sounding = defaultdict[tuple[int, int], deque[tuple[int, int, int]]](deque)
         tick = 0
         for place, (tick, message) in enumerate(timed(messages)):  # held keys need the last one
             if message.type not in ("note_on", "note_off"):
                 continue
             key = (message.channel, message.note)
             if message.type == "note_on" and message.velocity:
-                sounding.setdefault(key, deque()).append((tick, message.velocity, place))
+                sounding[key].append((tick, message.velocity, place))
             elif starts := sounding.get(key):
                 start, velocity, on = starts.popleft()
-                notes.setdefault((index, key[0]), []).append(MidiNote(start, tick, key[1], velocity, on, place))
+                notes[index, key[0]].append(MidiNote(start, tick, key[1], velocity, on, place))
         for (channel, pitch), starts in sounding.items():
-            held = [MidiNote(start, tick, pitch, velocity, on, None) for start, velocity, on in starts]
-            notes.setdefault((index, channel), []).extend(held)
-    return {key: notes[key] for key in sorted(key for key, played in notes.items() if played)}
+            for start, velocity, on in starts:
+                notes[index, channel].append(MidiNote(start, tick, pitch, velocity, on, None))
+    return dict(sorted(notes.items()))
 
 
 def upbeat_signature(roll: PianoRoll) -> tuple[int, int] | None:

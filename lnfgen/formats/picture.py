@@ -87,7 +87,7 @@ def _layers(roll: PianoRoll, drums: dict[int, int]) -> list[Any]:
         part, places = roll.part(number), drums if role == DRUMS else {}
         colours = (_PARTS[role], _STRIKE) if role else (_NOTE, _STRIKE) if roll.drawn is None else _DRAWN
         notes = part.notes()
-        given = [notes[place] for place in part.given_notes()]
+        given = [note for note in notes if not part.was_drawn(note)]
         if roll.drawn is not None:
             layers.append(("given", (_GIVEN[0], _PARTS.get(role, _GIVEN[1])), part, places, given))
         layers.append((role or "drawn", colours, part, places, sorted({*notes} - {*given})))

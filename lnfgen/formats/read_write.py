@@ -181,13 +181,12 @@ def to_bytes(
     Raises:
         LnfgenError: if this kind of piece cannot be written with this suffix; the message lists those that fit.
     """
-    suffix, program = suffix.lower(), None if program is None else programs_of(program)
+    suffix, programs = suffix.lower(), [] if program is None else programs_of(program)
     require_writer(suffix, voices)
     pieces = [piece] if isinstance(piece, PianoRoll | str) else list(piece)
     rolls = [one for one in pieces if isinstance(one, PianoRoll)]
     if suffix == PAGE and len(rolls) == len(pieces):
-        tracks: dict[str, Any] = {"program": program, "voices": voices, "drawn_name": drawn_name}
-        return page_bytes(rolls, title, names=names, seed=seed, **tracks)
+        return page_bytes(rolls, title, names=names, programs=programs, voices=voices, drawn_name=drawn_name, seed=seed)
     if len(pieces) != 1:
         raise LnfgenError(f"cannot write {len(pieces)} pieces as one {suffix!r}; expected one, or {PAGE} and music")
     (one,) = pieces
@@ -197,9 +196,9 @@ def to_bytes(
     if isinstance(one, str):
         return one.encode("utf-8")
     if suffix in MIDI:
-        return midi_of(one, program=program, voices=voices, drawn_name=drawn_name)
+        return midi_of(one, programs=programs, voices=voices, drawn_name=drawn_name)
     if suffix == SOUND:
-        return wav_bytes(one, program=program, voices=voices)
+        return wav_bytes(one, programs=programs, voices=voices)
     if suffix == ".musicxml":
         return musicxml_bytes(one, voices=voices, title=one.title or title, drawn_name=drawn_name)
     if suffix == ".png":

@@ -78,10 +78,8 @@ def _read_with_music21(text: str, kind: str) -> list[Events]:
     from music21 import converter, stream
 
     restart_clock()
-    parser = converter.Converter()
     with quiet(), _rests_as_written():
-        parser.parseData(text, format=kind.lower(), forceSource=True)
-        parsed = parser.stream
+        parsed = converter.parseData(text, format=kind.lower(), forceSource=True)
         return [_events(score) for score in (parsed.scores if isinstance(parsed, stream.Opus) else [parsed])]
 
 
@@ -219,9 +217,8 @@ def _score_text(content: bytes, kind: str, name: str) -> str:
     except UnicodeDecodeError:
         text = content.decode("latin-1")  # only titles in older files need this; the music is ASCII
     if kind == "MusicXML" and "<score-" not in text:
-        raise UnreadableFileError(
-            f"{name} is no MusicXML score: found {text[:20]!r}; expected a <score-partwise> element"
-        )
+        found = f"found {text[:20]!r}; expected a <score-partwise> element"
+        raise UnreadableFileError(f"{name} is no MusicXML score: {found}")
     if not text.strip():
         raise UnreadableFileError(f"{name} is empty; expected {kind}")
     return text

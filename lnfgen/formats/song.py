@@ -167,7 +167,7 @@ def at_tempo(roll: PianoRoll, bpm: float) -> PianoRoll:
 
 
 def midi_of(
-    roll: PianoRoll, *, program: int | Sequence[int] | None = None, voices: int | None = None, drawn_name: str = "drawn"
+    roll: PianoRoll, *, programs: Sequence[int] = (), voices: int | None = None, drawn_name: str = "drawn"
 ) -> bytes:
     """The MIDI file of a roll: of a person's piece with drawn notes, their own file with these; else `midi_bytes`.
 
@@ -175,15 +175,15 @@ def midi_of(
     own as far as some are free. Drums share theirs, and its program.
 
     Args:
-        program: that of the drawn notes, or one for each voice, or part with pitches. None: that of the tracks that the
-            model heard, or the usual one of the part; a piano, if there is no file.
+        programs: those of the drawn notes, for each voice, or part with pitches. Without any, that of the tracks that
+            the model heard, or the usual one of the part; a piano, if there is no file.
         voices: in how many tracks the drawn notes are divided. None: one for each program. A band takes none.
         drawn_name: the name of the track of the drawn notes; several are numbered, or have the name of their part.
     """
-    if not roll.is_own_file:
-        return midi_bytes(roll, program=program, voices=voices)
     if roll.parts and voices is not None:
         raise LnfgenError(f"{counted(voices, 'voice')} of a band; expected none, because it has parts")
+    if not roll.is_own_file:
+        return midi_bytes(roll, programs=programs, voices=voices)
     midi, step, parts = _opened(roll)
     heard = [(part, key, notes) for part, key, notes in parts if part.kept]
     used = {message.channel for messages in midi.tracks for message in messages if hasattr(message, "channel")}
@@ -192,7 +192,7 @@ def midi_of(
     _take_out(midi, {key: [note for note in notes if _is_drawn(note, roll, step, part)] for part, key, notes in heard})
     end = round(roll.num_steps // roll.stride * step)
     end = max(end, *(sum(message.time for message in messages) for messages in midi.tracks))
-    for title, notes, number, part in _drawn_tracks(roll, program, voices, drawn_name):
+    for title, notes, number, part in _drawn_tracks(roll, programs, voices, drawn_name):
         ticks = [(round(first * step), round((first + length) * step), pitch) for first, length, pitch in notes]
         channel = _DRUMS if part.role == DRUMS else next(free, shared)
         if channel in used and channel != _DRUMS:
@@ -248,15 +248,14 @@ def _opened(roll: PianoRoll) -> tuple[Any, Fraction, list[tuple[Track, tuple[int
 
 
 def _drawn_tracks(
-    roll: PianoRoll, program: int | Sequence[int] | None, voices: int | None, name: str
+    roll: PianoRoll, programs: Sequence[int], voices: int | None, name: str
 ) -> Iterator[tuple[str, list[Note], int, Part]]:
     """The name, the notes, the program and the part of each track of drawn notes; without parts, one without a role."""
-    asked = [program] if isinstance(program, int) else list(program or ())
     if not roll.parts:
-        programs = asked or [max((one for one in roll.tracks if one.kept), key=lambda one: one.notes).program or 0]
+        programs = programs or [max((one for one in roll.tracks if one.kept), key=lambda one: one.notes).program or 0]
         for index, (title, notes) in enumerate(drawn_parts(roll, voices or len(programs), name)):
             yield title, notes, programs[min(index, len(programs) - 1)], Part("")
-    for number, (part, own) in enumerate(zip(roll.parts, part_programs(roll.parts, asked), strict=True)):
+    for number, (part, own) in enumerate(zip(roll.parts, part_programs(roll.parts, programs), strict=True)):
         for title, notes in drawn_parts(roll.part(number), 1, f"{name} {part.role}"):
             yield title, notes, own, part
 

@@ -15,20 +15,20 @@ SOUNDFONT = "LNFGEN_SOUNDFONT"  # the environment variable that names a soundfon
 _FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/opt/homebrew/share/soundfonts")
 
 
-def wav_bytes(roll: PianoRoll, *, program: int | Sequence[int] | None = None, voices: int | None = None) -> bytes:
+def wav_bytes(roll: PianoRoll, *, programs: Sequence[int] = (), voices: int | None = None) -> bytes:
     """A WAV file of 16 bits, in stereo, at 44,100 Hz, as FluidSynth plays the MIDI file of the piece.
 
     A piece that was read from a file is played as it is there, with its own instruments, of the tracks that were kept.
 
     Args:
-        program, voices: as `lnfgen.formats.song.midi_of` takes them; then a file's own instruments are not heard.
+        programs, voices: as `lnfgen.formats.song.midi_of` takes them; then a file's own instruments are not heard.
 
     Raises:
         LnfgenError: if there is no synthesiser, or it fails.
     """
     command, soundfont = require_synthesiser()
-    is_as_read = roll.song is not None and roll.drawn is None and program is voices is None
-    content = kept_tracks(roll) if is_as_read else midi_of(roll, program=program, voices=voices)
+    is_as_read = roll.song is not None and roll.drawn is None and not programs and voices is None
+    content = kept_tracks(roll) if is_as_read else midi_of(roll, programs=programs, voices=voices)
     with tempfile.TemporaryDirectory() as folder:
         midi, wav = Path(folder, "piece.mid"), Path(folder, "piece.wav")
         midi.write_bytes(content)

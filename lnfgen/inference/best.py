@@ -55,13 +55,8 @@ def choose_best(
         problem = f"{counted(len(pieces), 'piece')}, each with a copy of the train split of over {most}"
         raise LnfgenError(f"{problem}; expected one without; draw more pieces, or at a higher temperature")
     indices = [index for index, copied in enumerate(is_copied) if not copied]
-    nlls = nll_of_each(
-        model,
-        encoding.adapt(pieces[index] for index in indices)[0],
-        encoding.unit,
-        seed=stream_seed(seed, _SCORING),
-        progress=progress,
-    )
+    sequences, _ = encoding.adapt(pieces[index] for index in indices)
+    nlls = nll_of_each(model, sequences, encoding.unit, seed=stream_seed(seed, _SCORING), progress=progress)
     choices = [Choice(index, pieces[index], nll, copies[index]) for index, nll in zip(indices, nlls, strict=True)]
 
     def place(choice: Choice) -> tuple[bool, float | None]:

@@ -117,14 +117,12 @@ def _potential(
 ) -> Tensor | None:
     """The potential of a block of pieces, by the distance of what is drawn from the wishes."""
     num_steps, stride = items[0].shape[0], encoding.steps_per_quarter if encoding.kind == "music" else TEXT_STRIDE
-    if t < num_steps and t % stride:
+    if t < num_steps and (t % stride or t <= items[0].part.ahead):
         return None
     drawn = so_far().cpu().numpy()
     each = [item for item in items for _ in range(len(drawn) // len(items))]
     if t == num_steps:
         distances = [wishes.distance(item.finish(x)) for item, x in zip(each, drawn, strict=True)]
-    elif t <= items[0].part.ahead:
-        return None
     else:
         rolls = (given_back(encoding, item.part, x) for item, x in zip(each, drawn, strict=True))
         distances = [wishes.distance(roll, t / num_steps) for roll in rolls]

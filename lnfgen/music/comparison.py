@@ -11,6 +11,7 @@ figures, because a piece of train is a copy of itself.
 """
 
 import bisect
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -93,7 +94,9 @@ class MusicComparison:
     def to_json(self) -> dict[str, Any]:
         """All figures and numbers as plain JSON values, null for nan."""
         rows = {name: row.to_json() for name, row in self.figures.items()}
-        return _plain({**vars(self), "most_copied": self.most_copied, "figures": rows})
+        text = json.dumps({**vars(self), "most_copied": self.most_copied, "figures": rows})
+        plain: dict[str, Any] = json.loads(text, parse_constant=lambda nan: None)
+        return plain
 
 
 def spread(values: np.ndarray) -> tuple[float, float, float]:
@@ -205,12 +208,6 @@ def standardised(x: np.ndarray, by: np.ndarray) -> np.ndarray:
     scale = np.sqrt((np.where(known, by - center, 0.0) ** 2).sum(axis=0) / count)
     scale = np.where(scale > 1e-12 * (1 + np.abs(center)), scale, math.inf)
     return np.where(np.isnan(x), 0.0, (x - center) / scale)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def two_sample_auc(

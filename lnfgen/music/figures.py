@@ -20,10 +20,9 @@ Sources, where a figure has a name in one:
 """
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -82,10 +81,8 @@ def music_figures(num_voices: int, roles: Sequence[str] = ()) -> dict[str, Figur
     for role in roles:
         figures |= {f"{role}_{name}": _of(role, figure) for name, figure in _part_figures(role).items()}
     if {BASS, CHORDS} <= set(roles):
-        figures["bass_chord_rate"] = Figure("bass: notes of the chord", lambda roll: bass_rate(roll, False), role=BASS)
-        figures["bass_root_rate"] = Figure(
-            "bass: notes that are the root", lambda roll: bass_rate(roll, True), role=BASS
-        )
+        figures["bass_chord_rate"] = Figure("bass: notes of the chord", partial(bass_rate, on_root=False), role=BASS)
+        figures["bass_root_rate"] = Figure("bass: notes that are the root", partial(bass_rate, on_root=True), role=BASS)
     return figures
 
 
@@ -122,13 +119,10 @@ def pitched_parts(roll: PianoRoll) -> PianoRoll:
     return roll.merged if any(are_pitched(roll.roles)) else roll.part(0)
 
 
-def usual_voices(rolls: Iterable[PianoRoll]) -> int:
+def usual_voices(rolls: Sequence[PianoRoll]) -> int:
     """The number of keys that most sounding steps have, the smaller one of two equally frequent ones; at least 1."""
-    counts: Counter[int] = Counter()
-    for roll in rolls:
-        counts.update(pitched_parts(roll).sounding.sum(axis=1).tolist())
-    counts.pop(0, None)
-    return min(counts, key=lambda number: (-counts[number], number), default=1)
+    keys = np.concatenate([pitched_parts(roll).sounding.sum(axis=1) for roll in rolls])
+    return max(1, int(np.bincount(keys[keys > 0], minlength=1).argmax()))
 
 
 def polyphony(roll: PianoRoll) -> float:

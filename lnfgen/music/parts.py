@@ -3,24 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from lnfgen.errors import LnfgenError
-from lnfgen.music.tracks import (
-    ALL,
-    BASS,
-    DRUMS,
-    MELODY_NAMES,
-    ONE_AT_A_TIME,
-    Track,
-    choose_tracks,
-    melody_of,
-    says,
-    with_enough_notes,
-)
+from lnfgen.music.tracks import ALL, BASS, DRUMS, Track, choose_tracks, lines_of, named_melody, says
 
 CHORDS, MELODY = "chords", "melody"
 ROLES = (DRUMS, BASS, CHORDS, MELODY)  # in this order a model draws the parts of a step
@@ -30,6 +20,7 @@ _FEWER = {ONE: (), "2": (CHORDS, MELODY), "3": (DRUMS, CHORDS, MELODY), "4": ROL
 BY_NAME, BY_PROGRAM = "its name", "its program"  # why a track has a part
 _NOISES = ("sound effects", "percussive")  # families of instruments without pitches
 _LOW = 50  # the mean pitch below which a line may be a bass
+_facts = attrgetter("notes", "lowest", "highest", "mean_pitch", "polyphony")  # equal for the same notes in two tracks
 
 # The MIDI pitch of the first key of each part that a model has. The distances of those with pitches are octaves.
 LOWEST = {DRUMS: 33, BASS: 21, CHORDS: 33, MELODY: 45}
@@ -47,13 +38,12 @@ class Part:
     @classmethod
     def from_json(cls, value: Any) -> "Part":
         """The part that `dataclasses.asdict` made this of; a `ValueError` for another value."""
-        if not isinstance(value, dict) or set(value) != {"role", "program", "velocities"}:
-            raise ValueError(f"the part {value!r:.60}")
-        role, program, velocities = value["role"], value["program"], value["velocities"]
-        numbers = [program, *velocities] if isinstance(velocities, list | tuple) else [None]
-        if role not in ROLES or any(type(number) is not int or not 0 <= number <= 127 for number in numbers):
-            raise ValueError(f"the part {value!r:.60}")
-        return cls(role, program, tuple(velocities))
+        match value:
+            case {"role": role, "program": program, "velocities": [*velocities], **others} if role in ROLES:
+                numbers = [program, *velocities]
+                if not others and all(type(number) is int and 0 <= number <= 127 for number in numbers):
+                    return cls(role, program, tuple(velocities))
+        raise ValueError(f"the part {value!r:.60}")
 
 
 class InParts:
@@ -136,11 +126,9 @@ def _placed(tracks: Sequence[Track], taken: set[str]) -> Iterator[tuple[int, tup
     """The number of each track that has a role, its role and why; roles that are `taken` only take what names them."""
     yield from ((track.number, (DRUMS, "channel 10")) for track in tracks if track.instrument == DRUMS)
     left = [track for track in tracks if track.instrument not in (DRUMS, *_NOISES)]
-    enough = with_enough_notes(left)
-    lines = sorted((one for one in enough if one.polyphony <= ONE_AT_A_TIME), key=lambda one: one.mean_pitch)
-    is_named = any(says(one.name, word) for one in left for word in MELODY_NAMES)
+    lines = sorted(lines_of(left), key=lambda one: one.mean_pitch)
     rules = [
-        (MELODY, BY_NAME, melody_of(left) if is_named else []),
+        (MELODY, BY_NAME, named_melody(left)),
         (BASS, BY_NAME, [one for one in left if says(one.name, BASS)]),
         (BASS, BY_PROGRAM, [one for one in left if one.instrument == BASS]),
         (BASS, "its low notes", [one for one in lines[:1] if one.mean_pitch < _LOW]),
@@ -156,10 +144,6 @@ def _placed(tracks: Sequence[Track], taken: set[str]) -> Iterator[tuple[int, tup
             placed |= dict.fromkeys((one.number for one in (*found, *alike)), (role, why))
     yield from placed.items()
     yield from ((one.number, (CHORDS, "the others")) for one in left if one.number not in placed)
-
-
-def _facts(track: Track) -> tuple[float, ...]:
-    return (track.notes, track.lowest, track.highest, track.mean_pitch, track.polyphony)
 
 
 def are_pitched(roles: Sequence[str]) -> list[bool]:

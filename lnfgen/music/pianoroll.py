@@ -180,16 +180,9 @@ class PianoRoll(InParts):
     def part(self, number: int) -> PianoRoll:
         """The roll of one part, from 0 on, which has a row for each step."""
         size, own = self.stride, slice(number, None, self.stride)
-        return replace(
-            self,
-            sounding=self.sounding[own],
-            onsets=None if self.onsets is None else self.onsets[own],
-            drawn=None if self.drawn is None else self.drawn[own],
-            steps_per_quarter=self.steps_per_quarter // size,
-            upbeat=self.upbeat // size,
-            parts=(),
-            song=None,
-        )
+        drawn = None if self.drawn is None else self.drawn[own]
+        in_steps = {"steps_per_quarter": self.steps_per_quarter // size, "upbeat": self.upbeat // size}
+        return self._changed(lambda rows: rows[own], drawn=drawn, parts=(), **in_steps)
 
     @property
     def merged(self) -> PianoRoll:
@@ -237,10 +230,9 @@ class PianoRoll(InParts):
         usual = MELODY if at_once.sum() <= ONE_AT_A_TIME * (at_once > 0).sum() else CHORDS
         own = {role: self.part(number) for number, role in enumerate(self.roles or [alone or usual])}
         lost = sum(int(roll.struck().sum()) for role, roll in own.items() if role not in wanted)
-        silent = np.zeros_like(next(iter(own.values())).sounding)
-        plain = replace(self.part(0), sounding=silent, onsets=silent)
+        silent = self.part(0)._changed(np.zeros_like)
         losses = self.losses + Losses(out_of_range=lost)
-        return PianoRoll.of_parts([own.get(role, plain) for role in wanted], parts, losses=losses)
+        return PianoRoll.of_parts([own.get(role, silent) for role in wanted], parts, losses=losses)
 
     @property
     def num_bars(self) -> int:
@@ -336,10 +328,6 @@ class PianoRoll(InParts):
         """True if a model drew this note of `notes()`, which begins where it drew; also if `drawn` is None."""
         start, _, pitch = note
         return self.drawn is None or bool(self.drawn[start, pitch])
-
-    def given_notes(self) -> list[int]:
-        """The places among `notes()` of those beside which a model drew others; none if `drawn` is None."""
-        return [place for place, note in enumerate(self.notes()) if not self.was_drawn(note)]
 
     @classmethod
     def from_notes(

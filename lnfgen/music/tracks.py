@@ -16,7 +16,7 @@ _FAMILIES = (  # of General MIDI 1, eight programs each
     *("piano", "chromatic percussion", "organ", "guitar", "bass", "strings", "ensemble", "brass"),
     *("reed", "pipe", "synth lead", "synth pad", "synth effects", "ethnic", "percussive", "sound effects"),
 )
-MELODY_NAMES = ("melody", "melodie", "melodia", "vocal", "vox", "lead")
+_MELODY_NAMES = ("melody", "melodie", "melodia", "vocal", "vox", "lead")
 _LISTED = 8  # tracks that an error names
 ONE_AT_A_TIME = 1.25  # sounding notes on average; a line played legato overlaps a little
 
@@ -58,7 +58,10 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, name: str) -> set[int]:
         if word == ALL:
             found = pitched
         elif word == "melody":
-            found = melody_of(pitched)
+            # Without a name, the highest line; the rule is the top channel of A. Uitdenbogerd and J. Zobel,
+            # "Manipulation of music for melody matching", ACM Multimedia 1998.
+            lines = lines_of(pitched) or with_enough_notes(pitched)
+            found = named_melody(pitched) or sorted(lines, key=lambda track: -track.mean_pitch)[:1]
         elif word.isdecimal():
             found = [track for track in tracks if str(track.number) == word]
         else:
@@ -90,19 +93,17 @@ def said_of(pieces: Sequence[Sequence[Track]]) -> str:
     return merged + (f", left out {left_out}" if left else "")
 
 
-def melody_of(tracks: Sequence[Track]) -> list[Track]:
-    """The track whose name has a word such as melody, vocal or lead; a list of one, or empty.
-
-    If none has, it is the one with the highest mean pitch, the rule that Uitdenbogerd and Zobel call top channel
-    ("Manipulation of music for melody matching", ACM Multimedia 1998), among the tracks with enough notes and no chords
-    (if all have chords, among those).
-    """
-    for word in MELODY_NAMES:
+def named_melody(tracks: Sequence[Track]) -> list[Track]:
+    """The track whose name has a word such as melody, vocal or lead; a list of one, or empty."""
+    for word in _MELODY_NAMES:
         if named := [track for track in tracks if says(track.name, word)]:
             return [max(named, key=lambda track: track.notes)]
-    enough = with_enough_notes(tracks)
-    lines = [track for track in enough if track.polyphony <= ONE_AT_A_TIME] or enough
-    return [max(lines, key=lambda track: track.mean_pitch)] if lines else []
+    return []
+
+
+def lines_of(tracks: Sequence[Track]) -> list[Track]:
+    """The tracks with enough notes and no chords."""
+    return [track for track in with_enough_notes(tracks) if track.polyphony <= ONE_AT_A_TIME]
 
 
 def with_enough_notes(tracks: Sequence[Track]) -> list[Track]:

@@ -35,12 +35,9 @@ def require_picture(path: Path) -> str:
 
 def new_figure(width: float, height: float) -> Any:
     """An empty matplotlib figure of that size in inches. It needs no display."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
 
 
 def style_axis(axis: Any, grid: str) -> None:

@@ -39,7 +39,7 @@ ROLLS = [
 
 @pytest.mark.parametrize("program", [0, 40])
 def test_the_page_has_the_notes_and_the_midi_of_each_piece(program: int) -> None:
-    page = Page(page_bytes(ROLLS, "tunes", program=program))
+    page = Page(page_bytes(ROLLS, "tunes", programs=[program]))
     assert len(page.all("article")) == len(ROLLS)
     links = [link for link in page.all("a") if link.get("download")]
     assert [link["download"] for link in links] == ["tunes-01.mid", "tunes-02.mid", "tunes-03.mid"]
@@ -50,12 +50,12 @@ def test_the_page_has_the_notes_and_the_midi_of_each_piece(program: int) -> None
         assert tuple(data["metre"]) == roll.time_signature
         kind, _, midi = str(link["href"]).partition(",")
         assert kind == "data:audio/midi;base64"
-        assert base64.b64decode(midi, validate=True) == midi_bytes(roll, program=program)
+        assert base64.b64decode(midi, validate=True) == midi_bytes(roll, programs=[program])
 
 
 def test_a_page_says_the_key_the_instruments_and_the_seed() -> None:
     scale = PianoRoll.from_notes([(4 * i, 4, pitch) for i, pitch in enumerate((67, 71, 74, 72, 69, 74, 66, 67))])
-    page = page_bytes([scale], program=["flute", 48, 48, "acoustic bass"], seed=7).decode()
+    page = page_bytes([scale], programs=[73, 48, 48, 32], seed=7).decode()
     said = "G major · 4/4 · ♩ = 120 · 2 bars · 8 notes · 0:04 · Flute, String Ensemble 1, Acoustic Bass · seed 7"
     assert f">{said}</p>" in page
     assert "48 notes · 0:06 · Acoustic Grand Piano</p>" in page_bytes([four_voices(3)]).decode()
@@ -160,7 +160,7 @@ def test_one_page_holds_what_other_formats_put_in_numbered_files(tmp_path: Path)
     lnfgen.write(tmp_path / "one.html", ROLLS[0])
     assert (tmp_path / "one.html").read_bytes() == page_bytes(ROLLS[:1], "one")
     lnfgen.write(tmp_path / "all.html", ROLLS, program=3)
-    assert (tmp_path / "all.html").read_bytes() == page_bytes(ROLLS, "all", program=3)
+    assert (tmp_path / "all.html").read_bytes() == page_bytes(ROLLS, "all", programs=[3])
     with pytest.raises(LnfgenError, match=r"cannot write 3 pieces as one '\.mid'; expected one, or \.html"):
         lnfgen.write(tmp_path / "all.mid", ROLLS)
     for wrong in ("a text", ["a text"], [ROLLS[0], "a text"]):

@@ -174,7 +174,7 @@ def test_voices_and_programs_of_the_drawn_notes() -> None:
     content = song()
     (roll,) = read_midi(content, tracks="melody")
     piece = drawn(known_melody(ENCODING, roll))
-    old, new = parsed(content), parsed(midi_of(piece, voices=3, program=[40, 41], drawn_name="harmonize"))
+    old, new = parsed(content), parsed(midi_of(piece, voices=3, programs=[40, 41], drawn_name="harmonize"))
     added = new.tracks[len(old.tracks) :]
     assert [track[0].name for track in added] == ["harmonize 1", "harmonize 2", "harmonize 3"]
     channels = [track[1].channel for track in added]
@@ -194,7 +194,7 @@ def test_a_file_that_uses_all_channels_keeps_its_instruments() -> None:
     buffer = io.BytesIO()
     mido.MidiFile(tracks=tracks).save(file=buffer)
     (roll,) = read_midi(buffer.getvalue(), tracks="5")
-    added = parsed(midi_of(drawn(known_part(ENCODING, roll, ["bars:2"])), program=100)).tracks[16]
+    added = parsed(midi_of(drawn(known_part(ENCODING, roll, ["bars:2"])), programs=[100])).tracks[16]
     assert {message.channel for message in added if not message.is_meta} == {4}
     assert not any(message.type == "program_change" for message in added)
 
@@ -270,7 +270,7 @@ def test_a_format_0_file_becomes_format_1_and_keeps_its_track() -> None:
     piece = drawn(known_part(ENCODING, own, ["bars:2"]))
     require_own_file(content, piece, lambda tick, pitch: pitch == 64)
     assert parsed(midi_of(piece)).type == 1
-    assert midi_of(replace(piece, song=None), program=9) == to_bytes(replace(piece, song=None), ".mid", program=9)
+    assert midi_of(replace(piece, song=None), programs=[9]) == to_bytes(replace(piece, song=None), ".mid", program=9)
 
 
 def test_tempo_and_key_of_an_own_file() -> None:

@@ -237,7 +237,7 @@ def test_a_part_that_a_file_lacks_comes_with_its_usual_program_and_velocities() 
         assert isinstance(own, PianoRoll)
         piece = drawn(known_melody(encoding, own), encoding=encoding)
         contents.append(midi_of(piece))
-        *_, bass, chords = parsed(midi_of(piece, program=[4, 5, 6])).tracks
+        *_, bass, chords = parsed(midi_of(piece, programs=[4, 5, 6])).tracks
         assert [(track.name, track[1].program) for track in (bass, chords)] == [("drawn bass", 6), ("drawn chords", 5)]
     assert contents[0] == contents[1]
     after = parsed(contents[0])

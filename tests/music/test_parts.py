@@ -11,6 +11,7 @@ import lnfgen
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.formats.midi import VELOCITY, midi_bytes, read_midi
+from lnfgen.formats.song import midi_of
 from lnfgen.music.parts import ROLES, Part, usual_parts, wanted_roles
 from lnfgen.music.pianoroll import PianoRoll
 
@@ -99,10 +100,10 @@ def test_a_written_band_is_read_again_with_its_programs_and_accents() -> None:
     assert again.parts[1].velocities[0] == loud[0]
     assert again.parts[2].velocities == (VELOCITY,) * 16
     assert [one.channel for one in again.tracks] == [10, 2, 3, 4]
-    (flutes,) = read_midi(midi_bytes(band, program=[73, 48]), roles=ROLES)
+    (flutes,) = read_midi(midi_bytes(band, programs=[73, 48]), roles=ROLES)
     assert [part.program for part in flutes.parts] == [8, 48, 48, 73], "from the highest part down, but for drums"
     with pytest.raises(LnfgenError, match="3 voices of a band; expected none"):
-        midi_bytes(band, voices=3)
+        midi_of(band, voices=3)
 
 
 def test_a_band_has_each_part_once_and_whole_steps() -> None:

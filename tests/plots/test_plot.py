@@ -55,7 +55,7 @@ def size_of(png: bytes) -> tuple[int, ...]:
 def test_a_title_is_as_wide_as_its_picture(width):
     figure = new_figure(width, 4)
     set_title(figure, "run-with-a-name: af-codes on $ptb$\n" + "contours: p(z_t | z_<t, T); MMMM of each one, " * 4)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     title = figure.get_suptitle()
     assert "run-with-a-name: af-codes on $ptb$\n" in title
     assert figure._suptitle.get_window_extent().x1 <= figure.bbox.x1
@@ -81,7 +81,7 @@ def test_no_label_below_a_picture_is_cut_off(names, count, monkeypatch):
     monkeypatch.setattr(curves, "file_bytes", lambda figure, suffix: figures.append(figure) or b"")
     compared_curves([Course("a-run/" * (size // 6), LINES, "m") for size in names], "nats_per_step")
     figure, legend = figures[0], figures[0].legends[0]
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     box = legend.get_window_extent()
     assert 0 <= box.x0 <= box.x1 <= figure.bbox.x1
     assert 0 <= box.y0 <= box.y1 < figure.axes[0].get_window_extent().y0

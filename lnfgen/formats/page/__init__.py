@@ -20,7 +20,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.files import numbered
 from lnfgen.formats.song import midi_of
 from lnfgen.music.drums import drum_rows
-from lnfgen.music.instruments import INSTRUMENTS, Programs, programs_of
+from lnfgen.music.instruments import INSTRUMENTS
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tonality import find_key
 from lnfgen.music.tracks import DRUMS
@@ -32,7 +32,7 @@ def page_bytes(
     title: str = "",
     *,
     names: Sequence[str] | None = None,
-    program: Programs | None = None,
+    programs: Sequence[int] = (),
     voices: int | None = None,
     drawn_name: str = "drawn",
     seed: int | None = None,
@@ -42,19 +42,19 @@ def page_bytes(
     Args:
         title: names the page, and its pieces, with a number after it if there are several. It is "Piano-roll" if empty.
         names: names of the pieces, one for each, in place of numbers.
-        program, voices, drawn_name, seed: as `to_bytes` takes them.
+        programs, voices, drawn_name: as `midi_of` takes them.
+        seed: what drew the pieces.
     """
     if not rolls:
         raise LnfgenError("a page of no pieces; expected at least one piano-roll")
     if names is not None and len(names) != len(rolls):
         raise LnfgenError(f"{counted(len(names), 'name')} for {counted(len(rolls), 'piece')}; expected one for each")
-    programs = None if program is None else programs_of(program)
     title = in_utf8(title) or "Piano-roll"
     several = len(rolls) > 1
     numbers = [f"{title} {index + 1}" if several else title for index in range(len(rolls))]
     names = numbers if names is None else list(map(in_utf8, names))
     files = [numbered(Path(f"{title}.mid"), index, len(rolls)).stem for index in range(len(rolls))]
-    tracks: dict[str, Any] = {"program": programs, "voices": voices, "drawn_name": drawn_name}
+    tracks: dict[str, Any] = {"programs": programs, "voices": voices, "drawn_name": drawn_name}
     header = f"<header><h1>{html.escape(title)}</h1><p>{len(rolls)} pieces</p></header>" if several else ""
     pieces, data = [], []
     for roll, name, file in zip(rolls, names, files, strict=True):
@@ -78,7 +78,7 @@ def page_bytes(
             "grid": roll.steps_per_quarter,
             "steps": roll.num_steps,
             "notes": [number for note in roll.notes() for number in note],
-            "given": roll.given_notes(),
+            "given": [place for place, note in enumerate(roll.notes()) if not roll.was_drawn(note)],
         }
         bands = {"parts": list(map(asdict, roll.parts)), "drums": [*drum_rows(roll).items()]} if roll.parts else {}
         data.append(values | bands)
@@ -98,12 +98,12 @@ def page_bytes(
     return _filled("page.html", content).encode("utf-8")
 
 
-def _facts(roll: PianoRoll, programs: Sequence[int] | None, seed: int | None) -> str:
+def _facts(roll: PianoRoll, programs: Sequence[int], seed: int | None) -> str:
     key = find_key(roll.merged)
     (beats, unit), seconds = roll.time_signature, round(roll.seconds)
     counts = f"{counted(roll.num_bars, 'bar')} · {counted(len(roll.notes()), 'note')}"
     time = f"{beats}/{unit} · ♩ = {roll.tempo_bpm:.0f} · {counts} · {seconds // 60}:{seconds % 60:02d}"
-    if programs is None:
+    if not programs:
         own = [track.program or 0 for track in roll.tracks if track.instrument != DRUMS]
         programs = own if roll.is_own_file else [0]
     names = [INSTRUMENTS[program] for program in programs]
