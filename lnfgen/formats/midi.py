@@ -90,7 +90,7 @@ def read_midi(
         first = next((signature for tick, signature in reversed(piece.signatures) if not tick), None)
         piece.lines = [bar_length(first, 1) * quarter] if first else []
         rolls.append(piece.piece(chosen, roles, quarter, steps_per_quarter, name, total))
-        total += rolls[-1].num_steps
+        total += rolls[-1].num_steps // rolls[-1].stride
     return [replace(rolls[0], song=content)] if len(pieces) == 1 else rolls
 
 

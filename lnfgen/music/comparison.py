@@ -126,11 +126,13 @@ def compare_pieces(
         progress: called with the number of windows whose figures are known, and with the number of all windows.
 
     Raises:
-        LnfgenError: if a side has no pieces.
+        LnfgenError: if a side has no pieces, or the seed is negative.
     """
     for pieces, name in ((samples, "samples"), (reference, "reference")):
         if not pieces:
             raise LnfgenError(f"the {name} hold no pieces of music; expected at least one")
+    if seed < 0:
+        raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 on")
     groups, grid, parts = (samples, reference, corpus or []), reference[0].steps_per_quarter, reference[0].parts
     has_onsets = all(piece.onsets is not None for pieces in groups for piece in pieces)
     alike = [[piece.in_parts(parts).on_grid(grid) for piece in pieces] for pieces in groups]

@@ -74,6 +74,7 @@ def test_the_parts_of_a_band_have_colours_and_buttons_and_their_drums_have_names
     page = Page(page_bytes([band, ROLLS[0]]))
     said = " · Drums, Electric Bass (finger), Electric Piano 1, Flute</p>"
     assert said in page_bytes([band]).decode()
+    assert " · Drums, Flute, Tuba</p>" in page_bytes([band], programs=[58, 73]).decode(), "the melody is a tuba"
     data, plain = page.data
     assert {*data} - {*plain} == {"parts", "drums"}, "a piece of one part is written as before"
     assert list(zip(*[iter(data["notes"])] * 3, strict=True)) == band.notes()

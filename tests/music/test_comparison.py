@@ -11,6 +11,7 @@ import pytest
 from toy_music import band, harmonised, pieces, song_of_band
 
 from lnfgen.data.benchmarks import read_benchmark
+from lnfgen.errors import LnfgenError
 from lnfgen.music.comparison import compare_pieces, spread, two_sample_auc, window_steps, windows_of
 from lnfgen.music.figures import music_figures
 from lnfgen.music.parts import ROLES
@@ -32,6 +33,11 @@ def test_the_classifier_knows_what_differs_and_only_that() -> None:
     # Two normal distributions whose means are d apart: AUC = Phi(d / sqrt 2).
     assert auc(1) == pytest.approx(0.5 * (1 + math.erf(1 / 2)), abs=0.08)
     assert auc(30) > 0.999
+
+
+def test_a_seed_is_no_negative_number() -> None:
+    with pytest.raises(LnfgenError, match="a seed of -1; expected a whole number from 0 on"):
+        compare_pieces(pieces(0, 2), pieces(2, 4), seed=-1)
 
 
 def test_rows_of_one_piece_share_a_fold() -> None:

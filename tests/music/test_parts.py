@@ -28,6 +28,13 @@ def moved(semitones: int) -> list[tuple[float, float, int]]:
     return [(start, length, pitch + semitones) for start, length, pitch in LINE]
 
 
+def test_a_book_of_bands_may_have_as_many_steps_as_a_book_of_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    book = bytearray(midi(track("", 0, 0, LINE), track("", 0, 33, moved(-24))))
+    book[9] = 2  # two independent songs
+    monkeypatch.setattr("lnfgen.formats.events.MAX_STEPS", 32)
+    assert [roll.num_steps for roll in read_midi(bytes(book), roles=ROLES)] == [64, 64], "16 steps of four parts each"
+
+
 def test_names_programs_and_pitches_decide() -> None:
     assert roles_of(song("Lead")) == {
         1: ("drums", "channel 10"),

@@ -21,6 +21,7 @@ from lnfgen.files import numbered
 from lnfgen.formats.song import midi_of
 from lnfgen.music.drums import drum_rows
 from lnfgen.music.instruments import INSTRUMENTS
+from lnfgen.music.parts import part_programs
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tonality import find_key
 from lnfgen.music.tracks import DRUMS
@@ -103,12 +104,12 @@ def _facts(roll: PianoRoll, programs: Sequence[int], seed: int | None) -> str:
     (beats, unit), seconds = roll.time_signature, round(roll.seconds)
     counts = f"{counted(roll.num_bars, 'bar')} · {counted(len(roll.notes()), 'note')}"
     time = f"{beats}/{unit} · ♩ = {roll.tempo_bpm:.0f} · {counts} · {seconds // 60}:{seconds % 60:02d}"
-    if not programs:
-        own = [track.program or 0 for track in roll.tracks if track.instrument != DRUMS]
-        programs = own if roll.is_own_file else [0]
-    names = [INSTRUMENTS[program] for program in programs]
     if roll.parts:
-        names = ["Drums" if part.role == DRUMS else INSTRUMENTS[part.program] for part in roll.parts]
+        parts = zip(roll.roles, part_programs(roll.parts, programs), strict=True)
+        names = ["Drums" if role == DRUMS else INSTRUMENTS[program] for role, program in parts]
+    else:
+        own = [track.program or 0 for track in roll.tracks if track.instrument != DRUMS] if roll.is_own_file else [0]
+        names = [INSTRUMENTS[program] for program in programs or own]
     instruments = ", ".join(dict.fromkeys(names))
     facts = ["" if key is None else str(key), time, instruments, "" if seed is None else f"seed {seed}"]
     return " · ".join(filter(None, facts))
