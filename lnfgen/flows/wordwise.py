@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,12 +49,12 @@ class WordStarts(nn.Module):
 
     def draw(self, noise: Tensor, lengths: Tensor, passes: int, temperature: float) -> Blocks:
         """Draw blocks from noise of N(0, 1), `[N, T]`."""
-        cumulative = torch.softmax(self._scores(passes, temperature), 0).cumsum(0).tolist()
-        shares = torch.special.ndtr(noise).tolist()
+        scores, shares = self._scores(passes, temperature), torch.special.ndtr(noise).tolist()
+        cumulative = [torch.softmax(scores[: last + 1], 0).cumsum(0).tolist() for last in range(len(scores))]
 
         def size(row: int, start: int, before: int) -> int:
-            last = min(before, len(cumulative)) - 1
-            return passes - bisect_right(cumulative, shares[row][start] * cumulative[last], hi=last)
+            last = min(before, len(scores)) - 1
+            return passes - bisect_right(cumulative[last], shares[row][start] * cumulative[last][-1], hi=last)
 
         return Blocks.chained(size, lengths, noise.shape[1], passes)
 
@@ -111,9 +112,9 @@ class WordwiseFlow(BlockwiseFlow):
     features: CodeMixture
     reading: CodeReading
 
-    def __init__(self, words: WordStarts, *parts: object) -> None:
+    def __init__(self, words: WordStarts, *parts: Any) -> None:
         """`parts` are those of `BlockwiseFlow`, whose positions have `NEAR_SIZE` features more."""
-        super().__init__(*parts)  # type: ignore[arg-type]
+        super().__init__(*parts)
         self.words = words
         self.noise_size += 1  # the last number of a step is for the size of a block that begins there
 

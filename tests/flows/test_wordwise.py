@@ -120,6 +120,14 @@ def test_starts_are_drawn_as_often_as_they_are_likely(temperature):
         assert abs(float(same.float().mean()) - p) < 4 * (p * (1 - p) / count) ** 0.5
 
 
+@torch.no_grad()
+def test_at_temperature_0_a_slack_is_the_likeliest_that_may_be() -> None:
+    words = word_starts()
+    words.slack.copy_(torch.tensor([3.0, 0.0, 4.0, 1.0] + [2.0] * (SLACK - 4)))
+    blocks = words.draw(torch.zeros(1, 12), torch.tensor([12]), 4, 0.0)
+    assert blocks.sizes.tolist() == [[2, 4, 2, 4]], "slacks of 2, less than 2, 2, and what is left"
+
+
 def toy(passes: int) -> SequenceModel:
     """Its codes lie apart, so a symbol is the code that is drawn."""
     torch.manual_seed(0)
