@@ -178,7 +178,6 @@ ON_TEXT = [Cell(TEXT, model, "conv-scan", emission="categorical") for model in (
 ON_TEXT += [Cell(TEXT, model, "lstm", emission="categorical") for model in ("af-codes", *LATENT)]
 ON_TEXT += [Cell(TEXT, "lstm", "lstm", emission="categorical", budget=budget) for budget in ("grid", "equal-time")]
 ON_TEXT += [Cell(TEXT, model, backbone, emission="categorical", budget="hour") for model, backbone in HOUR]
-ON_TEXT += [Cell(TEXT, "blocks-codes", "conv-scan", emission="categorical", budget="hour", seed=2)]
 
 ABLATION = [
     Cell("jsb_chorales", "af-scf", transform=transform, features=features)
