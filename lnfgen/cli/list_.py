@@ -90,11 +90,13 @@ def _datasets() -> Iterator[Item]:
 
 def _show_figures(json: bool) -> None:
     from lnfgen.inference.wishes import OTHERS, numbers
+    from lnfgen.music.parts import ROLES
 
     rows: list[tuple[str, str, str, float | None]] = []
     for kind, others in OTHERS.items():
         rows += [(name, kind, words, None) for name, words in others.items()]
-        rows += [(name, kind, figure.label, figure.unit / 2) for name, figure in numbers(kind).items()]
+        for name, figure in numbers(kind, ROLES).items():
+            rows.append((name, kind if name in numbers(kind) else "a band", figure.label, figure.unit / 2))
     if json:
         console.result_json({"figures": [dict(zip(("name", "of", "is", "within"), row, strict=True)) for row in rows]})
     else:

@@ -7,7 +7,7 @@ targets of Whiteley & Lee, 2014). A figure of a whole piece counts little at fir
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,12 +55,12 @@ def _line_length(text: str) -> float:
     return sum(lengths) / len(lengths) if lengths else math.nan
 
 
-def numbers(kind: str) -> dict[str, Figure]:
-    """The figures of a piece that are numbers: those of `compare`, and more."""
+def numbers(kind: str, roles: Sequence[str] = ()) -> dict[str, Figure]:
+    """The figures of a piece that are numbers: those of `compare`, also of the parts with these roles, and more."""
     if kind == "text":
         return {"line_length": Figure("mean length of a line, characters", _line_length, 1.0)}  # type: ignore[arg-type]
     own = {"notes_per_bar": Figure("notes a bar", notes_per_bar, 1.0)}
-    return own | {"leaps": Figure("top line: moves over a fifth, count", leaps, 1.0)} | music_figures(4)
+    return own | {"leaps": Figure("top line: moves over a fifth, count", leaps, 1.0)} | music_figures(4, roles)
 
 
 class Wish(NamedTuple):
@@ -112,7 +112,7 @@ def wishes_for(want: Want | Wishes, encoding: Encoding) -> Wishes:
     if isinstance(want, Wishes):
         return want
     pairs = want.items() if isinstance(want, Mapping) else [words.partition("=")[::2] for words in want]
-    figures, others = numbers(encoding.kind), OTHERS[encoding.kind]
+    figures, others = numbers(encoding.kind, encoding.roles), OTHERS[encoding.kind]
     wishes, sure, contained, signature = list[Wish](), list[Wish](), list[str](), None
     own = encoding.compass if encoding.kind == "music" else range(128)
     low, high = float(own[0]), float(own[-1])
@@ -173,7 +173,7 @@ def _like(value: Any, encoding: Encoding) -> list[Wish]:
     piece = read(Path(value), **how)[0] if isinstance(value, str) else value
     if not isinstance(piece, PianoRoll):
         raise ValueError("a file with a piece of music")
-    found = [(name, figure, figure.value(piece)) for name, figure in music_figures(4).items()]
+    found = [(name, figure, figure.value(piece)) for name, figure in music_figures(4, encoding.roles).items()]
     known = [(f"{name}={value:.3g}", figure, value) for name, figure, value in found if not math.isnan(value)]
     return [_wish(words, figure, value - figure.unit, value + figure.unit) for words, figure, value in known]
 

@@ -3,11 +3,13 @@
 import json
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command import Call
+from toy_music import song_of_band
 
 import lnfgen
 from lnfgen.data.encoding import Encoding
@@ -75,6 +77,18 @@ def test_each_figure_of_compare_is_a_wish_and_a_piece_is_like_itself(tmp_path: P
     assert len(like.wishes) > 10
     assert like.distance(read) == 0
     assert like.distance(PianoRoll.from_notes([(0, 16, 40), (0, 16, 47)], num_steps=16)) > 10
+
+
+def test_a_band_has_wishes_for_its_parts_and_is_like_itself() -> None:
+    song = song_of_band(1)
+    band = replace(MUSIC, parts=song.parts)
+    wishes = wanted("drums_repeat_rate=0.5..", "bass_polyphony=3..", encoding=band)
+    assert [found["held"] for found in wishes.report(song).values()] == [True, False]
+    like = wishes_for({"like": song}, band)
+    assert like.distance(song) == 0
+    assert like.distance(song_of_band(1, wrong=0.5)) > 1
+    with pytest.raises(LnfgenError, match="drums_repeat_rate=1"):
+        wanted("drums_repeat_rate=1")
 
 
 @pytest.mark.parametrize(
@@ -187,4 +201,5 @@ def test_the_commands_tell_which_wishes_hold(tmp_path: Path, toy_home: Path, cal
     assert [found["held"] for found in piece["wishes"].values()] == [True, True]
     assert list(piece["wishes"]) == ["top=..C7", "notes_per_bar=0.."]
     listed = json.loads(call("list", "--figures", "--json").stdout)["figures"]
+    assert {"drums_repeat_rate"} == {row["name"] for row in listed if row["is"] == "drums: bars that came before"}
     assert {"name": "leaps", "of": "music", "is": "top line: moves over a fifth, count", "within": 0.5} in listed
