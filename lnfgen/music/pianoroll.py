@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -305,19 +306,11 @@ class PianoRoll(InParts):
         starts, size = self.struck(), self.stride
         ends = self.sounding.copy()  # the last step of each note
         ends[:-size] &= ~self.sounding[size:] | starts[size:]
-
-        def in_order(cells: np.ndarray) -> tuple[np.ndarray, ...]:
-            """The part, the pitch and the row of each cell."""
-            part, pitch, step = np.nonzero(cells.reshape(-1, size, cells.shape[1]).transpose(1, 2, 0))
-            return part, pitch, step * size + part
-
-        # Pitch by pitch, the n-th start belongs to the n-th end.
-        (_, pitches, first), (*_, last) = in_order(starts), in_order(ends)
-        order = np.lexsort((pitches, first))
-        lengths = (last - first + size)[order]
-        return list(
-            zip(first[order].tolist(), lengths.tolist(), (pitches[order] + self.lowest_pitch).tolist(), strict=True)
-        )
+        # With a column for each key of each part, the n-th start belongs to the n-th end, column by column.
+        (columns, first), (_, last) = (np.nonzero(cells.reshape(len(cells) // size, -1).T) for cells in (starts, ends))
+        parts, keys = np.divmod(columns, self.num_pitches)
+        rows, lengths, pitches = first * size + parts, (last - first + 1) * size, keys + self.lowest_pitch
+        return sorted(zip(rows.tolist(), lengths.tolist(), pitches.tolist(), strict=True), key=itemgetter(0, 2))
 
     @property
     def is_own_file(self) -> bool:
