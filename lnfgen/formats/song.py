@@ -37,7 +37,7 @@ from lnfgen.formats.midi import (
     upbeat_signature,
     voice_events,
 )
-from lnfgen.music.parts import Part, part_programs, pitched_rows
+from lnfgen.music.parts import Part, part_programs
 from lnfgen.music.pianoroll import Losses, Note, PianoRoll, bar_length, is_time_signature
 from lnfgen.music.separation import separate_voices
 from lnfgen.music.tracks import DRUM_CHANNEL, DRUMS, Track
@@ -147,9 +147,7 @@ def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
                 message.data = (((sharps + 7 * semitones + 6) % 12 - 6) % 256, message.data[1])
             yield tick, message
 
-    pitched = pitched_rows(roll.roles, roll.num_steps)[:, None]
-    drawn = None if roll.drawn is None else np.where(pitched, np.roll(roll.drawn, semitones, axis=1), roll.drawn)
-    return replace(moved, song=_changed(roll.song, move), drawn=drawn)
+    return replace(moved, song=_changed(roll.song, move))
 
 
 def at_tempo(roll: PianoRoll, bpm: float) -> PianoRoll:

@@ -425,7 +425,11 @@ class PianoRoll(InParts):
         down, up = -lowest, self.num_pitches - 1 - highest
         if not down <= semitones <= up:
             raise LnfgenError(f"{semitones:+} semitones would move notes off the keys; expected {down:+} to {up:+}")
-        return self._changed(lambda keys: np.where(moves[:, None], np.roll(keys, semitones, axis=1), keys))
+
+        def moved(keys: np.ndarray) -> np.ndarray:
+            return np.where(moves[:, None], np.roll(keys, semitones, axis=1), keys)
+
+        return self._changed(moved, drawn=None if self.drawn is None else moved(self.drawn))
 
     def cut(self, max_length: int) -> list[PianoRoll]:
         """The roll cut at bar lines into pieces of at most `max_length` steps, in order.

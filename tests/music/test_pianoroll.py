@@ -122,6 +122,13 @@ def test_transposing_moves_every_note_and_refuses_to_lose_one() -> None:
     assert silence.transposed(7) == silence
 
 
+def test_transposing_moves_what_a_model_drew_too() -> None:
+    drawn = np.zeros((8, 128), dtype=bool)
+    drawn[:, 60] = True
+    moved = replace(PianoRoll.from_notes([(0, 4, 60), (4, 4, 64)]), drawn=drawn).transposed(3)
+    assert [moved.was_drawn(note) for note in moved.notes()] == [True, False]
+
+
 def test_a_note_before_the_piece_is_refused() -> None:
     with pytest.raises(LnfgenError, match=r"\(-1, 2, 61\) starts before the piece"):
         PianoRoll.from_notes([(0, 4, 60), (-1, 2, 61)])
