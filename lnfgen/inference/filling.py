@@ -158,7 +158,7 @@ def _moved_home(model: SequenceModel, encoding: Encoding, part: KnownPart, roll:
         has_place = int(((keys >= encoding.lowest_pitch) & (keys <= last)).sum())
         return has_place, min(int(((keys >= low) & (keys <= high)).sum()), enough), -abs(shift)
 
-    return laid(encoding, roll, part.hidden_cells, max(range(-48, 49), key=fit), part.outer)
+    return laid(encoding, roll, part.hidden_cells, max(range(-48, 49), key=fit), part.voices)
 
 
 _samples_of: WeakKeyDictionary[SequenceModel, dict[Encoding, list[Piece]]] = WeakKeyDictionary()

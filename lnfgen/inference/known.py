@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -24,13 +23,6 @@ GAP = "_"  # the character that marks a gap in a text
 SPAN = 8  # characters of a text that a variation keeps or draws anew together
 
 
-class OuterVoices(NamedTuple):
-    """An intro has the outer voices of a fuller piece, whose others are drawn too: so chords go on after a line."""
-
-    number: int  # so many are given back at most
-    room: np.ndarray  # where the intro has room for the others, as `KnownPart.hidden_cells`
-
-
 @dataclass(frozen=True)
 class KnownPart:
     """A piece of which a part is known, as a model sees it. Where its pieces begin at a bar line, so does this one.
@@ -46,7 +38,7 @@ class KnownPart:
     shift: int = 0  # semitones that music was moved up for the model
     ahead: int = 0  # steps of silence ahead of an upbeat, which the piece itself does not have
     keys: range = range(128)  # the pitches that may be drawn; those that the model or the piece has
-    outer: OuterVoices | None = None  # of an intro
+    voices: int | None = None  # of an intro: so many at most are given back of what is drawn after it, the outer ones
 
 
 def known_whole(encoding: Encoding, piece: Piece) -> KnownPart:
@@ -114,8 +106,9 @@ def little_room(melody: KnownPart, above: bool) -> str:
 def known_intro(encoding: Encoding, piece: Piece, added: int, voices: int | None = None) -> KnownPart:
     """A piece that goes on for `added` hidden steps or characters after its end.
 
-    Music goes on in so many voices at most, by default as many keys as sound at once in its last two bars; a band goes
-    on in all its parts.
+    Music goes on in so many voices at most, by default as many keys as sound at once in its last two bars. These are
+    the outer voices of a fuller piece, whose others are drawn too: so chords go on after a line. A band goes on in all
+    its parts.
     """
     if voices is not None and (voices < 1 or isinstance(piece, str)):
         raise LnfgenError(f"{counted(voices, 'voice')} to go on with; expected at least 1, and a piece of music")
@@ -128,11 +121,11 @@ def known_intro(encoding: Encoding, piece: Piece, added: int, voices: int | None
         return _partly_known(encoding, piece + GAP * added, np.arange(len(piece) + added) >= len(piece))
     after = ((0, added), (0, 0))
     onsets = None if piece.onsets is None else np.pad(piece.onsets, after)
-    longer, outer = replace(piece, sounding=np.pad(piece.sounding, after), onsets=onsets), None
+    longer = replace(piece, sounding=np.pad(piece.sounding, after), onsets=onsets)
     if not encoding.parts:
         at_once, (start, *_) = piece.sounding.sum(axis=1), list(piece.bars().values())[-2:]
-        outer = OuterVoices(voices or int(at_once[start:].max() or at_once.max()), room_inside(longer.sounding))
-    return laid(encoding, longer, np.pad(np.zeros_like(piece.sounding), after, constant_values=True), outer=outer)
+        voices = voices or int(at_once[start:].max() or at_once.max())
+    return laid(encoding, longer, np.pad(np.zeros_like(piece.sounding), after, constant_values=True), voices=voices)
 
 
 def partly_hidden(encoding: Encoding, whole: KnownPart, share: float, rng: np.random.Generator) -> KnownPart:
@@ -186,9 +179,7 @@ def _in_parts(encoding: Encoding, piece: PianoRoll, alone: str) -> PianoRoll:
     )
 
 
-def laid(
-    encoding: Encoding, piece: Piece, hidden: np.ndarray, shift: int = 0, outer: OuterVoices | None = None
-) -> KnownPart:
+def laid(encoding: Encoding, piece: Piece, hidden: np.ndarray, shift: int = 0, voices: int | None = None) -> KnownPart:
     """A piece of `on_grid` and its hidden part as the model sees them.
 
     Music is moved up by `shift` semitones, and begins at a bar line. Keys that the model does not have are left out.
@@ -212,9 +203,9 @@ def laid(
     if encoding.has_onsets:
         values |= cut(struck & ~outside) * np.uint8(ONSET)
     lost = int((struck & ~hidden).sum() - cut(struck & ~hidden).sum())
-    drawn = cut(hidden & ~outside if outer is None else hidden & ~outside | outer.room)
+    drawn = cut(hidden & ~outside if voices is None else hidden & ~outside | room_inside(piece.sounding))
     changes = Losses(rounded=piece.losses["rounded"], out_of_range=lost)
-    return KnownPart(values, drawn, piece, hidden, changes, shift, ahead, keys, outer)
+    return KnownPart(values, drawn, piece, hidden, changes, shift, ahead, keys, voices)
 
 
 def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
@@ -228,9 +219,9 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
         assert isinstance(drawn, str)
         pairs = zip(drawn, part.piece, part.hidden.tolist(), strict=True)
         return "".join(new if hidden else old for new, old, hidden in pairs)  # an unknown character stays as it was
-    if part.outer is not None:
+    if part.voices is not None:
         after = np.pad(part.hidden_cells.any(axis=1), (part.ahead, 0))[:, None]
-        x = np.where(after, np.where(outer_voices(x > 0, part.outer.number), x, 0), part.values)
+        x = np.where(after, np.where(outer_voices(x > 0, part.voices), x, 0), part.values)
     own, roll = part.piece, given_back(encoding, part, x)
     assert isinstance(roll, PianoRoll)
     return replace(roll, song=own.song, tracks=own.tracks, title=own.title, parts=own.parts, drawn=part.hidden_cells)
