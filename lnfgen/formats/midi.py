@@ -8,7 +8,7 @@ import io
 import itertools
 import struct
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from operator import itemgetter
@@ -117,14 +117,17 @@ def midi_bytes(roll: PianoRoll, *, programs: Sequence[int] = (), voices: int | N
     if len(programs) > most:
         raise LnfgenError(f"{len(programs)} programs, {counted(most, 'voice')}; expected at most one for each")
     tracks = _band_tracks(roll, programs) if roll.parts else _voice_tracks(roll, [*programs] or [0], voices)
-    whole = roll.part(0) if roll.parts else roll
+    whole = roll.part(0)
     ticks_per_step = max(1, TICKS_PER_QUARTER // whole.steps_per_quarter)
     end, upbeat = whole.num_steps * ticks_per_step, upbeat_signature(whole)
     metres = {0: upbeat, whole.upbeat * ticks_per_step: whole.time_signature} if upbeat else {0: whole.time_signature}
     head = [(0, tempo_message(whole.tempo_bpm)), *((tick, metre_message(metre)) for tick, metre in metres.items())]
     events = []
-    for name, channel, number, notes in tracks:
-        sounds = [(first * ticks_per_step, last * ticks_per_step, pitch, loud) for first, last, pitch, loud in notes]
+    for name, channel, number, notes, loud in tracks:
+        sounds = [
+            (start * ticks_per_step, (start + length) * ticks_per_step, pitch, loud[(start - whole.upbeat) % len(loud)])
+            for start, length, pitch in notes
+        ]
         events.append(voice_events(sounds, channel, number, name))
     is_one = voices is None and not roll.parts
     file = mido.MidiFile(type=0 if is_one else 1, ticks_per_beat=ticks_per_step * whole.steps_per_quarter)
@@ -132,32 +135,23 @@ def midi_bytes(roll: PianoRoll, *, programs: Sequence[int] = (), voices: int | N
     return saved(file)
 
 
-_Voice = tuple[str | None, int, int, list[tuple[int, int, int, int]]]
-"""The name, the channel, the program and the notes of a track: (start, end, pitch, velocity), in steps."""
+_Voice = tuple[str | None, int, int, list[tuple[int, int, int]], tuple[int, ...]]
+"""The name, the channel, the program and the notes of a track, and their velocities at each step of a bar."""
 
 
-def _voice_tracks(roll: PianoRoll, programs: list[int], voices: int | None) -> list[_Voice]:
+def _voice_tracks(roll: PianoRoll, programs: list[int], voices: int | None) -> Iterator[_Voice]:
     parts = [roll.notes()] if voices is None else separate_voices(roll, voices)
     programs += programs[-1:] * (len(parts) - len(programs))
     names: Sequence[str | None] = [None] if voices is None else voice_names(voices)
-    return [
-        (name, channel, number, [(start, start + length, pitch, VELOCITY) for start, length, pitch in notes])
-        for channel, (name, number, notes) in enumerate(zip(names, programs, parts, strict=True))
-    ]
+    for channel, (name, number, notes) in enumerate(zip(names, programs, parts, strict=True)):
+        yield name, channel, number, notes, (VELOCITY,)
 
 
-def _band_tracks(roll: PianoRoll, programs: Sequence[int]) -> list[_Voice]:
+def _band_tracks(roll: PianoRoll, programs: Sequence[int]) -> Iterator[_Voice]:
     """The parts of a band, as loud at each place of the bar as these are in its music."""
-    tracks = list[_Voice]()
     for number, (part, program) in enumerate(zip(roll.parts, part_programs(roll.parts, programs), strict=True)):
-        own, loud = roll.part(number), part.velocities or (VELOCITY,)
-        notes = [
-            (start, start + length, pitch, loud[(start - own.upbeat) % len(loud)])
-            for start, length, pitch in own.notes()
-        ]
         channel = DRUM_CHANNEL - 1 if part.role == DRUMS else number
-        tracks.append((part.role.capitalize(), channel, program, notes))
-    return tracks
+        yield part.role.capitalize(), channel, program, roll.part(number).notes(), part.velocities or (VELOCITY,)
 
 
 def parsed(content: bytes) -> Any:
