@@ -4,7 +4,7 @@ The idea is that of the originality report: Z. Yin, F. Reuben, S. Stepney and T.
 Steal - It Imitates'", EvoMUSART 2021, who also count notes that nearly agree. Here every step must agree.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -13,8 +13,6 @@ from lnfgen.music.pianoroll import PianoRoll
 MIN_CHORDS = 4
 """The number of different chords that a passage needs to relate two pieces. One held or repeated chord, or two that
 alternate, is in any two pieces of a style, however long it lasts, and so is a closing cadence of three."""
-
-_Shared = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (starts, names) of passages: bool, which of them are shared
 
 
 def longest_copies(
@@ -34,16 +32,8 @@ def longest_copies(
     is_asked = np.arange(lengths.sum()) < lengths[: len(pieces)].sum()
     left_out = range(-len(pieces), 0) if owners is None else owners
     owner = np.repeat([*left_out, *range(len(corpus))], lengths)
-
-    def shared(starts: np.ndarray, names: np.ndarray) -> np.ndarray:
-        asked, own = is_asked[starts], owner[starts]
-        lowest, highest = _range_of_owners(names[~asked], own[~asked], int(names.max()) + 1)
-        # A passage of a piece is shared if the corpus has it in a roll that is not the piece's own one.
-        found = asked & (highest[names] >= 0) & ((lowest[names] != own) | (highest[names] != own))
-        return found | (~asked & np.isin(names, names[found]))
-
     longest = np.zeros(len(owner), np.int64)  # of each step, how long the shared passage is that starts there
-    for length, starts, _ in _shared_passages(rolls, shared, with_onsets=True):
+    for length, starts, _ in _shared_passages(rolls, owner, is_asked, ~is_asked, with_onsets=True):
         longest[starts] = length
     steps = np.arange(len(owner))
     last_sounding = np.maximum.accumulate(np.where(_sounds(rolls), steps, -1))
@@ -65,11 +55,7 @@ def related_pieces(rolls: Sequence[PianoRoll], num_steps: int) -> list[int]:
     lengths = [roll.num_steps for roll in rolls]
     owner = np.repeat(np.arange(len(rolls)), lengths)
     offsets = np.cumsum([0, *lengths])
-    sounds = _sounds(rolls)
-
-    def shared(starts: np.ndarray, names: np.ndarray) -> np.ndarray:
-        lowest, highest = _range_of_owners(names, owner[starts], int(names.max()) + 1)
-        return lowest[names] != highest[names]
+    sounds, all_steps = _sounds(rolls), np.ones(len(owner), np.bool_)
 
     def has_enough_chords(start: int, length: int) -> bool:
         first = start - offsets[owner[start]]
@@ -77,7 +63,7 @@ def related_pieces(rolls: Sequence[PianoRoll], num_steps: int) -> list[int]:
         return len({keys.tobytes() for keys in steps if keys.any()}) >= MIN_CHORDS
 
     group = np.arange(len(rolls))
-    for length, starts, names in _shared_passages(rolls, shared, with_onsets=False):
+    for length, starts, names in _shared_passages(rolls, owner, all_steps, all_steps, with_onsets=False):
         if length < num_steps:
             continue
         ends_sounding = sounds[starts + length - 1]
@@ -91,12 +77,13 @@ def related_pieces(rolls: Sequence[PianoRoll], num_steps: int) -> list[int]:
 
 
 def _shared_passages(
-    rolls: Sequence[PianoRoll], shared: _Shared, *, with_onsets: bool
+    rolls: Sequence[PianoRoll], owner: np.ndarray, is_asked: np.ndarray, is_known: np.ndarray, *, with_onsets: bool
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """The shared passages of each length, from one step on: (length, starts, names). They start with sounding steps.
 
-    Starts are steps of all rolls, one roll after the other. Passages that are equal in some key have one name. A shared
-    passage begins with a shared passage that is shorter by a step, so that few are left soon.
+    Starts are steps of all rolls, one roll after the other. Passages that are equal in some key have one name. One that
+    is asked for is shared if a known one of another owner is equal; then that one is shared too. A shared passage
+    begins with a shared passage that is shorter by a step, so that few are left soon.
     """
     lengths = np.array([roll.num_steps for roll in rolls])
     ends = np.repeat(np.cumsum(lengths), lengths)  # of each step, the step after the last one of its roll
@@ -105,8 +92,14 @@ def _shared_passages(
     names, length = chords[starts], 1
     while len(starts):
         names = np.unique(names, return_inverse=True)[1]
-        kept = shared(starts, names)
-        starts, names = starts[kept], names[kept]
+        own, known = owner[starts], is_known[starts]
+        # Of each name, the lowest and the highest owner of a known passage; the highest is -1 if none has one.
+        lowest, highest = np.full(len(names), np.iinfo(np.int64).max), np.full(len(names), -1)
+        np.minimum.at(lowest, names[known], own[known])
+        np.maximum.at(highest, names[known], own[known])
+        found = is_asked[starts] & (highest[names] >= 0) & ((lowest[names] != own) | (highest[names] != own))
+        shared = found | (known & np.isin(names, names[found]))
+        starts, names = starts[shared], names[shared]
         yield length, starts, names
         inside = starts + length < ends[starts]
         starts, names = starts[inside], names[inside]
@@ -117,14 +110,6 @@ def _shared_passages(
 def _sounds(rolls: Sequence[PianoRoll]) -> np.ndarray:
     """bool: True for the steps of all rolls, one roll after the other, at which a key sounds."""
     return np.concatenate([roll.sounding.any(axis=1) for roll in rolls])
-
-
-def _range_of_owners(names: np.ndarray, owner: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of each of `count` names the lowest and the highest owner of a passage with it; the highest is -1 if none has."""
-    lowest, highest = np.full(count, np.iinfo(np.int64).max), np.full(count, -1)
-    np.minimum.at(lowest, names, owner)
-    np.maximum.at(highest, names, owner)
-    return lowest, highest
 
 
 def _numbered_steps(rolls: Sequence[PianoRoll], with_onsets: bool) -> tuple[np.ndarray, np.ndarray]:
