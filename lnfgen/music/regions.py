@@ -90,20 +90,18 @@ def random_share(roll: PianoRoll, share: float, rng: np.random.Generator) -> np.
     if share == 1:
         return np.ones_like(roll.sounding)
     cells = np.zeros_like(roll.sounding)
-    starts = [*roll.bars().values(), roll.num_steps]
-    num_voices = roll.sounding.sum(axis=1)
-    places = [
-        (start, end, number)
-        for start, end in itertools.pairwise(starts)
-        for number in (range(roll.stride) if roll.parts else range(1, int(num_voices[start:end].max(initial=0)) + 1))
-        if not roll.parts or num_voices[start + number : end : roll.stride].any()
-    ]
-    for index in rng.permutation(len(places))[: round(share * len(places))]:
-        start, end, number = places[index]
+    places: list[tuple[slice, np.ndarray | bool]] = []  # the rows of each, and which of their cells it has
+    for start, end in itertools.pairwise([*roll.bars().values(), roll.num_steps]):
+        sounding = roll.sounding[start:end]
         if roll.parts:
-            cells[start + number : end : roll.stride] = True
+            parts = (slice(start + number, end, roll.stride) for number in range(roll.stride))
+            places += [(rows, True) for rows in parts if roll.sounding[rows].any()]
         else:
-            cells[start:end] |= _voice(roll.sounding[start:end], number)
+            voices = range(1, int(sounding.sum(axis=1).max(initial=0)) + 1)
+            places += [(slice(start, end), _voice(sounding, number)) for number in voices]
+    for index in rng.permutation(len(places))[: round(share * len(places))]:
+        rows, meant = places[index]
+        cells[rows] |= meant
     return cells
 
 
