@@ -32,13 +32,9 @@ def longest_copies(
     is_asked = np.arange(lengths.sum()) < lengths[: len(pieces)].sum()
     left_out = range(-len(pieces), 0) if owners is None else owners
     owner = np.repeat([*left_out, *range(len(corpus))], lengths)
-    longest = np.zeros(len(owner), np.int64)  # of each step, how long the shared passage is that starts there
+    longest = np.zeros(len(owner), np.int64)  # of each step, how long the longest shared passage is that starts there
     for length, starts, _ in _shared_passages(rolls, owner, is_asked, ~is_asked, with_onsets=True):
         longest[starts] = length
-    steps = np.arange(len(owner))
-    last_sounding = np.maximum.accumulate(np.where(_sounds(rolls), steps, -1))
-    trimmed = last_sounding[np.maximum(steps + longest - 1, 0)] - steps + 1  # without silence at the end
-    longest = np.where(longest > 0, trimmed, 0)
     firsts = np.cumsum(lengths[: len(pieces)]) - lengths[: len(pieces)]
     return (np.maximum.reduceat(longest[is_asked], firsts) / pieces[0].steps_per_quarter).tolist()
 
@@ -55,7 +51,7 @@ def related_pieces(rolls: Sequence[PianoRoll], num_steps: int) -> list[int]:
     lengths = [roll.num_steps for roll in rolls]
     owner = np.repeat(np.arange(len(rolls)), lengths)
     offsets = np.cumsum([0, *lengths])
-    sounds, all_steps = _sounds(rolls), np.ones(len(owner), np.bool_)
+    every_step = np.ones(len(owner), np.bool_)
 
     def has_enough_chords(start: int, length: int) -> bool:
         first = start - offsets[owner[start]]
@@ -63,11 +59,9 @@ def related_pieces(rolls: Sequence[PianoRoll], num_steps: int) -> list[int]:
         return len({keys.tobytes() for keys in steps if keys.any()}) >= MIN_CHORDS
 
     group = np.arange(len(rolls))
-    for length, starts, names in _shared_passages(rolls, owner, all_steps, all_steps, with_onsets=False):
+    for length, starts, names in _shared_passages(rolls, owner, every_step, every_step, with_onsets=False):
         if length < num_steps:
             continue
-        ends_sounding = sounds[starts + length - 1]
-        starts, names = starts[ends_sounding], names[ends_sounding]
         for name in np.unique(names):
             same = starts[names == name]
             members = np.unique(group[owner[same]])
@@ -79,7 +73,7 @@ def related_pieces(rolls: Sequence[PianoRoll], num_steps: int) -> list[int]:
 def _shared_passages(
     rolls: Sequence[PianoRoll], owner: np.ndarray, is_asked: np.ndarray, is_known: np.ndarray, *, with_onsets: bool
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """The shared passages of each length, from one step on: (length, starts, names). They start with sounding steps.
+    """The shared passages of each length, from one step on: (length, starts, names). Their first and last steps sound.
 
     Starts are steps of all rolls, one roll after the other. Passages that are equal in some key have one name. One that
     is asked for is shared if a known one of another owner is equal; then that one is shared too. A shared passage
@@ -88,7 +82,8 @@ def _shared_passages(
     lengths = np.array([roll.num_steps for roll in rolls])
     ends = np.repeat(np.cumsum(lengths), lengths)  # of each step, the step after the last one of its roll
     chords, moves = _numbered_steps(rolls, with_onsets)
-    starts = np.flatnonzero(_sounds(rolls))
+    sounds = np.concatenate([roll.sounding.any(axis=1) for roll in rolls])
+    starts = np.flatnonzero(sounds)
     names, length = chords[starts], 1
     while len(starts):
         names = np.unique(names, return_inverse=True)[1]
@@ -100,16 +95,12 @@ def _shared_passages(
         found = is_asked[starts] & (highest[names] >= 0) & ((lowest[names] != own) | (highest[names] != own))
         shared = found | (known & np.isin(names, names[found]))
         starts, names = starts[shared], names[shared]
-        yield length, starts, names
+        ends_sounding = sounds[starts + length - 1]
+        yield length, starts[ends_sounding], names[ends_sounding]
         inside = starts + length < ends[starts]
         starts, names = starts[inside], names[inside]
         names = names * (moves.max() + 1) + moves[starts + length]
         length += 1
-
-
-def _sounds(rolls: Sequence[PianoRoll]) -> np.ndarray:
-    """bool: True for the steps of all rolls, one roll after the other, at which a key sounds."""
-    return np.concatenate([roll.sounding.any(axis=1) for roll in rolls])
 
 
 def _numbered_steps(rolls: Sequence[PianoRoll], with_onsets: bool) -> tuple[np.ndarray, np.ndarray]:
