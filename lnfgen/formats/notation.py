@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
@@ -328,18 +329,14 @@ def bars_of_voice(
     notes at bar lines, and where a reader of this metre expects to see a beat.
     """
     edges = sorted({0, num_steps, *(edge for start, length, _ in notes for edge in (start, start + length))})
-    ordered = sorted(notes)
+    starting = {start: list(own) for start, own in itertools.groupby(sorted(notes), key=itemgetter(0))}
     bar = Fraction(4 * time_signature[0], time_signature[1])
     missing = bar - Fraction(upbeat, steps_per_quarter) if upbeat else Fraction(0)  # of the first bar, before the piece
     end = missing + Fraction(num_steps, steps_per_quarter)
     bars: list[list[Symbol]] = [[] for _ in range(-int(-end // bar))]
     sounding: list[Note] = []
-    upcoming = 0
     for start, stop in itertools.pairwise(edges):
-        sounding = [note for note in sounding if note[0] + note[1] > start]
-        while upcoming < len(ordered) and ordered[upcoming][0] == start:
-            sounding.append(ordered[upcoming])
-            upcoming += 1
+        sounding = [note for note in sounding if note[0] + note[1] > start] + starting.get(start, [])
         pitches = tuple(sorted({note[2] for note in sounding}))
         before = frozenset(note[2] for note in sounding if note[0] < start)
         after = frozenset(note[2] for note in sounding if note[0] + note[1] > stop)
