@@ -3,7 +3,6 @@
 Source: Standard MIDI-File Format Spec. 1.1 (MIDI Manufacturers Association, RP-001).
 """
 
-import bisect
 import io
 import itertools
 import struct
@@ -285,9 +284,8 @@ def _events(tracks: Sequence[Any], after: int) -> Events:
         changes.sort(key=itemgetter(0))
     for (index, channel), notes in channel_notes(tracks).items():
         played = [note[:3] for note in notes]
-        changes = programs.get(channel, [])
-        earlier = bisect.bisect_right(changes, min(played)[0], key=itemgetter(0))
-        program = changes[earlier - 1][1] if earlier else 0
+        start, changes = min(played)[0], programs.get(channel, [])
+        program = next((program for tick, program in reversed(changes) if tick <= start), 0)
         events.add(played, names.get(index, ""), program, channel + 1, after)
         velocities = [note.velocity for note in sorted(notes, key=itemgetter(0))]
         losses[index, channel]["velocity_changes"] = sum(one != other for one, other in itertools.pairwise(velocities))

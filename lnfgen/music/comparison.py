@@ -10,7 +10,6 @@ area under the ROC curve (AUC), which does not depend on the sizes of the sets. 
 figures, because a piece of train is a copy of itself.
 """
 
-import bisect
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -189,8 +188,7 @@ def windows_of(piece: PianoRoll, num_steps: int) -> Iterator[tuple[int, PianoRol
     start = piece.upbeat
     while start + num_steps <= piece.num_steps:
         yield start, piece.stretch(start, start + num_steps)
-        following = bisect.bisect_left(lines, start + num_steps)
-        start = lines[following] if following < len(lines) else piece.num_steps
+        start = next((line for line in lines if line >= start + num_steps), piece.num_steps)
 
 
 def _mean_distance(rows: np.ndarray) -> float:
