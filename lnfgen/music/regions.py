@@ -44,7 +44,9 @@ def region(roll: PianoRoll, words: Sequence[str], bars: Mapping[int, int] | None
             lines = {bar: row // roll.stride for bar, row in bars.items()}
         meant = np.ones_like(own.sounding)
         for part in map(str.strip, word.split(",")):
-            found = _one(own, part, lines) if part != PART + role else meant
+            if role and part == PART + role:
+                continue
+            found = _one(own, part, lines)
             if not found.any():
                 raise LnfgenError(f"{part} means nothing in a piece of {_size(own)}")
             meant &= found

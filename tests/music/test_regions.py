@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import rolls
-from toy_music import WALTZ
+from toy_music import WALTZ, song_of_band
 
 from lnfgen.errors import LnfgenError
 from lnfgen.music.pianoroll import PianoRoll
@@ -35,6 +35,8 @@ def test_words_mean_the_bars_of_the_file() -> None:
         (WALTZ, "bars:-1", "bars:-1: bars are counted from 0 on"),
         (WALTZ, "steps:0", "steps:0: steps are counted from 1 on"),
         (WALTZ, "bars:4", "bars:4 means nothing in a piece of 3 bars"),
+        (WALTZ, "part:", "found 'part:'; expected"),
+        (song_of_band(1), "bars:1,bars:2,part:bass", "its parts have no cell in common"),
     ):
         with pytest.raises(LnfgenError, match=said):
             region(roll, [word])
