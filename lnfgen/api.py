@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from lnfgen.conventions import Kind, Progress, no_progress
 from lnfgen.data.benchmarks import SUFFIXES
@@ -26,8 +26,6 @@ from lnfgen.runs.naming import find, is_run, newest_run
 from lnfgen.training.recipes import Corpus, RunSettings, asked_for
 
 if TYPE_CHECKING:
-    from typing import Unpack
-
     from lnfgen.runs.trained import TrainedModel
     from lnfgen.training.session import TrainingSession
 

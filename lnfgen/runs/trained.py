@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, MUSIC_COUNT, NLL_SAMPLES, SECONDS, Progress, no_progress
@@ -31,9 +31,6 @@ from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.material import Material, dataset_of, open_music, scored_dataset
 from lnfgen.runs.naming import find
 from lnfgen.wording import counted
-
-if TYPE_CHECKING:
-    from typing import Unpack
 
 
 class Drawing(TypedDict, total=False):
