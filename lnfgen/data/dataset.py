@@ -11,19 +11,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 
 from lnfgen.conventions import TimeSignature
 from lnfgen.data.encoding import Encoding
+from lnfgen.data.survey import Survey
 from lnfgen.errors import DatasetError
 from lnfgen.files import read_object, sha256_of
 from lnfgen.music.pianoroll import PianoRoll, is_time_signature
 from lnfgen.wording import counted
-
-if TYPE_CHECKING:
-    from lnfgen.data.survey import Survey
 
 FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
