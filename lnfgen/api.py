@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -136,7 +136,17 @@ def train(
         LnfgenError: if a setting, the dataset, the run or the device cannot be used.
     """
     session = open_session(dataset, model, preset, out=out, resume=resume, device=device, **settings)
-    session.train(_Reports(session.trainer.total_steps, progress))
+
+    class Listener:
+        def step(self, metrics: dict[str, float]) -> None:
+            if progress is not None:
+                progress(int(metrics["step"]), session.trainer.total_steps, metrics)
+
+        def validated(self, metrics: dict[str, Any]) -> None: ...
+
+        def calibrated(self, of_round: object) -> None: ...
+
+    session.train(Listener())
     return load(session.run.path, device)
 
 
@@ -244,19 +254,3 @@ def compare(
     parts = ",".join(one.roles) or ONE
     first = open_music(samples, split, one.steps_per_quarter // one.stride, progress, parts)
     return compare_pieces(first.pieces, second.pieces, second.train, seed=seed, progress=progress)
-
-
-@dataclass(frozen=True)
-class _Reports:
-    """Calls a progress function after each update."""
-
-    total: int
-    progress: TrainingProgress | None
-
-    def step(self, metrics: dict[str, float]) -> None:
-        if self.progress is not None:
-            self.progress(int(metrics["step"]), self.total, metrics)
-
-    def validated(self, metrics: dict[str, Any]) -> None: ...
-
-    def calibrated(self, of_round: object) -> None: ...
