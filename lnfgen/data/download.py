@@ -40,6 +40,7 @@ def is_fetched(path: Path, sha256: str) -> bool:
     return path.is_file() and sha256_of(path) == sha256
 
 
+@cache_errors()
 def fetch(url: str, path: Path, sha256: str, progress: Progress = no_progress) -> None:
     """Download a web address to `path`, unless the right file is there already.
 
@@ -53,8 +54,7 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress = no_progress) -
 
     if is_fetched(path, sha256):
         return
-    with cache_errors():
-        make_folder(path.parent)
+    make_folder(path.parent)
     for attempt in range(ATTEMPTS):
         time.sleep(attempt)
         try:
@@ -68,8 +68,7 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress = no_progress) -
             reason = str(error)
         else:
             if hashlib.sha256(content).hexdigest() == sha256:
-                with cache_errors():
-                    return write_bytes(path, content)
+                return write_bytes(path, content)
             reason = "what arrives is not the expected file"
     raise DatasetError(
         f"cannot download {url}: {reason}; fetch it by hand (its SHA-256 is {sha256}) and put it at {path}"
