@@ -39,15 +39,14 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         """Open an existing run, or raise a `RunError` if the folder is missing or is not a run."""
         self.path = path
-        if not (self.path / "config.json").is_file():
-            found = "found no config.json in it" if self.path.is_dir() else "there is no such folder"
+        settings, where = path / "config.json", path / "dataset.json"
+        if not settings.is_file():
+            found = "found no config.json in it" if path.is_dir() else "there is no such folder"
             raise RunError(
-                f"{self.path} is not a run: {found}; train one first: lnfgen train; "
+                f"{path} is not a run: {found}; train one first: lnfgen train; "
                 f"or name a model in the box: {', '.join(BOXED)}"
             )
-        settings = self.path / "config.json"
         self.config = config_of(read_config(settings), str(settings))
-        where = self.path / "dataset.json"
         self.dataset = read_part(where, read_object)
         try:
             advice = "restore it, or train again"
@@ -110,19 +109,18 @@ def read_metrics(path: Path, *, cut: bool = False) -> list[dict[str, Any]]:
     """
     text = read_part(path, partial(Path.read_text, encoding="utf-8"))
     ended = text[: text.rfind("\n") + 1] if cut else text
-    return [_figures(line, f"{path} is damaged: line {number}") for number, line in enumerate(ended.splitlines(), 1)]
-
-
-def _figures(line: str, where: str) -> dict[str, Any]:
-    figures: Any
-    try:
-        figures = json.loads(line)
-    except (ValueError, RecursionError):
-        figures = None
-    known = isinstance(figures, dict) and type(figures.get("step")) is int
-    if not known or not all(isinstance(figure, int | float) for figure in figures.values()):
-        raise RunError(f"{where} has no figures of a validation; restore it, or delete that line")
-    return figures
+    metrics = []
+    for number, line in enumerate(ended.splitlines(), 1):
+        try:
+            figures = json.loads(line)
+        except (ValueError, RecursionError):
+            figures = None
+        known = isinstance(figures, dict) and type(figures.get("step")) is int
+        if not known or not all(isinstance(figure, int | float) for figure in figures.values()):
+            what = f"line {number} has no figures of a validation"
+            raise RunError(f"{path} is damaged: {what}; restore it, or delete that line")
+        metrics.append(figures)
+    return metrics
 
 
 def metrics_csv(path: Path) -> str:
