@@ -27,7 +27,6 @@ from lnfgen.runs.naming import find
 from lnfgen.wording import counted, with_name
 
 DatasetSource = str | Path | Dataset | None
-MusicSource = str | Path | Dataset | Iterable[PianoRoll]
 
 
 def open_source(
@@ -194,7 +193,7 @@ class Music:
 
 
 def open_music(
-    source: MusicSource,
+    source: str | Path | Dataset | Iterable[PianoRoll],
     split: str,
     steps_per_quarter: int = STEPS_PER_QUARTER,
     progress: Progress = no_progress,

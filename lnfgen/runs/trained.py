@@ -57,8 +57,8 @@ class TrainedModel:
         RunError: if the folder is not a run, or its model is missing or damaged.
     """
 
-    def __init__(self, run: str | Path | RunFolder, device: str = "auto", passes: int | None = None) -> None:
-        self.run = run if isinstance(run, RunFolder) else RunFolder(find(run, "run").path)
+    def __init__(self, run: str | Path, device: str = "auto", passes: int | None = None) -> None:
+        self.run = RunFolder(find(run, "run").path)
         self.encoding = self.run.encoding
         settings = self.run.config.model
         self.model = load_model(self.run, prepare_machine(device, settings.hidden_size, settings.emission))
