@@ -22,7 +22,7 @@ from lnfgen.config import Config
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import ConfigError, LnfgenWarning, RunError, is_out_of_memory
-from lnfgen.files import new_folder, output_errors, read_object, write_bytes, write_text
+from lnfgen.files import new_folder, output_errors, read_object, write_bytes, write_json
 from lnfgen.models.build import build_model
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Frames, Observation, Symbols
@@ -120,7 +120,7 @@ def write_state(folder: Path, config: Config, state: State) -> None:
     with new_folder(folder) as temporary:
         for part in STATE_PARTS:
             write_bytes(temporary / f"{part}.safetensors", serialise(tensors[part]))
-        write_text(temporary / "progress.json", json.dumps({CHECKSUM: _digest(record), **record}, indent=2) + "\n")
+        write_json(temporary / "progress.json", {CHECKSUM: _digest(record), **record}, indent=2)
 
 
 def load_state(run: RunFolder) -> State:
