@@ -248,9 +248,9 @@ def compare(
     Raises:
         LnfgenError: if a side holds no music.
     """
-    second = open_music(reference, split, progress=progress)
+    known, train = open_music(reference, split, progress=progress)
     # Files of the samples are rounded to the grid of the reference.
-    one = second.pieces[0]
+    one = known[0]
     parts = ",".join(one.roles) or ONE
-    first = open_music(samples, split, one.steps_per_quarter // one.stride, progress, parts)
-    return compare_pieces(first.pieces, second.pieces, second.train, seed=seed, progress=progress)
+    pieces, _ = open_music(samples, split, one.steps_per_quarter // one.stride, progress, parts)
+    return compare_pieces(pieces, known, train, seed=seed, progress=progress)

@@ -184,23 +184,16 @@ def whole_file(path: Path, encoding: Encoding, options: Options) -> Material:
     return Material(path.name, "all", sequences, changes=changes, tracks=tracks)
 
 
-@dataclass(frozen=True)
-class Music:
-    """Pieces of music, at least one, and the pieces of the train split if `pieces` are another split."""
-
-    pieces: Sequence[PianoRoll]
-    train: Sequence[PianoRoll] | None = None
-
-
 def open_music(
     source: str | Path | Dataset | Iterable[PianoRoll],
     split: str,
     steps_per_quarter: int = STEPS_PER_QUARTER,
     progress: Progress = no_progress,
     parts: str = ONE,
-) -> Music:
+) -> tuple[list[PianoRoll], list[PianoRoll] | None]:
     """Open music to measure: pieces, a file or folder of music, or a split of a dataset.
 
+    The result is the pieces, at least one, and those of the train split of their dataset if they are another split.
     Files are read whole, on this grid and in these parts. Those that cannot be read are left out, with a warning.
     Benchmarks are datasets.
     """
@@ -209,7 +202,7 @@ def open_music(
     if not isinstance(source, str | Path):
         if not (pieces := list(source)):
             raise DatasetError("found no pieces; expected at least one piano-roll")
-        return Music(pieces)
+        return pieces, None
     kind, path = find(source, "dataset", "files")
     files = gather([path]) if kind == "files" else []
     if not files or files[0].suffix in benchmarks.SUFFIXES:
@@ -222,14 +215,14 @@ def open_music(
     if reasons:
         left_out = f"{path}: left out {len(reasons)} of {counted(len(files), 'file')}; the first: {reasons[0]}"
         warnings.warn(left_out, LnfgenWarning, stacklevel=3)
-    return Music(rolls)
+    return rolls, None
 
 
-def _of_dataset(dataset: Dataset, split: str) -> Music:
+def _of_dataset(dataset: Dataset, split: str) -> tuple[list[PianoRoll], list[PianoRoll] | None]:
     if dataset.encoding.kind != "music":
         raise DatasetError(f"{dataset.path} holds text; expected a dataset of music")
 
     def pieces(name: str) -> list[PianoRoll]:
         return [piece for piece in dataset.pieces(name) if isinstance(piece, PianoRoll)]
 
-    return Music(pieces(split), None if split == "train" else pieces("train"))
+    return pieces(split), None if split == "train" else pieces("train")

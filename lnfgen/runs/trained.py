@@ -319,7 +319,7 @@ class TrainedModel:
         """
         if self.encoding.kind != "music":
             raise LnfgenError(f"{self.run.name} makes text; expected a run that makes music")
-        reference = open_music(scored_dataset(self.run, dataset, progress), split)
+        reference, train = open_music(scored_dataset(self.run, dataset, progress), split)
         # A model without `in_metre` writes all samples in the usual time signature of the set, and so must be the
         # pieces that they are compared with. Where models take an upbeat for the start of bar 1, this holds for both.
         usual = None if self.model.time_signatures is not None else self.encoding.time_signature
@@ -327,11 +327,11 @@ class TrainedModel:
             replace(piece, time_signature=usual or piece.time_signature, upbeat=0).with_upbeat(
                 piece.upbeat if self.encoding.fills_upbeats else 0
             )
-            for piece in reference.pieces
+            for piece in reference
         ]
         choices = self.draw(count, temperature=temperature, seed=seed, progress=progress)
         pieces = [choice.piece for choice in choices if isinstance(choice.piece, PianoRoll)]
-        return compare_pieces(pieces, others, reference.train, seed=seed, progress=progress)
+        return compare_pieces(pieces, others, train, seed=seed, progress=progress)
 
 
 def _warn_of_wishes(wishes: Wishes, piece: Piece, index: int, count: int) -> None:
