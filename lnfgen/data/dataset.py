@@ -119,7 +119,7 @@ def open_dataset(path: Path) -> Dataset:
         manifest = read_object(file)
     except (OSError, ValueError) as error:
         raise _damaged(file, str(error)) from None
-    encoding, fingerprint = check_manifest(file, manifest, _ADVICE, sources=list, skipped=list)
+    encoding, fingerprint = check_manifest(file, manifest, _ADVICE, sources=list, skipped=list, preprocessing=dict)
     splits = {name: _open_split(path, name, entry, encoding) for name, entry in manifest["splits"].items()}
     return Dataset(path, manifest["name"], encoding, manifest, fingerprint, splits)
 

@@ -124,6 +124,7 @@ def test_damage(tmp_path: Path, damage: Callable[[Path], object]) -> None:
 CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "newer format": (lambda m: m.update(format_version=2), "upgrade"),
     "key missing": (lambda m: m.pop("sources"), "'sources'"),
+    "how it was made missing": (lambda m: m.pop("preprocessing"), "'preprocessing'"),
     "key of another type": (lambda m: m.update(name=3), "'name'"),
     "kind": (lambda m: m.update(kind="music"), "kind"),
     "encoding": (lambda m: m["encoding"].update(vocabulary=["a"]), "vocabulary"),
