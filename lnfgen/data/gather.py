@@ -11,7 +11,7 @@ from typing import TypeVar, get_args
 
 from lnfgen.conventions import Kind
 from lnfgen.data import benchmarks
-from lnfgen.data.dataset import is_dataset
+from lnfgen.data.dataset import Record, is_dataset
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.files import sha256_of
 from lnfgen.formats.read_write import READABLE
@@ -94,6 +94,11 @@ class SourceFile:
             return sha256_of(self.path)
         except (OSError, UnreadableFileError):
             return str(self.path)
+
+    @property
+    def record(self) -> Record:
+        """{path, sha256} for `dataset.json`."""
+        return {"path": self.label, "sha256": self.sha256}
 
     @property
     def kind(self) -> Kind:

@@ -92,7 +92,7 @@ class DatasetWriter:
             if isinstance(result, LnfgenError):
                 self.skip(file.label, str(result))
             else:
-                self.sources.append({"path": file.label, "sha256": file.sha256})
+                self.sources.append(file.record)
                 yield file, result
         if not self.sources:
             files = counted(len(self.skipped), "file")

@@ -120,7 +120,7 @@ def add_benchmark(dataset: DatasetWriter, files: Sequence[SourceFile]) -> None:
     grid = first.steps_per_quarter
     dataset.encoding = Encoding("music", has_onsets=False, steps_per_quarter=grid, tempo_bpm=first.tempo_bpm)
     dataset.options |= {"kind": "music", "split": None, "max_length": None, "steps_per_quarter": grid}
-    dataset.sources.append({"path": files[0].label, "sha256": files[0].sha256})
+    dataset.sources.append(files[0].record)
     for split, rolls in pieces.items():
         for roll in rolls:
             dataset.add(split, dataset.encoding.encode(roll))
