@@ -95,8 +95,9 @@ def _show_figures(json: bool) -> None:
     rows: list[tuple[str, str, str, float | None]] = []
     for kind, others in OTHERS.items():
         rows += [(name, kind, words, None) for name, words in others.items()]
+        of_all = numbers(kind)
         for name, figure in numbers(kind, ROLES).items():
-            rows.append((name, kind if name in numbers(kind) else "a band", figure.label, figure.unit / 2))
+            rows.append((name, kind if name in of_all else "a band", figure.label, figure.unit / 2))
     if json:
         console.result_json({"figures": [dict(zip(("name", "of", "is", "within"), row, strict=True)) for row in rows]})
     else:

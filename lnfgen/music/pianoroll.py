@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -310,7 +309,8 @@ class PianoRoll(InParts):
         (columns, first), (_, last) = (np.nonzero(cells.reshape(len(cells) // size, -1).T) for cells in (starts, ends))
         parts, keys = np.divmod(columns, self.num_pitches)
         rows, lengths, pitches = first * size + parts, (last - first + 1) * size, keys + self.lowest_pitch
-        return sorted(zip(rows.tolist(), lengths.tolist(), pitches.tolist(), strict=True), key=itemgetter(0, 2))
+        order = np.lexsort((pitches, rows))
+        return list(zip(*(of_note[order].tolist() for of_note in (rows, lengths, pitches)), strict=True))
 
     @property
     def is_own_file(self) -> bool:
