@@ -5,6 +5,7 @@ import glob
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -57,17 +58,17 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     target = Path(os.path.realpath(path))
     with output_errors(path):
-        mode = target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask()
-        handle, name = tempfile.mkstemp(prefix=_prefix(target), suffix=".tmp", dir=target.parent)
+        temporary = _beside(target)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "xb") as file:
+                if target.exists():
+                    shutil.copymode(target, temporary)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, mode)
-            os.replace(name, target)
+            os.replace(temporary, target)
         finally:
-            Path(name).unlink(missing_ok=True)  # it is there only after an error
+            temporary.unlink(missing_ok=True)  # it is there only after an error
 
 
 def write_text(path: Path, content: str) -> None:
@@ -137,11 +138,11 @@ def new_folder(path: Path) -> Iterator[Path]:
     _sweep(target)
     with output_errors(path):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=".tmp", dir=target.parent))
+        temporary = _beside(target)
+        temporary.mkdir()
     try:
         with output_errors(path), try_lock(temporary):
             yield temporary
-            os.chmod(temporary, 0o777 & ~_umask())
             os.replace(temporary, target)  # this also replaces an empty folder
     except OutputError as error:  # an error of a file inside names the temporary folder, which nobody knows
         raise OutputError(str(error).replace(str(temporary), str(path))) from error
@@ -176,8 +177,13 @@ def _sweep(path: Path) -> None:
                 shutil.rmtree(item)
 
 
+def _beside(path: Path) -> Path:
+    """A new temporary name in the folder of `path`."""
+    return path.with_name(f"{_prefix(path)}{secrets.token_hex(4)}.tmp")
+
+
 def _prefix(path: Path) -> str:
-    """The start of temporary names for `path`: 13 bytes follow, of 255, and a character takes up to 4."""
+    """The start of temporary names for `path`: 12 bytes follow, of 255, and a character takes up to 4."""
     return f".{path.name[:60]}."
 
 
@@ -189,9 +195,3 @@ def output_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"cannot write {path}: {reason}; choose another place or make room there") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)  # the only way to read it is to set it
-    os.umask(mask)
-    return mask

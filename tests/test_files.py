@@ -55,6 +55,21 @@ def test_a_file_that_is_replaced_passes_on_its_mode(mode, tmp_path):
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", mode)
 
 
+def test_new_files_and_folders_have_the_modes_that_the_umask_leaves(tmp_path, monkeypatch):
+    usual = os.umask(0o027)
+    try:
+        # Nothing sets it for a moment, in which a file of another thread would be open to all.
+        monkeypatch.setattr(os, "umask", lambda _: pytest.fail("the umask is set"))
+        write_text(tmp_path / "a.txt", "new")
+        with new_folder(tmp_path / "run"):
+            pass
+    finally:
+        monkeypatch.undo()
+        os.umask(usual)
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("a.txt", "run")]
+    assert modes == [0o640, 0o750]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count the length of a name in another way")
 @pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "𝄞" * 63])
 def test_the_longest_names_are_written_and_swept(name, tmp_path):

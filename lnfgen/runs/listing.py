@@ -86,6 +86,8 @@ def _row(run: Path) -> dict[str, Any]:
         return row | _state(run)
     except Exception as error:  # damage has as many forms as files have bytes, and must not hide the other runs
         reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        if isinstance(error, KeyError):
+            reason = f"dataset.json is damaged at {error}; restore it, or train again"
         reason = reason or type(error).__name__
         return row | {"state": "damaged", "problem": " ".join(reason.removeprefix(f"{run}/").split())}
 

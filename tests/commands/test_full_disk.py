@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,8 +51,10 @@ class Disk:
 
     def opened(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def opening(*args: Any, **named: Any) -> Any:
-            file = real(*args, **named)
-            return Writing(file, self) if "wb" in args else file
+            if not {"wb", "xb"} & set(args):
+                return real(*args, **named)
+            self.event()
+            return Writing(real(*args, **named), self)
 
         return opening
 
@@ -86,10 +87,10 @@ class Writing:
 def on_disk(fails_at: int, how: str) -> Iterator[Disk]:
     disk = Disk(fails_at, how)
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((os, "fsync"), (os, "replace"), (tempfile, "mkstemp"), (tempfile, "mkdtemp")):
-            patch.setattr(module, name, disk.counted(getattr(module, name)))
-        patch.setattr(os, "fdopen", disk.opened(os.fdopen))
-        patch.setattr("lnfgen.data.prepared.open", disk.opened(open), raising=False)
+        for owner, name in ((os, "fsync"), (os, "replace"), (Path, "mkdir")):
+            patch.setattr(owner, name, disk.counted(getattr(owner, name)))
+        for module in ("lnfgen.files", "lnfgen.data.prepared"):
+            patch.setattr(f"{module}.open", disk.opened(open), raising=False)
         for owner, name in ((Path, "unlink"), (shutil, "rmtree")):  # a process that was killed does not clean up
             patch.setattr(owner, name, disk.unless_dead(getattr(owner, name)))
         yield disk

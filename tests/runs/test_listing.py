@@ -42,6 +42,7 @@ def runs(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         ("g-progress", "last/progress.json", '{"step": "far"}'),
         ("h-deep", "dataset.json", "[" * 100_000),
         ("i-no-model", "model.safetensors", None),
+        ("j-no-splits", "dataset.json", "{}"),
     ):
         shutil.copytree(runs / "a-finished", runs / name)
         (runs / name / file).unlink()
@@ -59,7 +60,7 @@ def test_each_run_is_a_row_and_damage_hides_no_other(runs: Path) -> None:
     rows = {Path(row["run"]).name: row for row in overview()}
     assert list(rows) == sorted(folder.name for folder in runs.iterdir() if folder.name != "no run")
     states = [row["state"] for row in rows.values()]
-    assert states == ["finished", "finished", "interrupted", *["damaged"] * 6]
+    assert states == ["finished", "finished", "interrupted", *["damaged"] * 7]
     assert all((row["problem"] is not None) == (row["state"] == "damaged") for row in rows.values())
     problems = {name: row["problem"] for name, row in rows.items() if row["problem"]}
     for name, beginning in (
@@ -68,6 +69,7 @@ def test_each_run_is_a_row_and_damage_hides_no_other(runs: Path) -> None:
         ("f-model", "model.safetensors"),
         ("g-progress", "last/progress.json"),
         ("i-no-model", "it is finished"),
+        ("j-no-splits", "dataset.json is damaged at 'splits'; restore"),
     ):
         assert problems[name].startswith(beginning), problems[name]
     found = rows["c-interrupted"]
