@@ -49,7 +49,8 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).tolist()  # `meta` makes tensors, but they hold no numbers
     except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
-        raise LnfgenError(f"--device {name}: not on this machine; expected auto, cpu, cuda or cuda:N") from error
+        here = "auto, cpu, cuda or cuda:N" if torch.cuda.is_available() else "auto or cpu"
+        raise LnfgenError(f"--device {name}: not on this machine; expected {here}") from error
     return device
 
 

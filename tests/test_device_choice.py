@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+import torch
 
 from lnfgen.device import prepare_machine, resolve_device
 from lnfgen.errors import LnfgenError
@@ -67,6 +68,7 @@ def test_devices():
         with pytest.raises(LnfgenError, match="expected auto") as error:
             resolve_device(name)
         assert "\n" not in str(error.value)
+        assert ("cuda" in str(error.value).partition("expected")[2]) == torch.cuda.is_available(), "what is here"
 
 
 def test_the_number_of_threads_follows_from_the_size_and_output_unless_it_is_given(fresh_process):

@@ -16,7 +16,7 @@ def command(
         list[str],
         typer.Argument(
             metavar="PATH",
-            help="A piece or text, a folder of these, a dataset, a run, or a model of `lnfgen list`; - is stdin.",
+            help="A piece or text, a folder of these, a dataset, a run, or a model in the box; - is stdin.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each PATH, one a line.")] = False,
@@ -49,7 +49,8 @@ def command(
         if path != paths[0]:
             console.result("")
         if facts["kind"] == "folder":
-            console.result("\n".join(f"{name}: {shown(value)}" for name, value in {"path": path, **facts}.items()))
+            named = {"path": path, **facts}.items()
+            console.result("\n".join(f"{name}: {words}" for name, value in named if (words := shown(value))))
             return
         listed = facts.pop("tracks", [])
         shared = _shared(each, facts)

@@ -69,7 +69,7 @@ def known_part(encoding: Encoding, piece: Piece, words: Sequence[str], gap: str 
     if gap is not None:
         raise LnfgenError(f"found {gap!r} to mark gaps in music; expected it for a text; name what is free instead")
     if not words:
-        raise LnfgenError("found nothing that is free; say what to draw, as bars:5-8 or below-melody")
+        raise LnfgenError("found nothing that is free; say what to draw: --free bars:5-8 (in Python free=)")
     return _partly_known(encoding, piece, _hidden_cells(piece, words))
 
 
@@ -282,7 +282,7 @@ def _hidden_characters(encoding: Encoding, text: str, words: Sequence[str], gap:
         )
     hidden |= np.array(list(text)) == mark
     if not hidden.any():
-        how = f"mark each missing character with {mark!r}, or say which to draw, as 10-20"
+        how = f"mark each missing character with {mark!r}, or say which to draw: --free 10-20 (in Python free=)"
         raise LnfgenError(f"found no gap in the text; {how}")
     return hidden
 

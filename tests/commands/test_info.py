@@ -136,6 +136,14 @@ def test_info_of_a_damaged_run_and_of_any_other_folder(tmp_path: Path) -> None:
         info.command([str(tmp_path / "other")])
 
 
+def test_of_a_folder_without_notes_no_line_is_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.mid").write_bytes(b"MThd" + struct.pack(">IHHH", 6, 0, 0, 480))
+    info.command([str(tmp_path)])
+    lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert list(lines) == ["path", "kind", "copies", "files", "grid", "verdict"]
+    assert all(lines.values())
+
+
 def test_figures_are_of_runs_alone_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
