@@ -158,7 +158,7 @@ def _targets(files: list[str], to: str | None, out: Path | None) -> dict[str, st
         *sources, target = files
         suffix = Path(target).suffix.lower()
         if not sources or (len(sources) > 1 and suffix != PAGE):
-            expected = "expected IN and OUT, or --to and any number of files, or these and a .html"
+            expected = "expected IN and OUT, any number of IN and a .html as OUT, or --to FORMAT and any number of IN"
             raise typer.BadParameter(f"found {counted(len(files), 'file')}; {expected}")
         if out is not None:
             raise typer.BadParameter("found no --to; expected it with --out, or OUT as the last file")

@@ -35,8 +35,9 @@ def command(
     All figures are costs in nats per time step (music) or bits per character (text): lower is better. They include the
     cost of the length T of each sequence, and are divided by the sum of T + 1.
 
-    A file is scored whole, on the model's grid and range of pitches; with --split it is first made into a dataset, as
-    by train. Files are read with the same --tracks, --parts, --chunks and --max-length as the run's dataset.
+    A file is scored whole, on the model's grid and range of pitches. A folder, and a file with --split, is first made
+    into a dataset, as by train. Files are read with the same --tracks, --parts, --chunks and --max-length as those of
+    the run's dataset.
     """
     from lnfgen.api import load
     from lnfgen.runs.material import material_of

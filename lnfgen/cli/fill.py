@@ -27,6 +27,7 @@ def command(
 ) -> None:
     """Keep a part of a piece as it is, draw the rest, and print the files written.
 
-    Everything that --free does not name is kept exactly: notes, held notes and silence. In a text, each _ is a gap.
+    Everything that --free does not name is kept exactly: notes, held notes and silence. A text may have gaps in place
+    of --free: each _, or where the model writes _ itself, as folk-abc does, the character that --gap names.
     """
     drawing.draw("fill", piece, lambda trained, own, **asked: trained.fill(own, free or [], gap=gap, **asked))

@@ -79,7 +79,7 @@ Tracks = Annotated[
     typer.Option(
         rich_help_panel=_READING,
         help="Tracks (or a score's parts) to read: all, melody, bass, numbers as `lnfgen info` lists them, or words of "
-        "their names or instruments; several with commas. With --parts also as melody=3.",
+        "their names or instruments; several with commas. For a part of a band also melody=3.",
     ),
 ]
 

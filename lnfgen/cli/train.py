@@ -30,7 +30,7 @@ MEASURED = 10  # updates whose time is measured, to say how long the run will ta
 def command(
     dataset: Annotated[
         str | None,
-        typer.Argument(help="Dataset folder, named dataset, or files to make one of.", show_default="chorales"),
+        typer.Argument(help="Dataset, its name, or a file or folder to make one of.", show_default="chorales"),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help=", ".join(NAMED_MODELS) + ".", show_default="af-scf; af-codes for text")
@@ -39,12 +39,15 @@ def command(
         str | None,
         typer.Option(help=f"Size of the model and length of the training: {', '.join(PRESETS)}.", show_default="small"),
     ] = None,
-    transform: Annotated[str | None, typer.Option(help=f"Elementwise transform: {', '.join(TRANSFORMS)}.")] = None,
+    transform: Annotated[
+        str | None,
+        typer.Option(help=f"Elementwise transform: {', '.join(TRANSFORMS)}.", show_default="nlsq; with codes none"),
+    ] = None,
     emission: Annotated[
         str | None,
         typer.Option(
             help="Output: bernoulli (independent keys), nade (given the lower keys), past (given other keys and the "
-            "frames before) or categorical.",
+            "frames before); of a text categorical.",
             show_default="by the data: past where notes have onsets, bernoulli where not",
         ),
     ] = None,
