@@ -1,7 +1,7 @@
 """Measure wishes, or draw the pictures of wishes.md: `python examples/wishes.py measure`, or `pictures`.
 
-Ten wishes that 5 to 20 % of free samples of the model in the box meet, each alone, and three together that about 1 %
-meet. For each: how many of the free samples meet it, how many of twenty pieces that are drawn towards it, the seconds,
+Ten wishes that few free samples of the model in the box meet, each alone, and three together that hardly any meets.
+For each: how many of the free samples meet it, how many of twenty pieces that are drawn towards it, the seconds,
 and the share of the figures of `compare` inside the 5 to 95 % range of test, the mean over the figures: of free
 samples, of those that meet the wish, and of the twenty pieces.
 """
