@@ -30,6 +30,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from lnfgen.music.parts import BASS, CHORDS, MELODY, are_pitched
 from lnfgen.music.pianoroll import PianoRoll, bar_and_beats
 from lnfgen.music.tracks import DRUMS
+from lnfgen.wording import counted
 
 FIFTH = 7  # semitones of a perfect fifth; a line that moves further leaps
 MOTIF = 4  # the notes of a stretch of melody that may come again
@@ -53,7 +54,7 @@ class Figure:
 
 def music_figures(num_voices: int, roles: Sequence[str] = ()) -> dict[str, Figure]:
     """The figures by name, for music that has `num_voices` keys at most steps, and those of the parts of a band."""
-    exactly = f"steps with exactly {num_voices} keys"
+    exactly = f"steps with exactly {counted(num_voices, 'key')}"
     figures = {
         "exact_polyphony_rate": Figure(exactly, lambda roll: _mean(roll.sounding.sum(axis=1) == num_voices)),
         "polyphony": Figure("keys a sounding step", polyphony, 0.1),

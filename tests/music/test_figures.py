@@ -305,6 +305,11 @@ def test_transposition_changes_the_register_alone_and_columns_without_keys_chang
     assert longest_copies([narrow], [roll]) == longest_copies([roll], [narrow]) == longest_copies([roll], [roll])
 
 
+def test_the_label_of_a_single_key_is_in_the_singular() -> None:
+    labels = [music_figures(number)["exact_polyphony_rate"].label for number in (1, 4)]
+    assert labels == ["steps with exactly 1 key", "steps with exactly 4 keys"]
+
+
 @pytest.mark.parametrize("num_steps", [1, 40])
 def test_silence_has_defined_figures(num_steps: int) -> None:
     silent = chords(*[()] * num_steps)
