@@ -278,7 +278,7 @@ def _hidden_characters(encoding: Encoding, text: str, words: Sequence[str], gap:
     if gap is None and mark in encoding.vocabulary:
         raise LnfgenError(
             f"the model writes {mark!r}, so it cannot mark gaps; mark them with another character and --gap (in Python "
-            "gap=), or name them, as 10-20"
+            "gap=), or name them: --free 10-20 (in Python free=)"
         )
     hidden |= np.array(list(text)) == mark
     if not hidden.any():

@@ -135,7 +135,7 @@ def load_state(run: RunFolder) -> State:
     _tidy(run)
     last, previous = run.path / "last", run.path / "previous"
     if not last.is_dir() and not previous.is_dir():
-        raise RunError(f"{run.path} has no last/ to resume from; start again: lnfgen train --out a new folder")
+        raise RunError(f"{run.path} has no last/ to resume from; train a new run: lnfgen train")
     try:
         tensors, values = _read_state(last)
     except RunError as error:

@@ -129,7 +129,7 @@ def _progress(run: Path) -> tuple[int, int] | None:
 
 
 def _time_signatures(manifest: dict[str, Any]) -> str | None:
-    """Return the time signatures of the train split, which `sample --metre` takes, the most common one first."""
+    """Return the time signatures of the train split, which `--want metre=` takes, the most common one first."""
     try:
         return frequencies(manifest["splits"]["train"]["time_signatures"].split())
     except (KeyError, TypeError, AttributeError):  # the manifest is damaged

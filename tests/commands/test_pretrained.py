@@ -134,7 +134,8 @@ def test_a_run_of_the_same_name_goes_first(
     assert find(DEFAULT, "run") == ("run", Path(DEFAULT))
     assert lnfgen.load(DEFAULT).encoding.kind == "text"
     assert json.loads(ended(here("info", DEFAULT, "--json")).stdout)["model"] == "af-scf"
-    fails(here("train", "--resume", "--out", DEFAULT), f"{DEFAULT} has no last/ to resume from")
+    no_state = f"{DEFAULT} has no last/ to resume from; train a new run: lnfgen train\n"
+    fails(here("train", "--resume", "--out", DEFAULT), no_state)
     # Where a dataset is meant, it is the dataset, though a run's folder holds a dataset.json too.
     assert open_source("folk-abc").name == "folk-abc"
     shutil.move(DEFAULT, "other")
