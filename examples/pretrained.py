@@ -69,7 +69,7 @@ RECIPES = {
         limits=(
             "It knows one kind of music: hymn tunes in four voices, in eighths, up to 34 bars, without words.",
             "Samples have one tempo and no dynamics. Most are in 4/4, as the training data, the others in 3/4; of 3/2 "
-            "and 12/8 it has seen two chorales each.",
+            "it has seen two chorales, of 12/8 one.",
             "It makes mistakes that Bach does not make; the figures under Music say how many.",
             "A sample may repeat a few bars of a chorale; the longest such copy is given under Music.",
         ),
