@@ -60,6 +60,7 @@ def command(
         "dataset": material.name,
         "run": trained.run.name,
     }
+    del values["each"]
     if not nll:
         del values["nll"], values["sounding_nll"]
     if json:

@@ -12,7 +12,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.formats.text import with_long_copies
-from lnfgen.inference.scoring import nll_of_each
+from lnfgen.inference.scoring import score
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.copies import longest_copies
 from lnfgen.music.figures import pitched_parts
@@ -56,7 +56,7 @@ def choose_best(
         raise LnfgenError(f"{problem}; expected one without; draw more pieces, or at a higher temperature")
     indices = [index for index, copied in enumerate(is_copied) if not copied]
     sequences, _ = encoding.adapt(pieces[index] for index in indices)
-    nlls = nll_of_each(model, sequences, encoding.unit, seed=stream_seed(seed, _SCORING), progress=progress)
+    nlls = score(model, sequences, encoding.unit, seed=stream_seed(seed, _SCORING), progress=progress).each
     choices = [Choice(index, pieces[index], nll, copies[index]) for index, nll in zip(indices, nlls, strict=True)]
 
     def place(choice: Choice) -> tuple[bool, float | None]:

@@ -7,7 +7,7 @@ depends only on the seed and its place in the split.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ class Score:
     sequences: int
     steps: int
     marginal_nll: float | None = None  # the floor that `marginal_nll` computes, if a train split was given
+    each: list[float] = field(default_factory=list, repr=False)  # the NLL of each sequence, over its own T + 1
 
 
 def per_unit(unit: str) -> float:
@@ -77,7 +78,8 @@ def score(
         logs = _log_probs(model, sequences, num_samples, seed, progress, precision)
     finally:
         model.train(was_training)
-    steps = int(lengths_of(sequences).sum())
+    lengths = lengths_of(sequences)
+    steps = int(lengths.sum())
     means = logs.sum(1) * per_unit(unit) / (steps + len(sequences))
     reconstruction, kl, length, log_p, log_p_sounding = means.tolist()
     return Score(
@@ -90,24 +92,8 @@ def score(
         samples=num_samples,
         sequences=len(sequences),
         steps=steps,
+        each=(-(logs[2] + logs[3]) * per_unit(unit) / (lengths + 1)).tolist(),
     )
-
-
-@torch.inference_mode()
-def nll_of_each(
-    model: SequenceModel,
-    sequences: Sequence[np.ndarray],
-    unit: str,
-    *,
-    num_samples: int = NLL_SAMPLES,
-    seed: int = 0,
-    progress: Progress = no_progress,
-) -> list[float]:
-    """Compute the NLL(K) of each sequence as `score` does, divided by its own T + 1. The model goes into eval mode."""
-    model.eval()
-    logs = _log_probs(model, sequences, 1 if model.exact else num_samples, seed, progress)
-    nlls: list[float] = (-(logs[2] + logs[3]) * per_unit(unit) / (lengths_of(sequences) + 1)).tolist()
-    return nlls
 
 
 def _log_probs(
@@ -116,7 +102,7 @@ def _log_probs(
     num_samples: int,
     seed: int,
     progress: Progress,
-    precision: str = "float32",
+    precision: str,
 ) -> np.ndarray:
     """Compute the reconstruction, the KL, log p(T), log p(x | T) and log p(which keys sound | T) in nats, `[5, N]`.
 

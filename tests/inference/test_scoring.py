@@ -17,7 +17,7 @@ from lnfgen.formats.text import UNKNOWN
 from lnfgen.inference import sampling
 from lnfgen.inference import scoring as evaluation
 from lnfgen.inference.sampling import sample_pieces
-from lnfgen.inference.scoring import marginal, nll_of_each, per_unit, score
+from lnfgen.inference.scoring import marginal, per_unit, score
 from lnfgen.models.build import build_model
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Frames, Symbols
@@ -144,12 +144,11 @@ def test_the_nll_of_each_adds_up_to_that_of_all(name, kind):
     model, unit = toy(name, OBSERVATIONS[kind]), "bits_per_char"
     sequences = sequences_of(OBSERVATIONS[kind], LENGTHS)
     told = []
-    each = nll_of_each(model, sequences, unit, num_samples=5, seed=3, progress=lambda *args: told.append(args))
+    together = score(model, sequences, unit, num_samples=5, seed=3, progress=lambda *args: told.append(args))
     lengths = np.array(LENGTHS) + 1
-    together = score(model, sequences, unit, num_samples=5, seed=3)
-    assert float(np.array(each) @ lengths / lengths.sum()) == pytest.approx(together.nll, rel=1e-12)
+    assert float(np.array(together.each) @ lengths / lengths.sum()) == pytest.approx(together.nll, rel=1e-12)
     first = score(model, sequences[:1], unit, num_samples=5, seed=3)
-    assert each[0] == pytest.approx(first.nll, rel=1e-9)
+    assert together.each[0] == pytest.approx(first.nll, rel=1e-9)
     assert told[-1] == ("scoring", len(sequences), len(sequences))
 
 
