@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -16,18 +16,6 @@ from lnfgen.music.parts import LOWEST, InParts, Part
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, Losses, PianoRoll, bar_and_beats
 from lnfgen.wording import counted, counted_ends
 
-_FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
-    "music": {
-        "has_onsets": (bool,),
-        "lowest_pitch": (int,),
-        "num_pitches": (int,),
-        "steps_per_quarter": (int,),
-        "tempo_bpm": (int, float),
-        "time_signature": (list,),
-        "fills_upbeats": (bool,),
-    },
-    "text": {"vocabulary": (list,)},
-}  # the attributes of each kind, with their types in JSON
 _HIGHEST = 960  # of all whole numbers in JSON
 
 
@@ -223,9 +211,15 @@ class Encoding(InParts):
             return roll
         return (roll.from_first_to_last_note() if cuts_ends else roll).from_first_note()
 
+    @classmethod
+    def _defaults(cls, kind: Kind) -> dict[str, Any]:
+        """The attributes of this kind that JSON always has, and their defaults."""
+        of_music = {one.name: one.default for one in fields(cls) if one.name not in ("kind", "parts", "vocabulary")}
+        return of_music if kind == "music" else {"vocabulary": ()}
+
     def to_json(self) -> dict[str, Any]:
         """The attributes of this kind, as plain JSON values."""
-        values = {name: getattr(self, name) for name in _FIELDS[self.kind]}
+        values = {name: getattr(self, name) for name in self._defaults(self.kind)}
         parts = {"parts": [asdict(part) for part in self.parts]} if self.parts else {}
         return {"kind": self.kind, **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}, **parts}
 
@@ -233,13 +227,14 @@ class Encoding(InParts):
     def from_json(cls, value: Any) -> Encoding:
         """The encoding that `to_json` wrote, or a `DatasetError`."""
         try:
-            if not isinstance(value, dict) or value.get("kind") not in tuple(_FIELDS):
-                raise ValueError(f"no kind; expected one of {', '.join(_FIELDS)}")
-            types = _FIELDS[value["kind"]]
-            if odd := sorted(set(value) - {"parts"} ^ {"kind", *types}):
+            if not isinstance(value, dict) or value.get("kind") not in get_args(Kind):
+                raise ValueError(f"no kind; expected one of {', '.join(get_args(Kind))}")
+            defaults = cls._defaults(value["kind"])
+            if odd := sorted(set(value) - {"parts"} ^ {"kind", *defaults}):
                 raise ValueError(f"missing or unknown fields: {', '.join(odd)}")
-            for name, own in types.items():
-                if type(value[name]) not in own or (own == (int,) and not 0 <= value[name] <= _HIGHEST):
+            for name, default in defaults.items():
+                types = {tuple: (list,), float: (int, float)}.get(type(default), (type(default),))  # of JSON
+                if type(value[name]) not in types or (types == (int,) and not 0 <= value[name] <= _HIGHEST):
                     raise ValueError(f"the {name} {value[name]!r:.60}")
             plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
             encoding = cls(**plain | {"parts": tuple(map(Part.from_json, value.get("parts", ())))})
