@@ -18,15 +18,13 @@ alternate, is in any two pieces of a style, however long it lasts, and so is a c
 def longest_copies(
     pieces: Sequence[PianoRoll], corpus: Sequence[PianoRoll], owners: Sequence[int] | None = None
 ) -> list[float]:
-    """For each piece, the quarters of its longest passage that is somewhere in the corpus, transposed or not.
+    """For each of one or more pieces, the quarters of its longest passage that is in the corpus, transposed or not.
 
     A passage starts and ends with steps that sound. All rolls must be on one grid.
 
     Args:
         owners: for each piece the index of the roll in the corpus that it comes from, which is left out for it.
     """
-    if not pieces:
-        return []
     rolls = [*pieces, *corpus]
     lengths = np.array([roll.num_steps for roll in rolls])
     is_asked = np.arange(lengths.sum()) < lengths[: len(pieces)].sum()
@@ -40,14 +38,12 @@ def longest_copies(
 
 
 def related_pieces(rolls: Sequence[PianoRoll], num_steps: int) -> list[int]:
-    """For each piece, the index of the first piece that it is related to; its own, where that is the first one.
+    """For each of one or more pieces, the index of the first one that it is related to; its own, if that is the first.
 
     Two pieces are related if they share a passage of `num_steps` or more, transposed or not, or if both are related to
     a third one. The passage starts and ends with steps that sound, and has `MIN_CHORDS` different chords. Its onsets
     may differ, because a melody with other words has other repeated notes. All rolls must be on one grid.
     """
-    if not rolls:
-        return []
     lengths = [roll.num_steps for roll in rolls]
     owner = np.repeat(np.arange(len(rolls)), lengths)
     offsets = np.cumsum([0, *lengths])
