@@ -29,8 +29,4 @@ def command(
     voices = drawing.voices
     if drawing.out != "-" and Path(drawing.out).suffix.lower() not in WITH_VOICES:  # voices are no more than a limit
         drawing = replace(drawing, voices=None)
-    drawing.draw(
-        "continue",
-        intro,
-        lambda trained, own, **asked: trained.extend(own, length=length, bars=bars, voices=voices, **asked),
-    )
+    drawing.draw("continue", intro, "extend", length=length, bars=bars, voices=voices)

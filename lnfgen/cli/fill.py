@@ -30,4 +30,4 @@ def command(
     Everything that --free does not name is kept exactly: notes, held notes and silence. A text may have gaps in place
     of --free: each _, or where the model writes _ itself, as folk-abc does, the character that --gap names.
     """
-    drawing.draw("fill", piece, lambda trained, own, **asked: trained.fill(own, free or [], gap=gap, **asked))
+    drawing.draw("fill", piece, "fill", free=free or [], gap=gap)

@@ -19,9 +19,4 @@ def command(
     The melody is the highest line of its track; with --tracks all, that of the whole piece. A bass is kept by --above
     --tracks bass. A model of a band keeps the part melody, or with --above the bass, and draws all other parts.
     """
-    drawing.draw(
-        "harmonize",
-        melody,
-        lambda trained, own, **asked: trained.harmonize(own, above=above, **asked),
-        music_alone=True,
-    )
+    drawing.draw("harmonize", melody, "harmonize", music_alone=True, above=above)

@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,7 +55,7 @@ class DrawingOptions:
     voices: options.Voices = None
 
     def draw(
-        self, name: str, source: str, method: "Callable[..., list[Piece]]", *, music_alone: bool = False, **facts: Any
+        self, name: str, source: str, method: str, *, music_alone: bool = False, told: Sequence[str] = (), **own: Any
     ) -> None:
         """Read a piece, draw others from it with a trained model, write them, and print their paths or a JSON object.
 
@@ -63,8 +63,8 @@ class DrawingOptions:
 
         Args:
             name: that of the command, and of the tracks of drawn notes.
-            method: called with the trained model and the piece, and with what `Drawing` has.
-            facts: further facts for the JSON object.
+            method: the name of that of `TrainedModel`. It takes the piece, options of its `own` and what `Drawing` has.
+            told: the names of its own options that the JSON object has too.
         """
         from lnfgen.api import load
         from lnfgen.inference.wishes import wishes_for
@@ -84,13 +84,13 @@ class DrawingOptions:
         drawing = {"temperature": self.temperature, "seed": seed, "particles": self.particles}
         with console.jobs() as progress:
             asked = {"want": wishes, "seconds": self.seconds, "count": self.count}
-            pieces = method(trained, piece, **asked, **drawing, progress=progress)
+            pieces = getattr(trained, method)(piece, **own, **asked, **drawing, progress=progress)
         if self.seed is None:
             console.note(f"seed {seed}")  # only now, because a piece that was refused has none
         for drawn in pieces:
-            own = replace(drawn, song=None) if self.flat and not isinstance(drawn, str) else drawn
-            writer.write(own, {"wishes": wishes.report(drawn)} if self.want else {})
-        writer.close(run=run.name, **drawing, **facts)
+            written = replace(drawn, song=None) if self.flat and not isinstance(drawn, str) else drawn
+            writer.write(written, {"wishes": wishes.report(drawn)} if self.want else {})
+        writer.close(run=run.name, **drawing, **{option: own[option] for option in told})
 
 
 def shares_options(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
