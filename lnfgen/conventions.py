@@ -11,11 +11,8 @@ Kind = Literal["music", "text"]  # the content of a dataset
 TimeSignature = tuple[int, int]  # the beats of a bar, and the unit of a beat: 3/4 is (3, 4)
 SPLITS = ("train", "valid", "test")  # the parts of every dataset: to train on, to choose a model by, and to report
 Unit = Literal["nats_per_step", "bits_per_char"]  # the units of a negative log-likelihood, of music and of text
-NATS_PER_STEP: Final = "nats_per_step"
-BITS_PER_CHAR: Final = "bits_per_char"
-
-UNITS: Final[dict[Kind, Unit]] = {"music": NATS_PER_STEP, "text": BITS_PER_CHAR}  # the unit of each kind
-UNIT_WORDS: Final[dict[Unit, str]] = {NATS_PER_STEP: "nats per time step", BITS_PER_CHAR: "bits per character"}
+UNITS: Final[dict[Kind, Unit]] = {"music": "nats_per_step", "text": "bits_per_char"}  # the unit of each kind
+UNIT_WORDS: Final[dict[Unit, str]] = {"nats_per_step": "nats per time step", "bits_per_char": "bits per character"}
 """The units as people read them."""
 
 MAX_LENGTH: Final = 100_000  # the most steps that one may ask for: three hours of sixteenths, gigabytes of memory

@@ -75,7 +75,6 @@ def _datasets() -> Iterator[Item]:
     from lnfgen.data.named import NAMED, is_downloaded
 
     for name, named in NAMED.items():
-        keys = ("name", "kind", "description", "size", "source", "citation", "licence")
         available = is_downloaded(named)
         rows = [
             ("holds", f"{named.description}; {named.size}"),
@@ -85,7 +84,7 @@ def _datasets() -> Iterator[Item]:
             ("cite", named.citation),
             ("licence", named.licence),
         ]
-        yield {key: getattr(named, key) for key in keys} | {"available": available}, rows
+        yield {key: value for key, value in vars(named).items() if key != "files"} | {"available": available}, rows
 
 
 def _show_figures(json: bool) -> None:

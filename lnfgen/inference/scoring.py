@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import BITS_PER_CHAR, NLL_SAMPLES, ONSET_SHIFT, SOUNDING, Progress, no_progress, stream_seed
+from lnfgen.conventions import NLL_SAMPLES, ONSET_SHIFT, SOUNDING, UNITS, Progress, no_progress, stream_seed
 from lnfgen.data.batches import Batch, batches_by_length, lengths_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
@@ -49,7 +49,7 @@ class Score:
 
 def per_unit(unit: str) -> float:
     """Return one nat in a unit: 1 nat, or 1 / ln 2 bits."""
-    return 1 / math.log(2) if unit == BITS_PER_CHAR else 1.0
+    return 1 / math.log(2) if unit == UNITS["text"] else 1.0
 
 
 @torch.inference_mode()
