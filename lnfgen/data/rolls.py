@@ -145,10 +145,9 @@ def encode_rolls(
     metres: Counter[TimeSignature] = Counter()
     for split, (label, roll) in pieces:
         if not tempos:
-            encoding = Encoding("music", True, roll.lowest_pitch, roll.num_pitches, steps_per_quarter * roll.stride)
-            if roll.parts:
-                encoding = replace(encoding, num_pitches=NUM_KEYS, parts=roll.parts)
-            dataset.encoding = replace(encoding, fills_upbeats=True)
+            num_pitches = NUM_KEYS if roll.parts else roll.num_pitches
+            grid = (roll.lowest_pitch, num_pitches, steps_per_quarter * roll.stride)
+            dataset.encoding = Encoding("music", True, *grid, fills_upbeats=True, parts=roll.parts)
         parts.append(roll.parts)
         tempos[roll.tempo_bpm] += 1
         metres[roll.time_signature] += 1

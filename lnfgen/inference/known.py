@@ -231,13 +231,12 @@ def given_back(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
     """The first steps of the piece that was drawn, x `[t, P]` or `[t]`, where the known one was."""
     if isinstance(part.piece, str):
         return encoding.decode(x)
-    here = replace(encoding, tempo_bpm=part.piece.tempo_bpm)
-    roll = here.decode(x, part.piece.time_signature, keeps_silence=True)
+    roll = encoding.decode(x, part.piece.time_signature, keeps_silence=True)
     assert isinstance(roll, PianoRoll)
     lowest = max(roll.lowest_pitch, part.shift)
     highest = min(roll.lowest_pitch + roll.num_pitches, 128 + part.shift)
     roll = roll.in_range(lowest, highest - lowest)
-    roll = replace(roll, lowest_pitch=lowest - part.shift, losses=Losses())
+    roll = replace(roll, lowest_pitch=lowest - part.shift, tempo_bpm=part.piece.tempo_bpm, losses=Losses())
     return roll.stretch(part.ahead, roll.num_steps) if part.ahead else roll.with_upbeat(part.piece.upbeat)
 
 
