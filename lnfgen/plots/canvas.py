@@ -13,7 +13,7 @@ from lnfgen.errors import OutputError
 from lnfgen.files import require_parent
 from lnfgen.wording import in_utf8
 
-FORMATS = (".png", ".svg", ".pdf")
+FORMATS = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}  # what a file of each would hold, left out here
 
 DARK, MID, ACCENT = "#173a5e", "#5b8db8", "#c0392b"  # differ also when a picture is printed in grey
 _DPI = 130
@@ -74,9 +74,8 @@ def file_bytes(figure: Any, suffix: str) -> bytes:
     """The figure as a file. It holds no date and no random names, so that equal pictures are equal bytes."""
     from matplotlib import rc_context
 
-    metadata = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[suffix]
     buffer = io.BytesIO()
     with rc_context({"svg.hashsalt": "lnfgen"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a symbol without a glyph shows as a box
-        figure.savefig(buffer, format=suffix[1:], metadata=metadata)
+        figure.savefig(buffer, format=suffix[1:], metadata={FORMATS[suffix]: None})
     return buffer.getvalue()
