@@ -9,7 +9,7 @@ import typer
 from lnfgen.cli.own_piece import DrawingOptions, Source, shares_options
 
 
-@shares_options()
+@shares_options
 def command(
     drawing: DrawingOptions,
     intro: Source,

@@ -7,7 +7,7 @@ import typer
 from lnfgen.cli.own_piece import DrawingOptions, Source, shares_options
 
 
-@shares_options()
+@shares_options
 def command(
     drawing: DrawingOptions,
     piece: Source,

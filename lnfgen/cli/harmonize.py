@@ -1,5 +1,6 @@
 """`lnfgen harmonize`."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -8,7 +9,7 @@ from lnfgen.cli.own_piece import DrawingOptions, shares_options
 from lnfgen.conventions import MELODY_PARTICLES
 
 
-@shares_options(tracks="melody", particles=MELODY_PARTICLES)
+@partial(shares_options, tracks="melody", particles=MELODY_PARTICLES)
 def command(
     drawing: DrawingOptions,
     melody: Annotated[str, typer.Argument(help="A piece of music; - is stdin.")],

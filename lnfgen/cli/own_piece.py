@@ -93,30 +93,26 @@ class DrawingOptions:
         writer.close(run=run.name, **drawing, **{option: own[option] for option in told})
 
 
-def shares_options(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def shares_options(command: Callable[..., None], **defaults: Any) -> Callable[..., None]:
     """Decorate a command that takes `DrawingOptions` first: Typer sees an option for each of its fields instead.
 
     Args:
         defaults: other defaults of these options for this command.
     """
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        def with_options(**values: Any) -> None:
-            shared = {field.name: values.pop(field.name) for field in fields(DrawingOptions)}
-            command(DrawingOptions(**shared), **values)
+    def with_options(**values: Any) -> None:
+        shared = {field.name: values.pop(field.name) for field in fields(DrawingOptions)}
+        command(DrawingOptions(**shared), **values)
 
-        _, *own = inspect.signature(command).parameters.values()
-        shared = [
-            parameter.replace(default=defaults.get(name, parameter.default))
-            for name, parameter in inspect.signature(DrawingOptions).parameters.items()
-        ]
-        all_of_them = [parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in (*own, *shared)]
-        with_options.__signature__ = inspect.Signature(all_of_them)  # type: ignore[attr-defined]
-        with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in all_of_them}
-        with_options.__doc__ = command.__doc__
-        return with_options
-
-    return decorate
+    _, *own = inspect.signature(command).parameters.values()
+    shared = [
+        parameter.replace(default=defaults.get(name, parameter.default))
+        for name, parameter in inspect.signature(DrawingOptions).parameters.items()
+    ]
+    all_of_them = [parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in (*own, *shared)]
+    with_options.__signature__ = inspect.Signature(all_of_them)  # type: ignore[attr-defined]
+    with_options.__doc__ = command.__doc__
+    return with_options
 
 
 def _read(run: "RunFolder", source: str, tracks: str, flat: bool) -> "Piece":

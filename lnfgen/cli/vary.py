@@ -8,7 +8,7 @@ from lnfgen.cli.own_piece import DrawingOptions, Source, shares_options
 from lnfgen.conventions import AMOUNT
 
 
-@shares_options()
+@shares_options
 def command(
     drawing: DrawingOptions,
     piece: Source,
