@@ -158,14 +158,13 @@ class _Shard:
         """
         offsets = np.zeros(len(self.lengths) + 1, DTYPES["I64"])
         np.cumsum(self.lengths, out=offsets[1:])
+        values, end = (int(offsets[-1]), *none.shape[1:]), self._file.tell() - _HEADER_BYTES
         self._file.write(offsets.tobytes())
         names = {dtype: name for name, dtype in DTYPES.items()}
-        shapes = {"values": (int(offsets[-1]), *none.shape[1:]), "offsets": offsets.shape}
-        header, start = {}, 0
-        for name, dtype in (("values", none.dtype), ("offsets", offsets.dtype)):
-            end = start + int(np.prod(shapes[name])) * dtype.itemsize
-            header[name] = {"dtype": names[dtype], "shape": shapes[name], "data_offsets": [start, end]}
-            start = end
+        header = {
+            "values": {"dtype": names[none.dtype], "shape": values, "data_offsets": [0, end]},
+            "offsets": {"dtype": "I64", "shape": offsets.shape, "data_offsets": [end, end + offsets.nbytes]},
+        }
         text = json.dumps(header, separators=(",", ":")).encode().ljust(_HEADER_BYTES - 8)
         self._file.seek(0)
         self._file.write(len(text).to_bytes(8, "little") + text)
