@@ -66,18 +66,14 @@ def score(
     """Compute NLL(K) `= -log (1/K) sum_k p(x, z_k) / q(z_k | x)`, ELBO and parts, with K = `num_samples`.
 
     ELBO and parts are means over the same K. An exact model needs one sample. Densities are in float32 at least,
-    whatever the precision of the networks is. The model's train or eval mode stays as it was.
+    whatever the precision of the networks is. The model goes into eval mode.
     """
     if num_samples < 1 or not 0 <= seed < 2**63:
         found = f"{counted(num_samples, 'sample')} with seed {seed}"
         raise LnfgenError(f"{found}; expected at least 1, and a seed from 0 to 2^63 - 1")
-    was_training = model.training
     model.eval()
     num_samples = 1 if model.exact else num_samples
-    try:
-        logs = _log_probs(model, sequences, num_samples, seed, progress, precision)
-    finally:
-        model.train(was_training)
+    logs = _log_probs(model, sequences, num_samples, seed, progress, precision)
     lengths = lengths_of(sequences)
     steps = int(lengths.sum())
     means = logs.sum(1) * per_unit(unit) / (steps + len(sequences))
