@@ -55,7 +55,7 @@ class DrawingOptions:
     voices: options.Voices = None
 
     def draw(
-        self, name: str, source: str, method: str, *, music_alone: bool = False, reported: Sequence[str] = (), **own: Any
+        self, name: str, source: str, method: str, *, music_alone: bool = False, shown: Sequence[str] = (), **own: Any
     ) -> None:
         """Read a piece, draw others from it with a trained model, write them, and print their paths or a JSON object.
 
@@ -64,7 +64,7 @@ class DrawingOptions:
         Args:
             name: that of the command, and of the tracks of drawn notes.
             method: the name of that of `TrainedModel`. It takes the piece, options of its `own` and what `Drawing` has.
-            reported: the names of its own options that the JSON object has too.
+            shown: the names of its own options that the JSON object has too.
         """
         from lnfgen.api import load
         from lnfgen.inference.wishes import wishes_for
@@ -90,7 +90,7 @@ class DrawingOptions:
         for drawn in pieces:
             written = replace(drawn, song=None) if self.flat and not isinstance(drawn, str) else drawn
             writer.write(written, {"wishes": wishes.report(drawn)} if self.want else {})
-        writer.close(run=run.name, **drawing, **{option: own[option] for option in reported})
+        writer.close(run=run.name, **drawing, **{option: own[option] for option in shown})
 
 
 def shares_options(command: Callable[..., None], **defaults: Any) -> Callable[..., None]:

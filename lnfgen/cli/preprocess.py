@@ -53,7 +53,7 @@ def command(
     pieces are dealt in an order that --seed decides, so that the steps of the splits keep to the shares. If there are
     too few, each is cut into the splits. Copies are left out.
 
-    A file that takes over 20 seconds or 1,500 MB of memory to read is left out. The environment variables
+    A file that takes over 20 CPU seconds or 1,500 MB of memory to read is left out. The environment variables
     LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more.
     """
     from lnfgen.api import preprocess

@@ -21,4 +21,4 @@ def command(
     The share is counted in bars of each voice, or part of a band, or in spans of eight characters of a text. The rest
     stays exactly.
     """
-    drawing.draw("vary", piece, "vary", reported=["amount"], amount=amount)
+    drawing.draw("vary", piece, "vary", shown=["amount"], amount=amount)

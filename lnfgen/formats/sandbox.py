@@ -28,10 +28,11 @@ from typing import Any, NoReturn, TypeVar
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.errors import LnfgenError, UnreadableFileError
 
-SECONDS = 20.0  # how long a call may take, unless `$LNFGEN_READ_SECONDS` says something else
+SECONDS = 20.0  # of the processor that a call may take, unless `$LNFGEN_READ_SECONDS` says something else
 MEGABYTES = 1500.0  # how much memory a child may use, unless `$LNFGEN_READ_MB` says something else
 _STARTING = 30.0  # more seconds that a call has to import what it needs, until `restart_clock`
-_TOO_LONG = -getattr(signal, "SIGALRM", -1)  # how a child ends whose time is over
+_BY_THE_CLOCK = 10.0  # times as long it may take by the clock, because a busy machine must not change what is read
+_TOO_LONG = (-signal.SIGPROF, -signal.SIGALRM)  # how a child ends whose time is over
 _OUT_OF_MEMORY = 77  # the exit code of a child that needs more memory
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # threads need memory
 _LEAST = 8  # tasks for each process of `in_parallel`; for fewer, starting it takes longer than it saves
@@ -39,7 +40,7 @@ _WAITING = 8  # tasks for each process that are begun or done before the first o
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
-_seconds: float | None = None  # how long the current call of this child process may take; None: this is no child
+_seconds: float | None = None  # that the current call of this child process may take; None: this is no child
 
 
 def in_child(function: Callable[..., _Result], *args: object, name: str) -> _Result:
@@ -174,7 +175,7 @@ class _Child:
         """Why the child has ended, in words that follow the name of the file."""
         status = self.process.wait()
         damaged = "; it is damaged, or large; allow more with"
-        if status == _TOO_LONG:
+        if status in _TOO_LONG:
             return f"takes over {seconds:g} seconds{damaged} LNFGEN_READ_SECONDS"
         if status == _OUT_OF_MEMORY:
             return f"takes over {self.megabytes:g} MB of memory{damaged} LNFGEN_READ_MB"
@@ -194,6 +195,7 @@ def serve(megabytes: float) -> NoReturn:
     """Answer the calls that come on stdin, on stdout, until stdin ends. It is the main function of a child."""
     global _seconds
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends its children
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a parser prints must not get among the answers
@@ -227,9 +229,10 @@ def serve(megabytes: float) -> NoReturn:
 
 
 def _end_after(seconds: float) -> None:
-    """Have the system end this process after some time from now on, whatever it does then; 0: do not."""
-    # At its end comes SIGALRM, which ends a process.
-    signal.setitimer(signal.ITIMER_REAL, min(seconds, threading.TIMEOUT_MAX))
+    """Have the system end this process after some time of the processor from now on; 0: do not."""
+    # At the end of a timer comes its signal, SIGPROF or SIGALRM, which ends a process whatever it does.
+    signal.setitimer(signal.ITIMER_PROF, min(seconds, threading.TIMEOUT_MAX))
+    signal.setitimer(signal.ITIMER_REAL, min(_BY_THE_CLOCK * seconds, threading.TIMEOUT_MAX))
 
 
 def _limit_memory(size: int) -> None:

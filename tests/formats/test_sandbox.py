@@ -27,15 +27,23 @@ def die(signal_number: int) -> None:
     os.kill(os.getpid(), signal_number)
 
 
-def hang() -> None:
+def work(seconds: float) -> float:
+    """So many seconds of the processor."""
     children.restart_clock()
-    time.sleep(60)
+    while time.process_time() < seconds:
+        pass
+    return seconds
+
+
+def wait(seconds: float) -> float:
+    children.restart_clock()
+    time.sleep(seconds)
+    return seconds
 
 
 def in_parts(count: int) -> int:
     for _ in range(count):
-        children.restart_clock()
-        time.sleep(0.4)
+        work(time.process_time() + 0.4)
     return count
 
 
@@ -74,7 +82,16 @@ def test_time_counts_from_the_last_part(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("LNFGEN_READ_SECONDS", "1")
     assert in_child(in_parts, 4, name="book.abc") == 4
     with pytest.raises(UnreadableFileError, match=r"^a\.abc takes over 1 seconds; .* LNFGEN_READ_SECONDS$"):
-        in_child(hang, name="a.abc")
+        in_child(work, 1000.0, name="a.abc")
+
+
+def test_time_is_that_of_the_processor_so_a_busy_machine_reads_the_same_but_nothing_waits_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LNFGEN_READ_SECONDS", "0.2")
+    assert in_child(wait, 0.5, name="a.abc") == 0.5
+    with pytest.raises(UnreadableFileError, match=r"takes over 0\.2 seconds"):
+        in_child(wait, 60.0, name="a.abc")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no limit on the memory of a process")
