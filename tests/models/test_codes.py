@@ -7,7 +7,6 @@ import torch
 from toy_models import LENGTHS, SIZES, noise_like, probabilities_that_sum_to_1, random_x, randomise, sample_batch
 
 from lnfgen.config import NAMED_MODELS
-from lnfgen.flows.blocks import Blocks
 from lnfgen.flows.codebook import Codebook
 from lnfgen.inference.particles import draw_hidden
 from lnfgen.models.build import build_model
@@ -21,11 +20,11 @@ CODES = pytest.mark.parametrize("name", ["af-codes", "blocks-codes"])
 SYMBOLS = 4
 
 
-def fresh(name: str, num_symbols: int = SYMBOLS, separators: tuple[int, ...] = ()) -> SequenceModel:
+def fresh(name: str, num_symbols: int = SYMBOLS) -> SequenceModel:
     """A toy as training begins it; its codes lie apart."""
     torch.manual_seed(0)
     config = dataclasses.replace(SIZES, **NAMED_MODELS[name])
-    return build_model(config, Symbols(num_symbols, separators), LengthModel.fit(LENGTHS)).double().eval()
+    return build_model(config, Symbols(num_symbols), LengthModel.fit(LENGTHS)).double().eval()
 
 
 def codebooks(model: SequenceModel) -> list[Codebook]:
@@ -98,25 +97,6 @@ def test_they_do_in_any_number_of_passes(passes):
     for book in codebooks(model):
         book.raw_log_scales.fill_(0.2)
     probabilities_that_sum_to_1(model, steps=3, samples=1500)
-
-
-STARTS = [(steps, passes, first) for steps, passes in ((3, 2), (3, 1), (4, 3)) for first in range(1, passes + 1)]
-
-
-@pytest.mark.parametrize(("steps", "passes", "first"), STARTS)
-@torch.no_grad()
-def test_they_do_wherever_blocks_begin(steps, passes, first):
-    model = randomise(fresh("blocks-codes", 3, separators=(1,)), 0.3)
-    model.prior.passes = passes
-    for book in codebooks(model):
-        book.raw_log_scales.fill_(0.2)
-    words = model.prior.words
-
-    def begin(codes, lengths, passes):
-        return Blocks.chained(lambda row, start, before: first, lengths, steps, passes)
-
-    words.of, words.log_prob = begin, lambda blocks, _: torch.zeros(len(blocks.lengths), steps)
-    probabilities_that_sum_to_1(model, steps=steps, samples=1500)
 
 
 @CODES
