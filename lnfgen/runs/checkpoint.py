@@ -29,7 +29,7 @@ from lnfgen.models.observation import Frames, Observation, Symbols
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.runs.folder import CALIBRATED, CHECKSUM, RunFolder, read_part
-from lnfgen.runs.naming import METRICS, MODEL
+from lnfgen.runs.naming import METRICS, MODEL, STATES
 
 STATE_PARTS = ("weights", "average", "optimizer", "random")
 State = tuple[dict[str, dict[str, Tensor]], dict[str, Any]]
@@ -64,7 +64,9 @@ def load_model(run: RunFolder, device: torch.device) -> SequenceModel:
     """The run's model in eval mode. It computes in float32, also if its weights are stored in half precision."""
     path = run.path / MODEL
     if not path.is_file():
-        raise RunError(f"{run.path} has no {MODEL} yet; finish it: lnfgen train --resume --out {run.path}")
+        has_state = any((run.path / name).is_dir() for name in STATES)
+        advice = f"finish it: lnfgen train --resume --out {run.path}" if has_state else "train a new run: lnfgen train"
+        raise RunError(f"{run.path} has no {MODEL}; {advice}")
     model = model_with(run, read_tensors(path), path)
     _require_finite(model.state_dict(), path)
     return model.to(device).eval()

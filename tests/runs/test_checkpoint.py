@@ -244,11 +244,15 @@ def assert_does_not_fit(run: RunFolder) -> None:
 
 
 def test_nothing_to_load_yet(run, dataset, tmp_path):
-    run = RunFolder.create(tmp_path / "bare", run.config, dataset)
-    with pytest.raises(RunError, match="--resume") as error:
+    (run.path / MODEL).unlink()
+    with pytest.raises(RunError, match="finish it: lnfgen train --resume") as error:
         load_model(run, torch.device("cpu"))
     one_line(error)
-    with pytest.raises(RunError, match="resume") as error:
+    run = RunFolder.create(tmp_path / "bare", run.config, dataset)
+    with pytest.raises(RunError, match="train a new run") as error:  # there is nothing to go on from either
+        load_model(run, torch.device("cpu"))
+    one_line(error)
+    with pytest.raises(RunError, match="train a new run") as error:
         load_state(run)
     one_line(error)
 
