@@ -88,9 +88,9 @@ def test_time_counts_from_the_last_part(monkeypatch: pytest.MonkeyPatch) -> None
 def test_time_is_that_of_the_processor_so_a_busy_machine_reads_the_same_but_nothing_waits_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("LNFGEN_READ_SECONDS", "0.2")
-    assert in_child(wait, 0.5, name="a.abc") == 0.5
-    with pytest.raises(UnreadableFileError, match=r"takes over 0\.2 seconds"):
+    monkeypatch.setenv("LNFGEN_READ_SECONDS", "0.1")
+    assert in_child(wait, 0.3, name="a.abc") == 0.3
+    with pytest.raises(UnreadableFileError, match=r"takes over 0\.1 seconds"):
         in_child(wait, 60.0, name="a.abc")
 
 
