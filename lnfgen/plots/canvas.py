@@ -13,7 +13,7 @@ from lnfgen.errors import OutputError
 from lnfgen.files import require_parent
 from lnfgen.wording import in_utf8
 
-FORMATS = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}  # what a file of each would hold, left out here
+FORMATS = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}  # and the metadata that is left out
 
 DARK, MID, ACCENT = "#173a5e", "#5b8db8", "#c0392b"  # differ also when a picture is printed in grey
 _DPI = 130
