@@ -63,8 +63,8 @@ class DrawingOptions:
 
         Args:
             name: that of the command, and of the tracks of drawn notes.
-            method: the name of that of `TrainedModel`. It takes the piece, options of its `own` and what `Drawing` has.
-            shown: the names of its own options that the JSON object has too.
+            method: the name of a method of `TrainedModel`. It takes the piece, `own` options and those of `Drawing`.
+            shown: those of `own` that the JSON object has too, by name.
         """
         from lnfgen.api import load
         from lnfgen.inference.wishes import wishes_for
