@@ -47,6 +47,11 @@ class Blocks:
         """Whether a block is the last one of its sequence or lies behind it, `[N, B]`."""
         return torch.arange(self.sizes.shape[1], device=self.sizes.device) >= self.counts[:, None] - 1
 
+    @property
+    def is_full(self) -> Tensor:
+        """Whether a block has as many steps as there are passes, `[N, B]`."""
+        return self.sizes == self.passes
+
     @cached_property
     def is_real(self) -> Tensor:
         """Whether a place is a step of its sequence, `[N, B, P]`."""

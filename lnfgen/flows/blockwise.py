@@ -19,8 +19,9 @@ AHEAD = 8  # a step reads which of so many steps after it are known
 AHEAD_SIZE = 32  # features of each of them
 
 
-Move = Callable[[int, Tensor, Tensor], tuple[Tensor, ...]]
-"""From a pass, the values of its steps and their contexts, the results of these steps: first z, then what else."""
+Move = Callable[[int, Tensor, Tensor, Tensor], tuple[Tensor, ...]]
+"""From a pass, the values of its steps, their contexts, and whether their blocks may be cut within a word, `[N, B]`, the
+results of these steps: first z, then what else."""
 
 
 class BlockwiseFlow(ContextFlow):
@@ -61,17 +62,18 @@ class BlockwiseFlow(ContextFlow):
         self.passes = PASSES
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        z, ladj = self._in_passes(eps, positions, self._blocks(eps, lengths), lambda p, x, c: self.features(x, c))
+        z, ladj = self._in_passes(eps, positions, self._blocks(eps, lengths), lambda p, x, c, _: self.features(x, c))
         return z, ladj
 
     def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
-        def move(p: int, noise_p: Tensor, context: Tensor) -> tuple[Tensor]:
+        def move(p: int, noise_p: Tensor, context: Tensor, may_be_cut: Tensor) -> tuple[Tensor]:
             return (self.features.draw(noise_p, context, temperature),)
 
         return self._in_passes(noise, positions, self._blocks(noise, lengths), move)[0]
 
     def contexts(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-        return self._contexts_in(self._blocks(z, lengths), z, positions)
+        blocks = self._blocks(z, lengths)
+        return self._contexts_in(blocks, z, positions, self._may_be_cut(blocks, z))
 
     def _passes(self, num_steps: int) -> int:
         return min(IN_TRAINING[int(torch.randint(len(IN_TRAINING), ()))] if self.training else self.passes, num_steps)
@@ -81,39 +83,48 @@ class BlockwiseFlow(ContextFlow):
         passes = self._passes(z.shape[1])
         return Blocks.chained(lambda row, start, before: passes, lengths, z.shape[1], passes)
 
+    def _ends(self, blocks: Blocks, places: Tensor, z: Tensor) -> Tensor:
+        """Whether a block ends with a word because of z `[N, B, Q, D]` at places `[Q]` of it: `[N, B, Q]`."""
+        return torch.zeros_like(z[..., 0], dtype=torch.bool)
+
     def _in_passes(self, x: Tensor, positions: Tensor, blocks: Blocks, move: Move) -> list[Tensor]:
         """Move eps or noise x `[N, T, ...]`, pass by pass, and unfold each result."""
         num_steps, rows = x.shape[1], torch.arange(len(x), device=x.device)[:, None]
-        x_of, positions = blocks.folded(x), self._positions(blocks, positions)
+        x_of, positions = blocks.folded(x), blocks.folded(positions)
         steps = steps_of(self.within, positions.flatten(0, 1))
         known = x.new_zeros(len(x), num_steps + 2, AHEAD_SIZE)  # nothing is known of the last two, after the end
         after = torch.arange(1, AHEAD + 1, device=x.device)
         read, passes = self._read(x.new_zeros(*x_of.shape[:2], self.num_features)), []
+        may_be_cut, places = blocks.is_full, torch.arange(blocks.passes, device=x.device)
         with looping(x):
             for p in range(blocks.passes):
                 own = steps.step(p, read.flatten(0, 1)).unflatten(0, read.shape[:2])
                 step, is_real = blocks.starts + p, blocks.is_real[:, :, p]
-                window = known[rows[..., None], (step[..., None] + after).clamp(max=num_steps)]
+                at = torch.where(may_be_cut, step, num_steps)[..., None] + after
+                window = known[rows[..., None], at.clamp(max=num_steps)]
                 ahead = self.ahead.joined(window.transpose(-1, -2))
                 context = self._contexts(own[:, :, None], ahead[:, :, None], positions.narrow(2, p, 1), blocks.counts)
-                passes.append(move(p, x_of[:, :, p], context.squeeze(2)))
-                read = self._read(passes[-1][0]) * is_real[..., None]
+                passes.append(move(p, x_of[:, :, p], context.squeeze(2), may_be_cut))
+                z = passes[-1][0]
+                may_be_cut = may_be_cut & ~self._ends(blocks, places[p : p + 1], z[:, :, None])[:, :, 0]
+                read = self._read(z) * is_real[..., None]
                 known[rows, torch.where(is_real, step, num_steps + 1)] = self.ahead.of_each(read)
         return [blocks.unfolded(torch.stack(part, 2)) for part in zip(*passes, strict=True)]
 
-    def _contexts_in(self, blocks: Blocks, z: Tensor, positions: Tensor) -> Tensor:
+    def _may_be_cut(self, blocks: Blocks, z: Tensor) -> Tensor:
+        """Whether the earlier steps of a block allow that it is cut within a word, of each place: `[N, B, P]`."""
+        ends = self._ends(blocks, torch.arange(blocks.passes, device=z.device), blocks.folded(z))
+        return blocks.is_full[..., None] & (pad(ends, (1, 0))[..., :-1].cumsum(2) == 0)
+
+    def _contexts_in(self, blocks: Blocks, z: Tensor, positions: Tensor, may_be_cut: Tensor) -> Tensor:
         """The context of each step, `[N, T, C]`."""
         read = self._read(z)
-        ahead, folded = blocks.folded(self.ahead(read, blocks)), blocks.folded(read)
+        ahead, folded = blocks.folded(self.ahead(read, blocks, blocks.unfolded(may_be_cut))), blocks.folded(read)
         first = self._read(z.new_zeros(self.num_features)).expand(*folded.shape[:2], 1, -1)
-        earlier, positions = torch.cat([first, folded[:, :, :-1]], 2), self._positions(blocks, positions)
+        earlier, positions = torch.cat([first, folded[:, :, :-1]], 2), blocks.folded(positions)
         own, _ = self.within(torch.cat([earlier, positions], -1).flatten(0, 1))
         own = own.unflatten(0, earlier.shape[:2])
         return blocks.unfolded(self._contexts(own, ahead, positions, blocks.counts))
-
-    def _positions(self, blocks: Blocks, positions: Tensor) -> Tensor:
-        """The positions of each place, `[N, B, P, F]`."""
-        return blocks.folded(positions)
 
     def _read(self, z: Tensor) -> Tensor:
         return self.input_dropout(self.reading(z))
@@ -129,7 +140,8 @@ class BlockwiseFlow(ContextFlow):
 class Ahead(nn.Module):
     """Features of the `AHEAD` steps after each step, as far as they lie in the next block and earlier passes drew them.
 
-    Each place has its own weights, counted from the step itself, so that what lies next to a gap is read as that.
+    Each place has its own weights, counted from the step itself, so that what lies next to a gap is read as that. It is
+    for blocks that may be cut within a word. Others may not know where they end (`lnfgen.flows.wordwise.Foresight`).
     """
 
     def __init__(self, num_read: int, size: int) -> None:
@@ -137,10 +149,11 @@ class Ahead(nn.Module):
         self.of_each = nn.Linear(num_read, AHEAD_SIZE, bias=False)
         self.join = nn.Linear(AHEAD_SIZE * AHEAD, size)
 
-    def forward(self, read: Tensor, blocks: Blocks) -> Tensor:
-        """From the reading of z `[N, T, E]`: `[N, T, size of the features]`."""
+    def forward(self, read: Tensor, blocks: Blocks, may_be_cut: Tensor) -> Tensor:
+        """From the reading of z `[N, T, E]`, where `may_be_cut` `[N, T]`: `[N, T, size of the features]`."""
         place = blocks.places
         known = pad(place, (0, AHEAD), value=blocks.passes)[:, 1:].unfold(1, AHEAD, 1) < place[..., None]
+        known = known & may_be_cut[..., None]
         return self.joined(pad(self.of_each(read), (0, 0, 0, AHEAD))[:, 1:].unfold(1, AHEAD, 1) * known[:, :, None])
 
     def joined(self, steps: Tensor) -> Tensor:

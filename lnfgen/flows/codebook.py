@@ -54,22 +54,21 @@ class CodeMixture(FeaturePrior):
         self.conditioner = MLP(num_context, [hidden], num_codes)
 
     def log_weights(
-        self, context: Tensor, dtype: torch.dtype, temperature: float = 1.0, barred: Tensor | None = None
+        self, context: Tensor, dtype: torch.dtype, temperature: float = 1.0, added: Tensor | float = 0.0
     ) -> Tensor:
-        """log w_k(context) at a temperature, `[..., K]`; those of codes that are `barred` `[..., K]` are -inf."""
-        scores = tempered(self.conditioner(context).to(dtype), temperature)
-        return torch.log_softmax(scores if barred is None else scores.masked_fill(barred, -math.inf), -1)
+        """log w_k(context) at a temperature, `[..., K]`; `added` `[..., K]` is added to the scores of the codes."""
+        return torch.log_softmax(tempered(self.conditioner(context).to(dtype) + added, temperature), -1)
 
-    def draw(self, noise: Tensor, context: Tensor, temperature: float = 1.0, barred: Tensor | None = None) -> Tensor:
+    def draw(self, noise: Tensor, context: Tensor, temperature: float = 1.0, added: Tensor | float = 0.0) -> Tensor:
         """z from noise `[..., D + 1]`, whose last number chooses the code; at temperature 0 z is the code's mean."""
-        cumulative = torch.exp(self.log_weights(context, noise.dtype, temperature, barred)).cumsum(-1)
+        cumulative = torch.exp(self.log_weights(context, noise.dtype, temperature, added)).cumsum(-1)
         chosen = torch.special.ndtr(noise[..., -1:]) * cumulative[..., -1:]
         code = torch.searchsorted(cumulative, chosen)[..., 0].clamp(max=self.codebook.num_codes - 1)
         mean, log_scale = self.codebook.means.t()[code], self.codebook.log_scales.t()[code]
         return torch.addcmul(mean, torch.exp(log_scale), noise[..., :-1]) if temperature > 0 else mean
 
-    def log_prob(self, z: Tensor, context: Tensor, temperature: float = 1.0, barred: Tensor | None = None) -> Tensor:
-        log_weights = self.log_weights(context, z.dtype, temperature, barred)
+    def log_prob(self, z: Tensor, context: Tensor, temperature: float = 1.0, added: Tensor | float = 0.0) -> Tensor:
+        log_weights = self.log_weights(context, z.dtype, temperature, added)
         return torch.logsumexp(log_weights + self.codebook.log_prob(z), -1)
 
 

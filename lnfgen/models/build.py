@@ -11,7 +11,7 @@ from lnfgen.flows.codebook import Codebook, CodeMixture, CodeReading
 from lnfgen.flows.coupling import CouplingFlow
 from lnfgen.flows.features import FeaturePrior, build_feature_flow
 from lnfgen.flows.temporal import AutoregressiveFlow, IndependentFlow, InverseAutoregressiveFlow, TemporalFlow
-from lnfgen.flows.wordwise import NEAR_SIZE, WordStarts, WordwiseFlow
+from lnfgen.flows.wordwise import Foresight, WordStarts, WordwiseFlow
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.length import LengthModel
 from lnfgen.models.lstm import AutoregressiveLSTM
@@ -143,18 +143,18 @@ def build_prior(config: ModelConfig, num_codes: int = 1, separators: Sequence[in
         reading = CodeReading(latent, num_codes, config.embedding_size)
         num_read += config.embedding_size
 
-    def causal(num_positions: int = POSITION_SIZE) -> nn.Module:
-        return BACKBONES[config.backbone](num_read + num_positions, hidden, config.num_layers, config.dropout)
+    def causal() -> nn.Module:
+        return BACKBONES[config.backbone](num_read + POSITION_SIZE, hidden, config.num_layers, config.dropout)
 
     if config.time == "blocks":
         narrow = nn.Linear(hidden, -(-hidden // 8))  # other blocks say little of a step, and cost much
         both_ways = Bidirectional(config.backbone, narrow.out_features, narrow.out_features, 1, config.dropout)
-        num_positions = POSITION_SIZE + (NEAR_SIZE if separators else 0)
-        step = features(hidden + 2 * narrow.out_features + half + num_positions)
-        within, ahead = causal(num_positions), Ahead(num_read, half)
-        parts = latent, step, within, narrow, both_ways, ahead, config.input_dropout, reading
+        num_context = hidden + 2 * narrow.out_features + half + POSITION_SIZE
+        within, ahead = causal(), Ahead(num_read, half)
+        parts = latent, features(num_context), within, narrow, both_ways, ahead, config.input_dropout, reading
         if separators:
-            return WordwiseFlow(WordStarts(separators, num_codes, IN_TRAINING[:-1]), *parts)
+            words = WordStarts(separators, num_codes, IN_TRAINING[:-1])
+            return WordwiseFlow(words, Foresight(num_context, half, num_codes), *parts)
         return BlockwiseFlow(*parts)
     network, num_context = causal(), hidden
     if config.copy_attention and config.time == "af" and config.emission != "past":  # `past` copies by itself

@@ -11,7 +11,7 @@ from toy_models import LENGTHS, SIZES, every_sequence, randomise, sample_batch
 from lnfgen.config import NAMED_MODELS
 from lnfgen.flows.blocks import Blocks
 from lnfgen.flows.blockwise import IN_TRAINING, BlockwiseFlow
-from lnfgen.flows.wordwise import SLACK, WordStarts, WordwiseFlow
+from lnfgen.flows.wordwise import FORESEEN, SLACK, Foresight, WordStarts, WordwiseFlow
 from lnfgen.inference.particles import draw_hidden
 from lnfgen.models.build import build_model
 from lnfgen.models.length import LengthModel
@@ -88,6 +88,12 @@ def test_the_probabilities_of_all_starts_sum_to_1(passes, length, temperature):
     assert sum(map(math.exp, each)) == pytest.approx(1, abs=1e-5)
 
 
+def foreseen(shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """All lengths of words are equally likely."""
+    foresight = Foresight(1, 1, 2)
+    return torch.full((*shape, 2, FORESEEN + 1), 1 / (FORESEEN + 1)), foresight.ends_after().detach()
+
+
 @pytest.mark.parametrize(("passes", "length"), [(1, 3), (2, 6), (3, 8), (5, 9), (SLACK + 2, SLACK + 5)])
 def test_starts_are_those_of_a_sequence_if_and_only_if_no_code_of_it_is_barred(passes, length):
     words = word_starts()
@@ -98,13 +104,29 @@ def test_starts_are_those_of_a_sequence_if_and_only_if_no_code_of_it_is_barred(p
     own = words.of(codes, whole, passes)
     for sizes in chains(passes, length):
         blocks = blocks_of(sizes, passes, length, len(codes))
-        barred = blocks.unfolded(words.barred_in(blocks, codes)).gather(2, codes[..., None]).any(1)[:, 0]
+        ends, places = words.ends(blocks, codes), torch.arange(passes)
+        ended = (ends & (places >= passes - SLACK)).cumsum(2).roll(1, 2).where(places > 0, 0) > 0
+        added = words.added(blocks, places, blocks.is_full[..., None] & ~ended, *foreseen(ends.shape))
+        barred = (blocks.unfolded(added) == -math.inf).gather(2, codes[..., None]).any(1)[:, 0]
         starts = blocks.starts[0, : len(sizes) + 1]
         each = zip(own.starts, own.counts, strict=True)
         same = torch.tensor([row[:count].tolist() == starts.tolist() for row, count in each])
         assert torch.equal(~barred, same)
         found += same
     assert (found == 1).all()
+
+
+@torch.no_grad()
+def test_words_follow_an_end_as_often_as_in_all_sequences_of_words_with_lengths_from_the_table():
+    foresight = randomise(Foresight(1, 1, 2), 1.0)
+    lengths, ends_after = torch.softmax(foresight.lengths, -1).tolist(), foresight.ends_after()
+    for first, end in itertools.product(range(1, FORESEEN + 2), range(1, 8)):
+        between = range(first + 1, end)
+        chains = [chain for count in range(len(between) + 1) for chain in itertools.combinations(between, count)]
+        ways = [[first, *chain, end] for chain in chains] if first < end else [[first]] * (first == end)
+        p = sum(math.prod(lengths[after - before - 1] for before, after in itertools.pairwise(way)) for way in ways)
+        assert float(ends_after[first - 1, end]) == pytest.approx(p, abs=1e-6)
+    assert (ends_after[:, 0] == 1).all()
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
@@ -134,7 +156,12 @@ def toy(passes: int) -> SequenceModel:
     config = dataclasses.replace(SIZES, **NAMED_MODELS["blocks-codes"])
     model = build_model(config, Symbols(3, (SPACE,)), LengthModel.fit(LENGTHS)).eval()
     assert isinstance(model.prior, WordwiseFlow)
-    for part in (model.prior.features.conditioner, model.prior.within, model.prior.ahead, model.prior.words):
+    for part in (
+        model.prior.features.conditioner,
+        model.prior.within,
+        model.prior.words,
+        model.prior.foresight,
+    ):
         randomise(part, 0.4)
     model.prior.passes = passes
     return model
@@ -162,6 +189,24 @@ def test_probabilities_sum_to_1_and_draws_and_fills_have_them(passes):
     filled = draw_hidden(model, Known(whole.expand(1000, -1), mask.expand(1000, -1)), 64, generators[:1000])
     shares = torch.stack([(filled == row).all(1).float().mean() for row in x[fits]])
     assert float((shares - p[fits] / p[fits].sum()).abs().sum() / 2) < 0.08
+
+
+@pytest.mark.parametrize("size", [3, 6, 8])
+@torch.no_grad()
+def test_the_lengths_that_a_first_word_may_have_are_forecast_with_probabilities_that_sum_to_1(size):
+    flow, passes, total = toy(8).prior, 8, 0.0
+    assert isinstance(flow, WordwiseFlow)
+    lasts = torch.softmax(torch.randn(1, 1, passes, 3, FORESEEN + 1, generator=torch.Generator().manual_seed(0)), -1)
+    for letters in range(1, passes):
+        text = "x" * (size - 1) + " " + "x" * letters + " " + "x" * passes + " x"
+        codes, lengths = codes_of(text), torch.tensor([len(text)])
+        blocks = flow.words.of(codes, lengths, passes)
+        if blocks.sizes[0, 0] == size:  # the word does not fit into the first block
+            found = flow._lengths(
+                blocks, codes, flow.words.ends(blocks, codes), lasts.expand(1, blocks.sizes.shape[1], -1, -1, -1)
+            )
+            total += float(found[0, 1, 0].exp())
+    assert total == pytest.approx(1, abs=1e-5)
 
 
 def test_a_text_without_white_space_has_blocks_of_one_size():
