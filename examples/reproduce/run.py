@@ -83,9 +83,13 @@ def is_older(cell: Cell, results: Path) -> bool:
     """True if the result of a cell is of a commit that lacks a later change of the code of models, or of none."""
     commit = read_object(results / f"{cell.name}.json").get("commit")
     code = [f"lnfgen/{folder}" for folder in ("flows", "models", "nn", "transforms", "training")]
-    code += [":(exclude)lnfgen/training/calibration.py"]  # what no cell asks for
-    if cell.model != "blocks-codes":
-        code += [":(exclude)lnfgen/flows/wordwise.py"]  # which no other model has
+    reads_past, by_words = cell.emission == "past", cell.model == "blocks-codes"
+    used = {
+        "training/calibration.py": False,
+        "flows/wordwise.py": by_words,
+        **{f"models/{name}.py": reads_past for name in ("voices", "copied_voices", "voice_leading")},
+    }
+    code += [f":(exclude)lnfgen/{file}" for file, is_used in used.items() if not is_used]
     newest = _git("log", "-1", "--format=%H", "HEAD", "--", *code)
     return commit is None or (bool(newest) and _git("merge-base", newest, commit) != newest)
 
