@@ -20,8 +20,8 @@ AHEAD_SIZE = 32  # features of each of them
 
 
 Move = Callable[[int, Tensor, Tensor, Tensor], tuple[Tensor, ...]]
-"""From a pass, the values of its steps, their contexts, and whether their blocks may be cut within a word, `[N, B]`, the
-results of these steps: first z, then what else."""
+"""From a pass, the values of its steps, their contexts, and whether their blocks may be cut within a word, `[N, B]`,
+the results of these steps: first z, then what else."""
 
 
 class BlockwiseFlow(ContextFlow):
