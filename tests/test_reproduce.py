@@ -47,6 +47,28 @@ def test_pages_have_the_tables_of_the_results(script: Script, tmp_path: Path) ->
         assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("now", "is_older"),
+    [
+        ("x = 1", False),
+        ('"""A module."""\n\nx = 1  # a comment', False),
+        ('def f():\n    """Nothing."""\n    return 1', True),
+        ("", True),
+    ],
+)
+def test_a_result_is_older_than_other_statements_but_not_than_other_comments(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: str, is_older: bool
+) -> None:
+    run, cell = script("run"), script("cells").CELLS[0]
+    file = "lnfgen/flows/one.py"
+    contents = {f"then:{file}": "x = 1", f"HEAD:{file}": now}
+    monkeypatch.setattr(run, "_git", lambda do, *words: file if do == "diff" else contents[words[0]])
+    (tmp_path / f"{cell.name}.json").write_text(json.dumps({"commit": "then"}), encoding="utf-8")
+    assert run.is_older(cell, tmp_path) == is_older
+    (tmp_path / f"{cell.name}.json").write_text("{}", encoding="utf-8")
+    assert run.is_older(cell, tmp_path)
+
+
 def result_of(cell: Any, valid: float, test: float, minutes: float = 50) -> dict[str, Any]:
     """A result with these NLLs, of a run of 100 updates in so many minutes of a processor, with ten validations."""
     costs = dict.fromkeys(("elbo", "reconstruction", "kl", "marginal_nll"), 9.0) | {"dataset": cell.dataset}

@@ -4,7 +4,7 @@ DATA is the folder that holds `polyphonic/jsb_chorales.pickle`, the other benchm
 without it, the folder that LNFGEN_TEST_DATA names. Each cell of `cells.py` is trained by `lnfgen train`, scored by
 `lnfgen eval --nll` with 50 samples, on valid and then once on test, and its result is written to `results/CELL.json`.
 A cell that has a result is not run again, and a run that was interrupted goes on. `--list` tells which cells are done,
-begun or missing, and which are `older`: done by a commit that lacks changes of the code of models since. Then
+begun or missing, and which are `older`: done by a commit where the code of models is another than now. Then
 `python examples/reproduce/table.py` puts the results into README.
 
 Times are of the processor, of all threads of `lnfgen train`: set OMP_NUM_THREADS=1 to compare with those of README.
@@ -13,6 +13,7 @@ also fitted a second flow, which is gone. A recorded command has the keys of the
 """
 
 import argparse
+import ast
 import json
 import os
 import shlex
@@ -21,6 +22,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -80,7 +82,10 @@ def state(cell: Cell, runs: Path, results: Path) -> str:
 
 
 def is_older(cell: Cell, results: Path) -> bool:
-    """True if the result of a cell is of a commit that lacks a later change of the code of models, or of none."""
+    """True if the result of a cell is of a commit where the code of its model is another than now, or of none.
+
+    Comments and docstrings do not count.
+    """
     commit = read_object(results / f"{cell.name}.json").get("commit")
     code = [f"lnfgen/{folder}" for folder in ("flows", "models", "nn", "transforms", "training")]
     reads_past, by_words = cell.emission == "past", cell.model == "blocks-codes"
@@ -90,8 +95,19 @@ def is_older(cell: Cell, results: Path) -> bool:
         **{f"models/{name}.py": reads_past for name in ("voices", "copied_voices", "voice_leading")},
     }
     code += [f":(exclude)lnfgen/{file}" for file, is_used in used.items() if not is_used]
-    newest = _git("log", "-1", "--format=%H", "HEAD", "--", *code)
-    return commit is None or (bool(newest) and _git("merge-base", newest, commit) != newest)
+    changed = _git("diff", "--name-only", commit, "HEAD", "--", *code).splitlines() if commit else []
+    return commit is None or any(_statements(commit, file) != _statements("HEAD", file) for file in changed)
+
+
+@cache
+def _statements(commit: str, file: str) -> str:
+    """What a file of Python does at a commit: its syntax tree without docstrings."""
+    tree = ast.parse(_git("show", f"{commit}:{file}"))
+    for node in ast.walk(tree):
+        if isinstance(body := getattr(node, "body", None), list):
+            own = [one for one in body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
+            node.body = own  # type: ignore[attr-defined]
+    return ast.dump(tree)
 
 
 def _git(*words: str) -> str:
