@@ -135,14 +135,14 @@ FAST = [("af-scf", "onsets"), ("iaf-scf", "frames"), ("af-scf/scan", "symbols")]
 
 @pytest.mark.parametrize(("name", "output"), FAST)
 def test_a_latent_flow_does_too(name: str, output: str) -> None:
-    check(fitting_toy(name, output), draws=3000, particles=128)
+    check(fitting_toy(name, output), draws=3000, particles=32)
 
 
 @pytest.mark.parametrize("passes", [2, *(pytest.param(passes, marks=pytest.mark.slow) for passes in (1, 3))])
 def test_a_model_by_blocks_does_too_in_any_number_of_passes(passes: int) -> None:
     model = fitting_toy("blocks-scf", "frames")
     model.prior.passes = passes
-    check(model, draws=3000, particles=128)
+    check(model, draws=3000, particles=32)
 
 
 @pytest.mark.slow
