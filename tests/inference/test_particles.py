@@ -187,7 +187,7 @@ def test_a_potential_tilts_what_is_drawn(name: str, output: str, first: int) -> 
         assert drawn.shape[1] == t
         return tilt(drawn) if t == STEPS else -0.3 * drawn.flatten(1).double().sum(1)
 
-    draws, particles = (2000, 16) if name == "lstm" else (3000, 128)
+    draws, particles = (2000, 16) if name == "lstm" else (3000, 32)
     each = Known(*(part.expand(draws, *part.shape) for part in known))
     drawn = draw_hidden(model, each, particles, generators(draws), potential=potential).to(whole.dtype)
     expected = expected_of(model, x) * tilt(x).exp()
