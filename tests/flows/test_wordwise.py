@@ -156,12 +156,8 @@ def toy(passes: int) -> SequenceModel:
     config = dataclasses.replace(SIZES, **NAMED_MODELS["blocks-codes"])
     model = build_model(config, Symbols(3, (SPACE,)), LengthModel.fit(LENGTHS)).eval()
     assert isinstance(model.prior, WordwiseFlow)
-    for part in (
-        model.prior.features.conditioner,
-        model.prior.within,
-        model.prior.words,
-        model.prior.foresight,
-    ):
+    prior = model.prior
+    for part in (prior.features.conditioner, prior.within, prior.ahead, prior.words, prior.foresight):
         randomise(part, 0.4)
     model.prior.passes = passes
     return model
