@@ -61,12 +61,13 @@ def test_a_result_is_older_than_other_statements_but_not_than_other_comments(
 ) -> None:
     run, cell = script("run"), script("cells").CELLS[0]
     file = "lnfgen/flows/one.py"
-    contents = {f"then:{file}": "x = 1", f"HEAD:{file}": now}
-    monkeypatch.setattr(run, "_git", lambda do, *words: file if do == "diff" else contents[words[0]])
+    contents = {f"then:{file}": "x = 1", f"HEAD:{file}": now, "HEAD": "0a", "then^{commit}": "0b"}
+    monkeypatch.setattr(run, "_git", lambda do, *words: file if do == "diff" else contents.get(words[-1], ""))
     (tmp_path / f"{cell.name}.json").write_text(json.dumps({"commit": "then"}), encoding="utf-8")
     assert run.is_older(cell, tmp_path) == is_older
-    (tmp_path / f"{cell.name}.json").write_text("{}", encoding="utf-8")
-    assert run.is_older(cell, tmp_path)
+    for result in ("{}", json.dumps({"commit": "of another checkout"})):
+        (tmp_path / f"{cell.name}.json").write_text(result, encoding="utf-8")
+        assert run.is_older(cell, tmp_path)
 
 
 def result_of(cell: Any, valid: float, test: float, minutes: float = 50) -> dict[str, Any]:

@@ -84,9 +84,11 @@ def state(cell: Cell, runs: Path, results: Path) -> str:
 def is_older(cell: Cell, results: Path) -> bool:
     """True if the result of a cell is of a commit where the code of its model is another than now, or of none.
 
-    Comments and docstrings do not count.
+    Comments and docstrings do not count. A commit that this checkout lacks is another one.
     """
     commit = read_object(results / f"{cell.name}.json").get("commit")
+    if commit is None or (_git("rev-parse", "HEAD") and not _git("rev-parse", "--verify", f"{commit}^{{commit}}")):
+        return True
     code = [f"lnfgen/{folder}" for folder in ("flows", "models", "nn", "transforms", "training")]
     reads_past, by_words = cell.emission == "past", cell.model == "blocks-codes"
     used = {
@@ -95,8 +97,8 @@ def is_older(cell: Cell, results: Path) -> bool:
         **{f"models/{name}.py": reads_past for name in ("voices", "copied_voices", "voice_leading")},
     }
     code += [f":(exclude)lnfgen/{file}" for file, is_used in used.items() if not is_used]
-    changed = _git("diff", "--name-only", commit, "HEAD", "--", *code).splitlines() if commit else []
-    return commit is None or any(_statements(commit, file) != _statements("HEAD", file) for file in changed)
+    changed = _git("diff", "--name-only", commit, "HEAD", "--", *code).splitlines()
+    return any(_statements(commit, file) != _statements("HEAD", file) for file in changed)
 
 
 @cache
