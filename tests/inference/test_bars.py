@@ -94,7 +94,7 @@ def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:
         next(sample_pieces(without, ENCODING, wishes=Wishes(time_signature=(3, 4))))
 
 
-def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfgen: Call, here: Call) -> None:
+def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, here: Call) -> None:
     """It strikes the key of a bar's start there, in the time signature that it is told; and the commands can ask it."""
     sizes = {"hidden_size": 12, "embedding_size": 8, "num_layers": 1, "dropout": 0.0}
     values = {f"model.{name}": value for name, value in sizes.items()}
@@ -111,7 +111,7 @@ def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, lnfge
     expected = score(model.model, dataset.split("test"), ENCODING.unit)
     assert model.nll(list(dataset.pieces("test"))).nll == pytest.approx(expected.nll)
 
-    sampled = lnfgen("sample", "run", "--out", "a.mid", "--want", "metre=3/4", "--bars", 3, "--seed", 3)
+    sampled = here("sample", "run", "--out", "a.mid", "--want", "metre=3/4", "--bars", 3, "--seed", 3)
     assert sampled.returncode == 0, sampled.stderr
     told = json.loads(here("info", "a.mid", "--json").stdout)
     assert (told["time_signature"], told["bars"]) == ("3/4", 3)

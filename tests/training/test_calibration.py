@@ -160,7 +160,7 @@ def test_credit_lies_on_a_passage_and_half_of_it_before(monkeypatch: pytest.Monk
 
 def test_samples_come_nearer_to_the_figures_of_train(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train are those samples of a model whose top line is lowest."""
-    for name, value in (("CALIBRATION_PIECES", 8), ("LEARNING_RATE", 1e-2)):
+    for name, value in (("CALIBRATION_PIECES", 8), ("LEARNING_RATE", 1e-2), ("SHORT", 1)):
         monkeypatch.setattr(calibration, name, value)
     model = toy_model(length=16)
     rounds: list[calibration.Round] = []
@@ -214,6 +214,7 @@ def toy_model(length: int = 8, parts: int = 1) -> SequenceModel:
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     for module in (lnfgen.config, calibration):
         monkeypatch.setattr(module, "CALIBRATION_PIECES", 1)
+    monkeypatch.setattr(calibration, "SHORT", 1)
     train = [x.numpy() for x in fifths()]
     splits = {"train": train, "valid": train[:1]}
     return write_dataset(tmp_path / "data", name="toy", encoding=ENCODING, splits=splits, dropped={})
