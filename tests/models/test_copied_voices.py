@@ -63,6 +63,16 @@ def test_the_mixture_is_one_of_whole_frames():
 
 
 @torch.no_grad()
+def test_every_key_reads_by_its_weight_that_nothing_is_recalled():
+    tied = head()
+    num_values = tied.from_copied.in_features // NUM_COPIES * KEYS
+    values = torch.rand(2, NUM_COPIES, num_values, dtype=torch.float64)
+    nothing = torch.full((2, NUM_COPIES, 1), 0.25, dtype=torch.float64)
+    change = tied._units_of(torch.cat([values, 3 * nothing], -1)) - tied._units_of(torch.cat([values, nothing], -1))
+    torch.testing.assert_close(change, (0.5 * tied.from_nothing.weight.sum(-1)).expand(2, KEYS, -1))
+
+
+@torch.no_grad()
 def test_a_phrase_that_comes_again_is_repeated_before_anything_is_learned():
     tied = head(20, has_onsets=True)
     generator = torch.Generator().manual_seed(1)
