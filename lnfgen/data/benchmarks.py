@@ -6,8 +6,6 @@ other is a MATLAB file with the cell arrays `traindata`, `validdata` and `testda
 column is MIDI note 21. The files say which keys sound but not which are struck, so `onsets` is None.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import pickle
@@ -116,7 +114,7 @@ class _PlainUnpickler(pickle.Unpickler):
             raise self.refused(f"names {full_name:.90}; expected plain and numpy numbers only")
         return admitted[full_name]
 
-    def _dtype(self, code: Any, *_: Any) -> _NumberType:
+    def _dtype(self, code: Any, *_: Any) -> "_NumberType":
         if not isinstance(code, str) or not re.fullmatch(r"[iu][1248]|b1|f[48]", code):
             raise self.refused(f"holds numpy values of the type {code!r:.30}")
         return _NumberType(code)

@@ -1,7 +1,5 @@
 """The dataset `chorales`: the Bach chorales that come with the music21 package, read from its installed files."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The dataset folder: `dataset.json`, and a safetensors file (a shard) for each split. `prepared.py` writes it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

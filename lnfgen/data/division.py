@@ -3,8 +3,6 @@
 Copies go before that. Otherwise the scores of valid and test say how well the model remembers pieces of train.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """The folder of the cache, and downloads into it. A file is kept only if its SHA-256 is right."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import time

@@ -1,7 +1,5 @@
 """How a piece becomes the integers of a dataset, and how the integers become a piece again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
@@ -224,7 +222,7 @@ class Encoding(InParts):
         return {"kind": self.kind, **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}, **parts}
 
     @classmethod
-    def from_json(cls, value: Any) -> Encoding:
+    def from_json(cls, value: Any) -> "Encoding":
         """The encoding that `to_json` wrote, or a `DatasetError`."""
         try:
             if not isinstance(value, dict) or value.get("kind") not in get_args(Kind):

@@ -1,7 +1,5 @@
 """Facts about a dataset folder, a piece of music or a text, as flat dictionaries, and words on what a piece lost."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

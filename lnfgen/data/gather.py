@@ -1,7 +1,5 @@
 """A person's own files: the options that shape a dataset of them, which files are read, and music or text."""
 
-from __future__ import annotations
-
 import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The datasets that have a name, and what is known of each. `prepare` builds them."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field

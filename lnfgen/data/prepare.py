@@ -1,7 +1,5 @@
 """Make a dataset folder of files in one pass, or of a named dataset; or open one of them in the cache."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.metadata
 import shutil

@@ -5,8 +5,6 @@ text), and `offsets` (int64 [N + 1]) say where each one starts and the last one 
 (https://huggingface.co/docs/safetensors) comes first. It has their sizes, so its place is filled at the end.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from array import array
@@ -34,7 +32,7 @@ _HEADER_BYTES = 256  # with the 8 that say how long the rest is; a header needs 
 
 
 @contextmanager
-def new_dataset(path: Path, name: str, *, strict: bool = False) -> Iterator[DatasetWriter]:
+def new_dataset(path: Path, name: str, *, strict: bool = False) -> Iterator["DatasetWriter"]:
     """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is."""
     with new_folder(path) as folder, ExitStack() as stack:
         files = {split: stack.enter_context(open(folder / f"{split}.safetensors", "wb")) for split in SPLITS}
@@ -48,7 +46,7 @@ class DatasetWriter:
 
     encoding: Encoding  # set before the first sequence comes; its tempo and time signature may change later
 
-    def __init__(self, name: str, shards: Mapping[str, _Shard], strict: bool) -> None:
+    def __init__(self, name: str, shards: Mapping[str, "_Shard"], strict: bool) -> None:
         self.name = name
         self.survey = Survey()  # of files of music
         self.disjoint = False  # leave out a sequence that another split holds already

@@ -1,7 +1,5 @@
 """Files of music to a dataset: read, divided into splits, cut at bar lines, encoded, one piece after the other."""
 
-from __future__ import annotations
-
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing

@@ -1,7 +1,5 @@
 """What a folder of music is worth to this program: facts of all that its files hold, and a verdict in one line."""
 
-from __future__ import annotations
-
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Files of text to a dataset: read, divided into lines, tunes or chunks, divided into splits, encoded."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 from collections.abc import Iterable, Mapping, Sequence
