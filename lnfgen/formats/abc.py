@@ -34,7 +34,7 @@ _TOKENS = re.compile(
 )
 _ALTER = {"": 0, "=": 0, "^": 1, "^^": 2, "_": -1, "__": -2}
 _MODES = {"maj": 0, "ion": 0, "lyd": 1, "mix": -1, "dor": -2, "m": -3, "aeo": -3, "phr": -4, "loc": -5}
-_NORMAL_NOTES = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # of a tuplet; of others 3 in a compound metre, else 2 (4.13)
+_NORMAL_NOTES = {1: 1, 2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # of a tuplet; of others 3 in a compound metre, else 2 (4.13)
 _SIGN = re.compile(r"(?<=\s)(\^\^?|__?|=)([A-Ga-g])(?=\s|$)")
 _CLEF = re.compile(
     r"(?<!\S)(?=\S)(?:clef=[^\s+^_-]+|(?:treble|alto|tenor|bass|soprano|mezzosoprano|baritone|perc)\d?)?"
@@ -190,20 +190,19 @@ class _Tune:
         elif token["tie"] and voice.items and isinstance(last := voice.items[-1], _Sound):
             self._tie(list(last.pitches))
         elif token["tuplet"]:
-            numbers = [int(number) if number else 0 for number in [*token["tuplet"].split(":"), "", ""][:3]]
+            numbers = [int(number or 0) for number in [*token["tuplet"].split(":"), "", ""][:3]]
             is_compound = voice.metre and voice.metre[1] >= 8 and voice.metre[0] % 3 == 0
             actual = numbers[0] or 1
-            normal = numbers[1] or (1 if actual == 1 else _NORMAL_NOTES.get(actual, 3 if is_compound else 2))
+            normal = numbers[1] or _NORMAL_NOTES.get(actual, 3 if is_compound else 2)
             voice.tuplet = Fraction(normal, actual), numbers[2] or actual
         elif token["broken"] and voice.items and isinstance(last := voice.items[-1], _Sound):
             short = Fraction(1, 2 ** len(token["broken"]))
             factors = (2 - short, short) if token["broken"][0] == ">" else (short, 2 - short)
             last.length, voice.broken = last.written * factors[0], factors[1]
         elif token["bars"] is not None and voice.metre:
-            rest = _Sound(bar := 4 * Fraction(*voice.metre), bar, {}, voice.metre)
-            voice.items.append(rest)
-            for _ in range(min(int(token["bars"] or 1), MAX_BARS) - 1):
-                voice.items += "|", rest
+            bar = 4 * Fraction(*voice.metre)
+            rest = _Sound(bar, bar, {}, voice.metre)
+            voice.items += (rest, *("|", rest) * (min(int(token["bars"] or 1), MAX_BARS) - 1))
         elif token["overlay"]:
             voice.items.append("&")
 
@@ -273,14 +272,13 @@ class _Tune:
             times = len(bar) - len(bar.lstrip(":")) if "|" in bar else 1
             voice.items += voice.items[repeat.start :] * times
             repeat.passes += 1
-        elif ends and repeat.body is not None:
+        elif ends:
             body = slice(repeat.start, repeat.body)
             repeat.passes += 1
             repeat.bars_of_first = repeat.bars_of_first or repeat.bars
             repeat.endings |= dict.fromkeys(repeat.numbers, slice(repeat.opened, len(voice.items)))
             while following := repeat.endings.get(repeat.passes + 1):
-                voice.items += voice.items[body]
-                voice.items += voice.items[following]
+                voice.items += voice.items[body] + voice.items[following]
                 repeat.passes += 1
             if numbers:
                 voice.items += voice.items[body]
