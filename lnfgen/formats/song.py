@@ -260,12 +260,9 @@ def _drawn_tracks(
 
 def _take_out(midi: Any, taken: Mapping[tuple[int, int], Sequence[MidiNote]]) -> None:
     """Take notes, by their track and channel, out of a file of mido."""
-    places: dict[int, set[int | None]] = {}
-    for (index, _), notes in taken.items():
-        places.setdefault(index, set()).update(place for note in notes for place in (note.on, note.off))
-    for index, gone in places.items():
-        left = [event for place, event in enumerate(timed(midi.tracks[index])) if place not in gone]
-        midi.tracks[index] = track(left)
+    gone = {(index, place) for (index, _), notes in taken.items() for note in notes for place in (note.on, note.off)}
+    for index, messages in enumerate(midi.tracks):
+        midi.tracks[index] = track(event for place, event in enumerate(timed(messages)) if (index, place) not in gone)
 
 
 def _is_drawn(note: MidiNote, roll: PianoRoll, step: Fraction, part: Track) -> bool:
