@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from lnfgen.errors import LnfgenError
-from lnfgen.music.parts import CHORDS, MELODY, InParts, Part, pitched_rows
+from lnfgen.music.parts import CHORDS, MELODY, InParts, Part, are_pitched, pitched_rows
 from lnfgen.music.tracks import DRUMS, ONE_AT_A_TIME, Track
 
 LOWEST_PITCH = 21  # the MIDI number of A0, the lowest key of a piano
@@ -191,13 +191,11 @@ class PianoRoll(InParts):
 
     @cached_property
     def _merged(self) -> PianoRoll:
-        rolls = [self.part(number) for number, part in enumerate(self.parts) if part.role != DRUMS]
-        if not rolls:
-            silent = np.zeros_like(self.part(0).sounding)
-            return replace(self.part(0), sounding=silent, onsets=silent, drawn=None)
-        onsets = np.any([roll.struck() for roll in rolls], axis=0)
-        drawn = None if self.drawn is None else np.any([roll.drawn for roll in rolls if roll.drawn is not None], axis=0)
-        return replace(rolls[0], sounding=np.any([roll.sounding for roll in rolls], axis=0), onsets=onsets, drawn=drawn)
+        def in_any(cells: np.ndarray) -> Any:
+            return cells.reshape(-1, self.stride, cells.shape[1])[:, are_pitched(self.roles)].any(axis=1)
+
+        drawn = None if self.drawn is None else in_any(self.drawn)
+        return replace(self.part(0), sounding=in_any(self.sounding), onsets=in_any(self.struck()), drawn=drawn)
 
     @classmethod
     def of_parts(cls, rolls: Sequence[PianoRoll], parts: Sequence[Part], **attributes: Any) -> PianoRoll:
