@@ -1,12 +1,13 @@
 """Files of music to a dataset: read, divided into splits, cut at bar lines, encoded, one piece after the other."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from statistics import mode
 from typing import Any
 
 from lnfgen.conventions import SPLITS, Progress, TimeSignature, no_progress
@@ -93,7 +94,8 @@ def folder_facts(folder: Path, options: Options, progress: Progress = no_progres
     options = in_known_parts(files, options, progress)
     survey = Survey(options.steps_per_quarter, options.tracks, wanted_roles(options.parts))
     with closing(reading(files, options, progress)) as results:
-        deque(map(survey.take, results), maxlen=0)
+        for result in results:
+            survey.take(result)
     copies = len(files) - len({file.sha256 for file in files})
     return {"kind": "folder", "copies": copies} | survey.facts(folder)
 
@@ -139,19 +141,18 @@ def encode_rolls(
     of the first roll. A roll on another grid or of another range and each stretch without a note are skipped.
     """
     parts: list[tuple[Part, ...]] = []
-    tempos: Counter[float] = Counter()
-    metres: Counter[TimeSignature] = Counter()
+    tempos: list[float] = []
+    metres: list[TimeSignature] = []
     for split, (label, roll) in pieces:
         if not tempos:
             num_pitches = NUM_KEYS if roll.parts else roll.num_pitches
             grid = (roll.lowest_pitch, num_pitches, steps_per_quarter * roll.stride)
             dataset.encoding = Encoding("music", True, *grid, fills_upbeats=True, parts=roll.parts)
         parts.append(roll.parts)
-        tempos[roll.tempo_bpm] += 1
-        metres[roll.time_signature] += 1
+        tempos.append(roll.tempo_bpm)
+        metres.append(roll.time_signature)
         _add_stretches(dataset, split, label, roll, max_length * roll.stride)
-    [(tempo, _)], [(metre, _)] = tempos.most_common(1), metres.most_common(1)
-    encoding = replace(dataset.encoding, tempo_bpm=tempo_bpm or tempo, time_signature=metre)
+    encoding = replace(dataset.encoding, tempo_bpm=tempo_bpm or mode(tempos), time_signature=mode(metres))
     dataset.encoding = replace(encoding, parts=usual_parts(parts))
 
 

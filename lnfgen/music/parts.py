@@ -1,10 +1,9 @@
 """The parts of a band: drums, bass, chords and melody, and which tracks of a file play them."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from statistics import fmean
+from statistics import fmean, mode
 from typing import Any
 
 import numpy as np
@@ -75,8 +74,7 @@ def usual_parts(pieces: Sequence[Sequence[Part]]) -> tuple[Part, ...]:
     usual = []
     for parts in zip(*pieces, strict=True):
         own = [part for part in parts if part.velocities] or parts[:1]
-        program = Counter(part.program for part in own).most_common(1)[0][0]
-        size = Counter(len(part.velocities) for part in own).most_common(1)[0][0]
+        program, size = mode(part.program for part in own), mode(len(part.velocities) for part in own)
         in_bars = zip(*(part.velocities for part in own if len(part.velocities) == size), strict=True)
         usual.append(Part(parts[0].role, program, tuple(round(fmean(place)) for place in in_bars)))
     return tuple(usual)
