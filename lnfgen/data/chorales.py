@@ -16,6 +16,7 @@ from lnfgen.data.rolls import Piece, encode_rolls
 from lnfgen.errors import DatasetError, LnfgenError, unreadable
 from lnfgen.files import sha256_of
 from lnfgen.formats.sandbox import in_parallel
+from lnfgen.formats.scores import quiet, roll_of_score
 from lnfgen.music.copies import related_pieces
 from lnfgen.music.pianoroll import PianoRoll
 
@@ -104,8 +105,6 @@ def chorale_path(name: str) -> Path:
 def read_chorale(name: str) -> PianoRoll:
     """The four voices of a chorale on one roll of four octaves, as they are sung: repeats are played."""
     from music21 import converter
-
-    from lnfgen.formats.scores import quiet, roll_of_score
 
     with unreadable(name), quiet():
         score: Any = converter.parse(chorale_path(name), forceSource=True, storePickle=False)
