@@ -141,10 +141,7 @@ class _Tune:
             self.voice.items = self._in_order()
         events = Events(signatures=[(Fraction(0), metre)] if metre else [], title=self.title)
         for voice in self.voices.values():
-            sounds, lines = _lay_out(voice.items, metre, events)
-            if notes := join_ties(sounds):
-                events.add(notes)
-            events.lines = events.lines or lines
+            _lay_out(voice.items, metre, events)
         return events
 
     def _in_order(self) -> list[_Item]:
@@ -293,8 +290,8 @@ class _Tune:
             voice.repeat = _Repeat(here, is_marked=starts)
 
 
-def _lay_out(items: Sequence[_Item], metre: _Metre, events: Events) -> tuple[list[Sound], list[Fraction]]:
-    """Put items one after the other, and tempos and time signatures into `events`: the sounds, and two bar lines."""
+def _lay_out(items: Sequence[_Item], metre: _Metre, events: Events) -> None:
+    """Put the items of a voice one after the other into `events`, as a track with its tempos and time signatures."""
     sounds: list[Sound] = []
     lines: list[Fraction] = []
     time = bar = furthest = Fraction(0)
@@ -315,7 +312,9 @@ def _lay_out(items: Sequence[_Item], metre: _Metre, events: Events) -> tuple[lis
             time = end
     end = max(furthest, time)
     events.end = max(events.end, end)
-    return sounds, sorted({line for line in lines if 0 < line < end})[:2]
+    events.lines = events.lines or sorted({line for line in lines if 0 < line < end})[:2]
+    if notes := join_ties(sounds):
+        events.add(notes)
 
 
 def _order(header: str) -> str:
