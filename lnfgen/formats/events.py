@@ -55,8 +55,8 @@ class Events:
 
     def add(
         self, notes: list[FileNote], name: str = "", program: int | None = None, channel: int = 1, after: int = 0
-    ) -> None:
-        """Add a track of one or more notes, its name in one line. Its number follows all before and `after` others."""
+    ) -> int:
+        """Add a track of one or more notes, its name in one line. Return its number, counted from `after` on."""
         name = in_one_line(name)
         pitches = [pitch for _, _, pitch in notes]
         sounding = now = 0
@@ -68,6 +68,7 @@ class Events:
         number = after + len(self.tracks) + 1
         self.tracks.append((Track(number, name, program, channel, len(notes), *pitch_facts, polyphony), notes))
         self.velocities[number] = []
+        return number
 
     def roll(
         self, chosen: Container[int], quarter: Fraction, steps_per_quarter: int, name: str, before: int = 0

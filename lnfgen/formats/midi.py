@@ -286,11 +286,11 @@ def _events(tracks: Sequence[Any], after: int) -> Events:
         played = [note[:3] for note in notes]
         start, changes = min(played)[0], programs.get(channel, [])
         program = next((program for tick, program in reversed(changes) if tick <= start), 0)
-        events.add(played, names.get(index, ""), program, channel + 1, after)
+        number = events.add(played, names.get(index, ""), program, channel + 1, after)
         velocities = [note.velocity for note in sorted(notes, key=itemgetter(0))]
         losses[index, channel]["velocity_changes"] = sum(one != other for one, other in itertools.pairwise(velocities))
-        events.losses[events.tracks[-1][0].number] = losses[index, channel]
-        events.velocities[events.tracks[-1][0].number] = [(note.start, note.velocity) for note in notes]
+        events.losses[number] = losses[index, channel]
+        events.velocities[number] = [(note.start, note.velocity) for note in notes]
     return events
 
 
