@@ -202,10 +202,8 @@ def _mean_distance(rows: np.ndarray) -> float:
 
 def standardised(x: np.ndarray, by: np.ndarray) -> np.ndarray:
     """`x` less the mean of each column of `by` over its standard deviation; 0 for nan, and where `by` is constant."""
-    known = ~np.isnan(by)
-    count = np.maximum(known.sum(axis=0), 1)
-    center = np.where(known, by, 0.0).sum(axis=0) / count
-    scale = np.sqrt((np.where(known, by - center, 0.0) ** 2).sum(axis=0) / count)
+    known = np.ma.masked_invalid(by)
+    center, scale = known.mean(axis=0).filled(0.0), known.std(axis=0).filled(0.0)
     scale = np.where(scale > 1e-12 * (1 + np.abs(center)), scale, math.inf)
     return np.where(np.isnan(x), 0.0, (x - center) / scale)
 
