@@ -209,9 +209,7 @@ def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool)
         initials = " ".join(f"{word[0]}." for word in staff.name.replace("Voice", "").split())
         part.partAbbreviation = player.partAbbreviation = initials
     part.insert(0, player)
-    beats, unit = roll.time_signature
-    bar = Fraction(4 * beats, unit)
-    grid = roll.steps_per_quarter
+    bar, grid = bar_length(roll.time_signature, 1), roll.steps_per_quarter
     voices = [bars_of_voice(notes, roll.num_steps, grid, roll.time_signature, roll.upbeat) for notes in staff.voices]
     missing = bar - Fraction(roll.upbeat, grid) if roll.upbeat else Fraction(0)
     for index, symbols in enumerate(zip(*voices, strict=True)):
@@ -222,7 +220,7 @@ def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool)
         if index == 0:
             measure.insert(0, getattr(clef, f"{staff.clef.title()}Clef")())
             measure.insert(0, key.KeySignature(0 if is_drums else sharps))
-            measure.insert(0, meter.TimeSignature(f"{beats}/{unit}"))
+            measure.insert(0, meter.TimeSignature("{}/{}".format(*roll.time_signature)))
             if number == 1:
                 measure.insert(0, tempo.MetronomeMark(number=roll.tempo_bpm))
         _fill(measure, symbols, None if is_drums else sharps, staff.stems, bar)
@@ -330,10 +328,10 @@ def bars_of_voice(
     """
     edges = sorted({0, num_steps, *(edge for start, length, _ in notes for edge in (start, start + length))})
     starting = {start: list(own) for start, own in itertools.groupby(sorted(notes), key=itemgetter(0))}
-    bar = Fraction(4 * time_signature[0], time_signature[1])
+    bar = bar_length(time_signature, 1)
     missing = bar - Fraction(upbeat, steps_per_quarter) if upbeat else Fraction(0)  # of the first bar, before the piece
     end = missing + Fraction(num_steps, steps_per_quarter)
-    bars: list[list[Symbol]] = [[] for _ in range(-int(-end // bar))]
+    bars: list[list[Symbol]] = [[] for _ in range(math.ceil(end / bar))]
     sounding: list[Note] = []
     for start, stop in itertools.pairwise(edges):
         sounding = [note for note in sounding if note[0] + note[1] > start] + starting.get(start, [])
@@ -382,7 +380,7 @@ def _places(offset: Fraction, length: Fraction, time_signature: tuple[int, int])
     unit = _beat(time_signature)
     if _is_binary(offset) and _is_binary(length):
         unit = Fraction(1, max(offset.denominator, length.denominator, unit.denominator))
-    places = (index * unit for index in range(int(offset // unit) + 1, int(-(-(offset + length) // unit))))
+    places = (index * unit for index in range(int(offset // unit) + 1, math.ceil((offset + length) / unit)))
     return [(place, _level(place, time_signature)) for place in places]
 
 
@@ -401,11 +399,11 @@ def _level(offset: Fraction, time_signature: tuple[int, int]) -> int:
     if offset == 0:
         return 9
     beat = _beat(time_signature)
-    if (offset / beat).denominator > 1:
-        inner = offset if beat == 1 else offset * unit / 4
-        halvings = inner.denominator.bit_length() - 1
-        return -halvings if beat == 1 else -halvings - 2
-    return int(beats % 4 == 0 and offset == Fraction(2 * beats, unit))
+    if (offset / beat).denominator == 1:
+        return int(beats % 4 == 0 and offset == Fraction(2 * beats, unit))
+    if beat == 1:
+        return 1 - offset.denominator.bit_length()
+    return -1 - (offset * unit / 4).denominator.bit_length()
 
 
 def _is_binary(value: Fraction) -> bool:
