@@ -67,7 +67,7 @@ def read_text(path: Path) -> str:
 
 def lines(text: str) -> list[str]:
     """All lines of a text that are not empty, without the space around them."""
-    return [line for found in re.finditer(r"[^\r\n]+", text) if (line := found[0].strip())]
+    return list(filter(None, map(str.strip, LINE_ENDS.split(text))))
 
 
 def chunks(text: str, max_length: int) -> list[str]:
