@@ -82,15 +82,12 @@ def read_bytes(
     tracks: str = ALL,
     parts: str = ONE,
 ) -> list[Piece]:
-    """The pieces in the content of a file, with the options of `read`.
+    """The pieces in the content of a file, with the options and the errors of `read`.
 
     Args:
         name: stands for a path in errors.
         suffix: the suffix of the file. With None, as for stdin, the first bytes decide: MIDI, `.npz`, `.mxl`,
             MusicXML, or else text, as ABC and humdrum too look like prose.
-
-    Raises:
-        UnreadableFileError: as for `read`.
     """
     suffix = _suffix_of(content) if suffix is None else suffix
     if not content:
