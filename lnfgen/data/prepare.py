@@ -92,11 +92,11 @@ def build_named(name: str, path: Path, progress: Progress = no_progress, *, down
     Files that are not in the cache are a `DatasetError`, or with `download` they are fetched.
     """
     found = named.NAMED[name]
+    paths = [found.path(remote) for remote in found.files]
     if download:
         for remote, sha256 in found.files.items():
             fetch(named.mirror() + remote, found.path(remote), sha256, progress)
-    paths = [found.path(remote) for remote in found.files]
-    if not download and not named.is_downloaded(found):
+    elif not named.is_downloaded(found):
         raise DatasetError(
             f"{name} is not on this machine; fetch it first with: lnfgen preprocess {name} --download "
             f"(or put {', '.join(path.name for path in paths)} into {paths[0].parent} by hand)"
