@@ -18,9 +18,9 @@ _FAR = 0.1  # a piece is on the grid if at most this share of its notes starts f
 _AGREE = 0.6  # else its grid begins elsewhere if its notes agree so much on where,
 _FREE = 0.4  # and it is played freely if they agree less than this on any grid
 _WORTH, _HELD = 0.05, 0.25  # a finer grid is advised if more notes are far off the grid, and few of these off that one
-_COVERED, _BAND = 0.15, 5  # tracks cover one another if so many notes meet others of their key, or there are so many
-_PIECES, _MINUTES = 10, 30  # a model learns less by heart
-_BARS = ("pieces_beside_it", "bars_of_one_beat", "played_freely", "freely_at_120_bpm")  # the ways of bars to be wrong
+_COVERED, _BAND = 0.15, 5  # tracks cover one another if this share of their notes does, or if there are so many tracks
+_PIECES, _MINUTES = 10, 30  # with less, a model learns the music by heart
+_BARS = ("pieces_beside_it", "bars_of_one_beat", "played_freely", "freely_at_120_bpm")  # what may be wrong with bars
 
 
 @dataclass

@@ -49,8 +49,8 @@ class Events:
     signatures: list[tuple[Any, tuple[int, int]]] = field(default_factory=list)
     end: Any = 0  # where the piece ends
     lines: list[Any] = field(default_factory=list)  # where the first bar ends, and the next one, as far as is known
-    losses: dict[int, Losses] = field(default_factory=dict)  # by numbers of tracks, what they have and no roll can have
-    velocities: dict[int, list[tuple[Any, int]]] = field(default_factory=dict)  # and (time, velocity) of their notes
+    losses: dict[int, Losses] = field(default_factory=dict)  # by the track's number: what no roll can have
+    velocities: dict[int, list[tuple[Any, int]]] = field(default_factory=dict)  # likewise: (time, velocity) of notes
     title: str = ""
 
     def add(

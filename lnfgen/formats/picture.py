@@ -81,7 +81,7 @@ def png_bytes(roll: PianoRoll) -> bytes:
 
 
 def _layers(roll: PianoRoll, drums: dict[int, int]) -> list[Any]:
-    """What has a colour: its label in the legend, that colour and its edge's, its part, places of drums and notes."""
+    """The groups of notes with one colour: label, colours of notes and edges, part, places of its drums, notes."""
     layers = []
     for number, role in enumerate(roll.roles or [""]):
         part, places = roll.part(number), drums if role == DRUMS else {}

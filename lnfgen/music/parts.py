@@ -14,7 +14,7 @@ from lnfgen.music.tracks import ALL, BASS, DRUMS, Track, choose_tracks, lines_of
 CHORDS, MELODY = "chords", "melody"
 ROLES = (DRUMS, BASS, CHORDS, MELODY)  # in this order a model draws the parts of a step
 
-AUTO, ONE = "auto", "1"  # for parts: as a folder is, and all tracks merged into one piano-roll
+AUTO, ONE = "auto", "1"  # in place of roles: what most files of a folder have; all tracks merged into one piano-roll
 _FEWER = {ONE: (), "2": (CHORDS, MELODY), "3": (DRUMS, CHORDS, MELODY), "4": ROLES}
 BY_NAME, BY_PROGRAM = "its name", "its program"  # why a track has a part
 _NOISES = ("sound effects", "percussive")  # families of instruments without pitches

@@ -63,7 +63,7 @@ def part_named(word: str) -> str:
 
 
 def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
-    """Those of the words that name keys outside of this range of pitches, in a sentence; empty if none does."""
+    """A sentence on the words that name keys outside of this range of pitches; empty if none does."""
     parts = [part for word in words for part in map(str.strip, word.split(",")) if part.startswith("keys:")]
     ranges = {part: _range(part, part.removeprefix("keys:").strip(), pitch_number) for part in parts}
     found = [part for part, (first, last) in ranges.items() if first < lowest or (last or highest) > highest]
@@ -73,13 +73,13 @@ def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
 
 
 def outer_voices(sounding: np.ndarray, number: int) -> np.ndarray:
-    """So many voices of each step at most, the highest ones and, from two on, the lowest one: bool [T, P] each."""
+    """The cells, bool [T, P], of at most `number` voices of each step: the highest ones and, if several, the lowest."""
     from_above, from_below = sounding[:, ::-1].cumsum(axis=1)[:, ::-1], sounding.cumsum(axis=1)
     return sounding & ((from_above <= max(number - 1, 1)) | ((from_below == 1) & (number > 1)))
 
 
 def room_inside(sounding: np.ndarray) -> np.ndarray:
-    """The cells between the lowest key and the next one, or below a key that sounds alone: bool [T, P] each."""
+    """The silent cells, bool [T, P], between the two lowest keys of a step, or below a key that sounds alone."""
     counts = sounding.sum(axis=1)[:, None]
     return ~sounding & (counts > 0) & (sounding.cumsum(axis=1) == (counts > 1))
 
@@ -164,7 +164,7 @@ def _voice(sounding: np.ndarray, number: int) -> np.ndarray:
 
 
 def _carried(keys: np.ndarray) -> np.ndarray:
-    """The same with the key before in place of each -1, and the first key at the start."""
+    """The keys of `edge_keys`, where silence has the key that sounded last, or at the start the first key."""
     sounding = keys >= 0
     return keys[np.maximum.accumulate(np.where(sounding, np.arange(len(keys)), sounding.argmax()))]
 
