@@ -114,23 +114,23 @@ class _Tune:
         found = re.search(r"^K:.*\n?", tune, re.MULTILINE) or re.match(r"(?:[A-Za-z]:.*\n|%.*\n|\s*\n)*", tune)
         assert found is not None  # the second one may be empty
         header, self.body = tune[: found.end()], tune[found.end() :]
-        fields = dict(re.findall(r"^([KLM]):([^%\n]*)", header, re.MULTILINE))
-        if not fields:
+        fields = re.findall(r"^([A-Za-z]):([^%\n]*)", header, re.MULTILINE)
+        first, last = dict(reversed(fields)), dict(fields)
+        if not last.keys() & {"K", "L", "M"}:
             raise ValueError("a tune without a field K:")
         rule = re.search(r"propagate-accidentals\s+(\w+)", tune)
         self.accidentals_hold = rule[1] if rule else "pitch"  # or "octave", or "not"
-        title = re.search(r"^T:([^%\n]*)", header, re.MULTILINE)  # any others are subtitles
-        self.title = title[1] if title else ""
-        self.order = _order(header)
+        self.title = first.get("T", "")  # any others are subtitles
+        self.order = _order(first.get("P", ""))
         self.sections: list[tuple[str, int]] = []  # the letter of each, and where it starts in the items
-        metre, key = _metre(fields.get("M", "")), fields.get("K", "C")
+        metre, key = _metre(last.get("M", "")), last.get("K", "C")
         usual = Fraction(1, 16) if metre and Fraction(*metre) < Fraction(3, 4) else Fraction(1, 8)
-        self.voice = _Voice(_without_clef(key), 4 * (_fraction(fields.get("L", "")) or usual), metre, _octaves_of(key))
+        self.voice = _Voice(_without_clef(key), 4 * (_fraction(last.get("L", "")) or usual), metre, _octaves_of(key))
         self.voices = {"": self.voice}
         self.chord: list[tuple[Fraction, int, str, bool]] | None = None  # the notes of the chord that is being read
         defined = re.findall(r"^V:[ \t]*(\S+)([^%\n]*)", header, re.MULTILINE)
         self.defined = {name: _octaves_of(properties) for name, properties in defined}
-        self.voice.items += [bpm for text in re.findall(r"^Q:([^%\n]*)", header, re.MULTILINE) for bpm in _tempo(text)]
+        self.voice.items += [bpm for name, text in fields if name == "Q" for bpm in _tempo(text)]
 
     def events(self) -> Events:
         """The tracks, tempos and time signatures of the tune. Times are in quarters."""
@@ -317,15 +317,14 @@ def _lay_out(items: Sequence[_Item], metre: _Metre, events: Events) -> None:
         events.add(notes)
 
 
-def _order(header: str) -> str:
-    """The sections in the order in which they are played, a letter each, ABCBC for `P:A(BC)2`; empty without P:."""
+def _order(text: str) -> str:
+    """The sections of a field P: in the order in which they are played, ABCBC for `A(BC)2`; empty for another text."""
 
     def repeated(group: re.Match[str]) -> str:
         inside, times, letter, times_of_letter = group.groups()
         return (letter or inside) * int(times_of_letter or times or 1)
 
-    found = re.search(r"^P:([^%\n]*)", header, re.MULTILINE)
-    order, before = re.sub(r"[.\s]", "", found[1]) if found else "", ""
+    order, before = re.sub(r"[.\s]", "", text), ""
     while order != before and len(order) <= MAX_SECTIONS:
         before = order
         order = re.sub(r"\(([A-Z]*)\)(\d{0,2})|([A-Z])(\d{1,2})", repeated, order)
