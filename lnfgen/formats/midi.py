@@ -72,7 +72,7 @@ def read_midi(
     pieces: list[Events] = []
     every: list[Track] = []
     for group in groups:
-        pieces.append(_events(group, len(every)))
+        pieces.append(track_events(group, len(every)))
         every += [track for track, _ in pieces[-1].tracks]
     if not every and not any(piece.end for piece in pieces):
         raise UnreadableFileError(f"{name} is a MIDI file without notes; expected at least one")
@@ -256,7 +256,7 @@ def upbeat_signature(roll: PianoRoll) -> tuple[int, int] | None:
     return (int(beats), unit) if is_written else None
 
 
-def _events(tracks: Sequence[Any], after: int) -> Events:
+def track_events(tracks: Sequence[Any], after: int = 0) -> Events:
     """The events in tracks of mido. Tracks with notes are numbered after those of `after` others."""
     events = Events()
     names: dict[int, str] = {}

@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from operator import itemgetter
 from statistics import fmean
 from typing import Any
 
@@ -34,6 +35,7 @@ from lnfgen.formats.midi import (
     ticks_per_quarter,
     timed,
     track,
+    track_events,
     upbeat_signature,
     voice_events,
 )
@@ -88,12 +90,9 @@ def file_bars(roll: PianoRoll) -> dict[int, int]:
         return roll.bars()
     midi = parsed(roll.song)
     quarter = ticks_per_quarter(midi)
-    messages = [event for messages in midi.tracks for event in timed(messages)]
     end = Fraction(roll.num_steps, roll.steps_per_quarter) * quarter
-    changes: dict[Any, tuple[int, int]] = {0: (4, 4)}
-    for tick, message in sorted(messages, key=lambda event: event[0]):
-        if message.type == "time_signature" and is_time_signature(found := (message.numerator, message.denominator)):
-            changes[tick] = found
+    signatures = sorted(track_events(midi.tracks).signatures, key=itemgetter(0))
+    changes = {0: (4, 4)} | {tick: signature for tick, signature in signatures if is_time_signature(signature)}
     lines: list[Fraction] = []
     for (line, signature), (until, _) in itertools.pairwise([*changes.items(), (end, (4, 4))]):
         bar = bar_length(signature, 1) * quarter
