@@ -137,9 +137,8 @@ def _placed(tracks: Sequence[Track], taken: set[str]) -> Iterator[tuple[int, tup
     for role, why, found in rules:
         found = [one for one in found if one.number not in placed]
         if found and role not in taken and (why in by_word or role not in {other for other, _ in placed.values()}):
-            # The same notes in another track are the same part.
-            alike = [one for one in left if any(_facts(one) == _facts(other) for other in found)]
-            placed |= dict.fromkeys((one.number for one in (*found, *alike)), (role, why))
+            facts = set(map(_facts, found))  # the same notes in another track are the same part
+            placed |= dict.fromkeys((one.number for one in left if _facts(one) in facts), (role, why))
     yield from placed.items()
     yield from ((one.number, (CHORDS, "the others")) for one in left if one.number not in placed)
 
