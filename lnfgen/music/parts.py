@@ -1,6 +1,6 @@
 """The parts of a band: drums, bass, chords and melody, and which tracks of a file play them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from statistics import fmean, mode
@@ -110,7 +110,7 @@ def in_roles(tracks: Sequence[Track], roles: Sequence[str], wanted: str = ALL, n
     if all("=" in item for item in items):
         chosen = {track.number for track in tracks}
     free = [track for track in tracks if track.number in chosen - set(by_hand)]
-    placed = dict(_placed(free, {role for role, _ in by_hand.values()})) | by_hand
+    placed = _placed(free, {role for role, _ in by_hand.values()}) | by_hand
     result: list[Track] = []
     for track in tracks:
         role, why = placed.get(track.number, ("", ""))
@@ -120,9 +120,9 @@ def in_roles(tracks: Sequence[Track], roles: Sequence[str], wanted: str = ALL, n
     return result
 
 
-def _placed(tracks: Sequence[Track], taken: set[str]) -> Iterator[tuple[int, tuple[str, str]]]:
-    """The number of each track that has a role, its role and why; roles that are `taken` only take what names them."""
-    yield from ((track.number, (DRUMS, "channel 10")) for track in tracks if track.instrument == DRUMS)
+def _placed(tracks: Sequence[Track], taken: set[str]) -> dict[int, tuple[str, str]]:
+    """The role of each track that has one, and why, by its number. A melody or a bass that is `taken` gets no track."""
+    placed = {track.number: (DRUMS, "channel 10") for track in tracks if track.instrument == DRUMS}
     left = [track for track in tracks if track.instrument not in (DRUMS, *_NOISES)]
     lines = sorted(lines_of(left), key=lambda one: one.mean_pitch)
     rules = [
@@ -133,14 +133,12 @@ def _placed(tracks: Sequence[Track], taken: set[str]) -> Iterator[tuple[int, tup
         (MELODY, "its high notes", lines[-1:]),
     ]
     by_word = (BY_NAME, BY_PROGRAM)  # all tracks that are meant; by pitch one is enough
-    placed: dict[int, tuple[str, str]] = {}
     for role, why, found in rules:
         found = [one for one in found if one.number not in placed]
         if found and role not in taken and (why in by_word or role not in {other for other, _ in placed.values()}):
             facts = set(map(_facts, found))  # the same notes in another track are the same part
             placed |= dict.fromkeys((one.number for one in left if _facts(one) in facts), (role, why))
-    yield from placed.items()
-    yield from ((one.number, (CHORDS, "the others")) for one in left if one.number not in placed)
+    return placed | {one.number: (CHORDS, "the others") for one in left if one.number not in placed}
 
 
 def are_pitched(roles: Sequence[str]) -> list[bool]:
