@@ -108,7 +108,8 @@ def lines_of(tracks: Sequence[Track]) -> list[Track]:
 
 def with_enough_notes(tracks: Sequence[Track]) -> list[Track]:
     """The tracks that have at least half of the median number of notes."""
-    return [track for track in tracks if 2 * track.notes >= statistics.median(other.notes for other in tracks)]
+    half = statistics.median(track.notes for track in tracks) / 2 if tracks else 0
+    return [track for track in tracks if track.notes >= half]
 
 
 def says(text: str, word: str) -> bool:
