@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -135,9 +136,7 @@ def result_table(
 
 def _least_widths(rows: Sequence[Sequence[str]]) -> list[int]:
     """Return the widths at which no name in the first column breaks, and no other word of up to 12 characters."""
-    words = [
-        max((len(word) for cell in column for word in cell.split()), default=0) for column in zip(*rows, strict=True)
-    ]
+    words = [max(map(cell_len, " ".join(column).split()), default=0) for column in zip(*rows, strict=True)]
     return [*words[:1], *(min(12, word) for word in words[1:])]
 
 
@@ -154,8 +153,8 @@ def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
         widest = max(range(len(least)), key=lambda index: (index > 0 and least[index] > 4, least[index]))
         least[widest] -= 1
     # The rows get their width before the header, because a header that wraps adds a line only once.
-    columns = list(zip(*rows, strict=True))
-    for goal in ([max(map(len, column[1:]), default=0) for column in columns], [max(map(len, c)) for c in columns]):
+    columns = [[*map(cell_len, column)] for column in zip(*rows, strict=True)]
+    for goal in ([max(column[1:], default=0) for column in columns], [*map(max, columns)]):
         for index in sorted(range(len(least)), key=lambda index: goal[index] - least[index]):
             given = max(0, min(spare, goal[index] - least[index]))
             least[index], spare = least[index] + given, spare - given

@@ -93,6 +93,13 @@ def test_a_table_wraps_between_words_and_names_break_last(
         assert ("interrupted" in shown) == (width >= 61)
 
 
+def test_wide_characters_have_their_width(capsys: pytest.CaptureFixture[str]) -> None:
+    console.result_table("", [("path", "ピアノ協奏曲第二番ハ短調.mid"), ("メロディー", "3")])
+    shown = capsys.readouterr().out
+    assert "ピアノ協奏曲第二番ハ短調.mid" in shown
+    assert "メロディー" in shown
+
+
 def test_names_of_runs_stay_whole_on_a_narrow_screen(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
