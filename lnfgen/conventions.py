@@ -5,11 +5,12 @@ It loads no library, so that a command can show a default in its --help.
 """
 
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 Kind = Literal["music", "text"]  # the content of a dataset
 TimeSignature = tuple[int, int]  # the beats of a bar, and the unit of a beat: 3/4 is (3, 4)
-SPLITS = ("train", "valid", "test")  # the parts of every dataset: to train on, to choose a model by, and to report
+SplitName = Literal["train", "valid", "test"]  # the parts of every dataset
+SPLITS: Final = get_args(SplitName)  # to train on, to choose a model by, and to report
 Unit = Literal["nats_per_step", "bits_per_char"]  # the units of a negative log-likelihood, of music and of text
 UNITS: Final[dict[Kind, Unit]] = {"music": "nats_per_step", "text": "bits_per_char"}  # the unit of each kind
 UNIT_WORDS: Final[dict[Unit, str]] = {"nats_per_step": "nats per time step", "bits_per_char": "bits per character"}

@@ -9,7 +9,7 @@ import typer
 
 from lnfgen.cli import console, options
 from lnfgen.cli.sources import resolve_run
-from lnfgen.conventions import MUSIC_COUNT
+from lnfgen.conventions import MUSIC_COUNT, SplitName
 from lnfgen.errors import LnfgenError
 from lnfgen.files import write_bytes
 from lnfgen.wording import counted
@@ -31,7 +31,7 @@ def command(
         str | None,
         typer.Argument(metavar="DATASET|MUSIC", help="Music to compare it with.", show_default="the run's dataset"),
     ] = None,
-    split: Annotated[str, typer.Option(help="Split of datasets: train, valid or test.")] = "test",
+    split: Annotated[SplitName, typer.Option(help="Split of datasets.")] = "test",
     count: Annotated[
         int | None, typer.Option(min=1, help="Pieces to sample from a run.", show_default=str(MUSIC_COUNT))
     ] = None,

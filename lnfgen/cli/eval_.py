@@ -7,7 +7,7 @@ import typer
 
 from lnfgen.cli import console, options
 from lnfgen.cli.sources import resolve_run
-from lnfgen.conventions import NLL_SAMPLES
+from lnfgen.conventions import NLL_SAMPLES, SplitName
 
 
 def command(
@@ -18,7 +18,7 @@ def command(
     nll: Annotated[bool, typer.Option("--nll", help="Print the importance-sampled NLL too.")] = False,
     samples: Annotated[int, typer.Option(min=1, help="Samples of the latent for each sequence (K).")] = NLL_SAMPLES,
     split: Annotated[
-        str | None, typer.Option(help="Split to score: train, valid or test.", show_default="test, or all of a file")
+        SplitName | None, typer.Option(help="Split to score.", show_default="test, or all of a file")
     ] = None,
     passes: options.Passes = None,
     seed: options.FixedSeed = 0,

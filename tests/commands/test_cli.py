@@ -43,7 +43,17 @@ def test_eval_scores_another_dataset(call: Call) -> None:
     assert json.loads(done.stdout)["split"] == "valid"
     assert "nll" not in json.loads(done.stdout)
     fails(call("eval", "run-lines", "rolls"), "text")
-    fails(call("eval", "run-lines", "--split", "tset"), "tset", "train")
+
+
+def test_a_split_that_no_dataset_has_is_refused_before_a_dataset_is_made(
+    toy_home: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LNFGEN_CACHE", str(toy_home / "untouched"))
+    for command in (("eval", "run-rolls", "."), ("compare", "chorales", "run-rolls")):
+        done = call(*command, "--split", "validation")
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert "'train', 'valid', 'test'" in " ".join(done.stderr.decode().replace("│", "").split())
+    assert not (toy_home / "untouched").exists()
 
 
 def test_a_model_by_blocks_draws_and_scores_in_the_passes_that_are_asked_for(toy_home: Path, call: Call) -> None:
