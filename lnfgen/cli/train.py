@@ -18,6 +18,7 @@ from lnfgen.cli.options import Device, Quiet, Seed, fresh_seed
 from lnfgen.cli.sources import tell_sizes
 from lnfgen.config import NAMED_MODELS, TRANSFORMS
 from lnfgen.conventions import UNIT_WORDS
+from lnfgen.errors import LnfgenError
 from lnfgen.training.recipes import PRESETS, assignments
 from lnfgen.wording import counted
 
@@ -28,9 +29,11 @@ MEASURED = 10  # updates whose time is measured, to say how long the run will ta
 
 
 def command(
-    dataset: Annotated[
-        str | None,
-        typer.Argument(help="Dataset, its name, or a file or folder to make one of.", show_default="chorales"),
+    datasets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="DATASET", help="Dataset, its name, or a file or folder to make one of.", show_default="chorales"
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help=", ".join(NAMED_MODELS) + ".", show_default="af-scf; af-codes for text")
@@ -88,6 +91,10 @@ def command(
     """
     from lnfgen.api import open_session
 
+    if datasets and len(datasets) > 1:
+        advice = "make one dataset: lnfgen preprocess FILES --out NAME; then: lnfgen train NAME"
+        raise LnfgenError(f"found {len(datasets)} datasets or files; expected one; {advice}")
+    dataset = datasets[0] if datasets else None
     with console.jobs() as building:
         session = open_session(
             dataset,

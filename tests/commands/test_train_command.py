@@ -47,6 +47,10 @@ def test_settings_come_through_a_pipe(lnfgen_here: Call) -> None:
     assert json.loads(Path("run/config.json").read_text())["model"].items() >= SMALL["model"].items()
 
 
+def test_several_files_are_one_line_that_says_what_to_do(here: Call) -> None:
+    fails(here("train", "a.mid", "b.mid"), "found 2 datasets or files", "lnfgen preprocess FILES --out NAME")
+
+
 def after_update(number: int, do: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     update = Trainer._update
 
