@@ -93,6 +93,7 @@ def wanted_roles(parts: str) -> tuple[str, ...]:
 def in_roles(tracks: Sequence[Track], roles: Sequence[str], wanted: str = ALL, name: str = "-") -> list[Track]:
     """The tracks, each with the role that it has among these, and why; without a role are those that are left out.
 
+    Where there is no bass or no melody, its tracks play chords, and where there are no chords, they are left out.
     `wanted` are the tracks to place, as `choose_tracks` takes them, or `role=track` to place one by hand, with commas.
     If no track is meant, it is an `UnreadableFileError` about the file `name`, and an `LnfgenError` for another role.
     """
@@ -114,8 +115,8 @@ def in_roles(tracks: Sequence[Track], roles: Sequence[str], wanted: str = ALL, n
     result: list[Track] = []
     for track in tracks:
         role, why = placed.get(track.number, ("", ""))
-        if role not in (*roles, DRUMS, "") and (pitched := [one for one in roles if one != DRUMS]):
-            role = CHORDS if CHORDS in pitched else pitched[-1]
+        if role in (BASS, MELODY) and role not in roles:
+            role = CHORDS
         result.append(replace(track, role=role, why=why) if role in roles else track)
     return result
 

@@ -76,6 +76,8 @@ def test_fewer_parts_take_the_tracks_of_the_others_but_no_drums() -> None:
     assert [role for role, _ in roles_of(song("Lead"), roles=("chords", "melody")).values()] == [
         *("", "chords", "melody", "chords", "chords")
     ]
+    named = [role for role, _ in roles_of(song("Lead"), roles=("drums", "bass")).values()]
+    assert named == ["drums", "", "", "bass", ""], "neither the melody nor the chords get into the bass"
     assert wanted_roles("3") == ("drums", "chords", "melody")
     assert wanted_roles("melody, drums") == ("drums", "melody")
     assert wanted_roles("1") == ()
