@@ -53,13 +53,13 @@ def set_title(figure: Any, title: str) -> None:
     figure.suptitle(_wrapped(title, figure), x=0.01, ha="left", fontsize=10, parse_math=False)
 
 
-def show_legend(figure: Any, axis: Any, columns: int) -> None:
-    """The labels of an axis below all panels, in at most so many columns that fit. The figure grows by their height."""
+def show_legend(figure: Any, axis: Any) -> None:
+    """The labels of an axis below all panels, in three columns or as many as fit. The figure grows by their height."""
     handles, labels = axis.get_legend_handles_labels()
     fitting = int(_CHARACTERS * figure.get_figwidth()) // (max(map(len, labels)) + 8)  # the line before it
     look = {"fontsize": 8, "frameon": False, "loc": "outside lower center"}
     texts = [_wrapped(label, figure) for label in labels]
-    legend = figure.legend(handles, texts, ncols=max(1, min(columns, fitting)), **look)
+    legend = figure.legend(handles, texts, ncols=max(1, min(3, fitting)), **look)
     for text in legend.get_texts():
         text.set_parse_math(False)
     figure.set_figheight(figure.get_figheight() + legend.get_window_extent().height / figure.dpi)

@@ -72,7 +72,7 @@ def training_curves(course: Course, unit: Unit, suffix: str = ".png") -> bytes:
             axis.axvspan(0, end, color="#000000", alpha=0.06, linewidth=0, label="KL weight below 1")
         _finish(axis, np.concatenate(shown), f"{words}, {UNIT_WORDS[unit]}")
     kept = _ring(axes[0], course, ACCENT)
-    show_legend(figure, axes[0], columns=3)
+    show_legend(figure, axes[0])
     set_title(figure, course.name if kept is None else f"{course.name}\nring: the model that is kept, {kept:.4g}")
     return file_bytes(figure, suffix)
 
@@ -98,7 +98,7 @@ def compared_curves(courses: Sequence[Course], unit: Unit, suffix: str = ".png")
         axis.plot(steps[begun:], costs[begun:], dashes, color=color, linewidth=1.6, label=label)
         shown.append(_after_start(costs, begun))
     _finish(axis, np.concatenate(shown), f"valid ELBO, {UNIT_WORDS[unit]}")
-    show_legend(figure, axis, columns=3)
+    show_legend(figure, axis)
     set_title(figure, "valid ELBO of each run; faint: KL weight below 1; ring: the model that is kept")
     return file_bytes(figure, suffix)
 

@@ -12,9 +12,7 @@ _COLUMNS = 4
 _BINS = 16
 
 
-def figure_distributions(
-    comparison: MusicComparison, title: str, samples: str, reference: str, suffix: str = ".png"
-) -> bytes:
+def figure_distributions(comparison: MusicComparison, title: str, samples: str, reference: str, suffix: str) -> bytes:
     """Draw a histogram of each figure on both sides, filled for the reference and as a line for the samples.
 
     The grey region is from the reference's 5 % to its 95 % quantile, and the title of a panel says what share of the
@@ -31,7 +29,7 @@ def figure_distributions(
         _draw_row(axis, row, samples, reference)
     for axis in grid.flat[len(rows) :]:
         axis.set_visible(False)
-    show_legend(figure, grid[0, 0], columns=3)
+    show_legend(figure, grid[0, 0])
     set_title(figure, title)
     return file_bytes(figure, suffix)
 
