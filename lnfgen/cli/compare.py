@@ -70,8 +70,8 @@ def command(
         facts |= {"model": run.config.model.name, "dataset": dataset.name, "run": run.name}
     else:
         for_runs = {"count": count is not None, "temperature": temperature is not None, "device": device != "auto"}
-        for option in (name for name, is_given in for_runs.items() if is_given):
-            raise LnfgenError(f"found --{option}, but {first} is no run to sample from; name a run, or leave it out")
+        if given := [name for name, is_given in for_runs.items() if is_given]:
+            raise LnfgenError(f"found --{given[0]}, but {first} is no run to sample from; name a run, or leave it out")
         if second is None:
             raise LnfgenError(f"{first} is no run; expected a run, or two sets of music: lnfgen compare {first} OTHER")
         with console.jobs() as progress:

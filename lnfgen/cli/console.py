@@ -53,7 +53,7 @@ def prepare_streams() -> None:
     """
     for name in ("stdin", "stdout", "stderr"):  # in this order they get the numbers 0, 1 and 2
         stream = getattr(sys, name)
-        if stream is None:  # so Python has it when it is closed
+        if stream is None:  # Python's sign of a closed one
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
         elif name != "stdin" and type(stream) is io.TextIOWrapper:
             if name == "stdout":
@@ -127,8 +127,7 @@ def result_table(
     table = Table(title=escape(title), title_justify="left", box=None, show_header=bool(columns))
     table.padding, table.pad_edge = (0, _GAP, 0, 0), False
     for index, header in enumerate(headers):
-        style = "bold" if index == 0 else None
-        table.add_column(escape(header), style=style, overflow="fold", width=widths[index])
+        table.add_column(escape(header), style=None if index else "bold", overflow="fold", width=widths[index])
     for row in cells:
         table.add_row(*map(escape, row))
     out.print(table)
@@ -136,8 +135,8 @@ def result_table(
 
 def _least_widths(rows: Sequence[Sequence[str]]) -> list[int]:
     """Return the widths at which no name in the first column breaks, and no other word of up to 12 characters."""
-    words = [max(map(cell_len, " ".join(column).split()), default=0) for column in zip(*rows, strict=True)]
-    return [*words[:1], *(min(12, word) for word in words[1:])]
+    longest = [max(map(cell_len, " ".join(column).split()), default=0) for column in zip(*rows, strict=True)]
+    return [*longest[:1], *(min(12, width) for width in longest[1:])]
 
 
 def _line(widths: Sequence[int]) -> int:

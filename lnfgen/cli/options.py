@@ -123,13 +123,13 @@ InKey = Annotated[
 ]
 
 
-def played(program: str | None, voices: int | None, *, is_band: bool = False) -> dict[str, Any]:
+def played(program: str | None, voices: int | None, *, is_band: bool) -> dict[str, Any]:
     """Return the programs and the voices for a writer; several programs are as many voices, or parts of a band."""
     programs = None if program is None else programs_of(program)
-    if programs and not is_band:
-        voices = voices or (len(programs) if len(programs) > 1 else None)
-        if len(programs) > (voices or 1):
-            found = f"{len(programs)} programs for {counted(voices or 1, 'voice')}"
+    if programs and len(programs) > 1 and not is_band:
+        voices = voices or len(programs)
+        if len(programs) > voices:
+            found = f"{len(programs)} programs for {counted(voices, 'voice')}"
             raise typer.BadParameter(found, param_hint="--program")
     return {"program": programs, "voices": voices}
 

@@ -67,7 +67,7 @@ def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
     return failed
 
 
-def read_pieces(path: str, steps_per_quarter: int, tracks: str, parts: str = "1") -> "list[Piece]":
+def read_pieces(path: str, steps_per_quarter: int, tracks: str, parts: str) -> "list[Piece]":
     """Read the pieces in a file, or in stdin if the path is -."""
     from lnfgen.formats.read_write import read, read_bytes
     from lnfgen.formats.text import rest_of
@@ -87,7 +87,7 @@ def require_no_roll(source: str, given: Sequence[str]) -> None:
         raise LnfgenError(f"{source} is a piano-roll; leave {unused[0]} out, which is for MIDI files and scores")
 
 
-def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, mended: Sequence[str] = ()) -> None:
+def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, mended: Sequence[str]) -> None:
     """Print on stderr which tracks of a file were merged, and what else its pieces lost; but not what is `mended`."""
     from lnfgen.data.facts import losses_in_words
     from lnfgen.music.pianoroll import Losses
