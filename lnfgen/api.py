@@ -164,7 +164,7 @@ def open_session(
 ) -> TrainingSession:
     """The session that `train` asks for, for Python and for the command. `building` shows that a dataset is made."""
     if resume:
-        length = settings.pop("max_steps", None), settings.pop("epochs", None)
+        max_steps, epochs = settings.pop("max_steps", None), settings.pop("epochs", None)
         others = {"model": model, "preset": preset, **settings}
         if found := [f"--{name}" for name, value in others.items() if value is not None]:
             raise ConfigError(
@@ -178,7 +178,7 @@ def open_session(
 
         from lnfgen.training.session import TrainingSession
 
-        return TrainingSession.resume(run, device, dataset, max_steps=length[0], epochs=length[1], building=building)
+        return TrainingSession.resume(run, device, dataset, max_steps=max_steps, epochs=epochs, building=building)
     if out is not None and is_run(Path(out)):
         raise OutputError(f"{out} is a run; go on with it: lnfgen train --resume --out {out}; or choose another folder")
     asked = asked_for(model, preset, **settings)

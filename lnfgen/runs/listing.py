@@ -72,8 +72,7 @@ def is_calibrated(run: Path) -> bool:
 
 
 def _runs_in(folder: Path) -> list[Path]:
-    inside = (path for path in sorted(folder.glob("*")) if path.is_dir() and not path.name.startswith("."))
-    return [path for path in inside if is_run(path)]
+    return [path for path in sorted(folder.glob("[!.]*")) if is_run(path)]
 
 
 def _row(run: Path) -> dict[str, Any]:
