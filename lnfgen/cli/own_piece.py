@@ -73,7 +73,7 @@ class DrawingOptions:
         if music_alone and run.encoding.kind == "text":
             raise LnfgenError(f"{run.name} makes text; expected a model of music; choose another --model")
         options.require_no_music_options(run, tracks=self.tracks != "all", flat=self.flat)
-        wishes = wishes_for(self.want or (), run.encoding)
+        wishes = wishes_for(self.want, run.encoding)
         instruments = options.played(self.program, self.voices, is_band=bool(run.encoding.parts)) | {"drawn_name": name}
         writer = PieceWriter(run, self.out, self.count, instruments, self.json)
         # Without a choice of its own, harmonize reads a band whole, because all parts but the melody are drawn.

@@ -59,7 +59,7 @@ def command(
     if best is not None and best > count:
         raise LnfgenError(f"found --best {best} of --count {count}; expected at most {count}, or a higher --count")
     options.require_no_music_options(folder, tempo=tempo is not None)
-    wishes = wishes_for(want or (), folder.encoding)
+    wishes = wishes_for(want, folder.encoding)
     out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
     kept, counted_by = (count, "--count") if best is None else (best, "--best")
     writer = PieceWriter(

@@ -104,14 +104,14 @@ class Wishes:
 NO_WISHES = Wishes()
 
 
-def wishes_for(want: Want | Wishes, encoding: Encoding) -> Wishes:
-    """Read wishes for pieces of this encoding. Those that are read already stay as they are.
+def wishes_for(want: Want | Wishes | None, encoding: Encoding) -> Wishes:
+    """Read wishes for pieces of this encoding; None is no wish. Those that are read already stay as they are.
 
     If there is no figure with the name, or no piece can have the value, it is an `LnfgenError`.
     """
     if isinstance(want, Wishes):
         return want
-    pairs = want.items() if isinstance(want, Mapping) else [words.partition("=")[::2] for words in want]
+    pairs = want.items() if isinstance(want, Mapping) else [words.partition("=")[::2] for words in want or ()]
     figures, others = numbers(encoding.kind, encoding.roles), OTHERS[encoding.kind]
     wishes, sure, contained, signature = list[Wish](), list[Wish](), list[str](), None
     own = encoding.compass if encoding.kind == "music" else range(128)
@@ -203,7 +203,7 @@ def _number(end: Any, without: float) -> float:
 
 
 def _signature(value: Any) -> TimeSignature:
-    parts = str(value).split("/") if isinstance(value, str) else [str(part) for part in value]
+    parts = value.split("/") if isinstance(value, str) else [str(part) for part in value]
     found = [int(part) for part in parts if part.isdecimal() and len(part) < 4]
     if len(found) == len(parts) == 2 and is_time_signature(signature := (found[0], found[1])):
         return signature

@@ -113,8 +113,9 @@ class TrainedModel:
             LnfgenError: if the count, seed, length, temperature or `best` is out of range, bars are asked for beside a
                 length, or of text, no piece can have what is wanted, or each piece holds a long copy.
         """
-        asked: dict[str, Any] = {"length": length, "bars": bars, "want": want, "seconds": seconds}
-        drawn = self.draw(count, best=best, seed=seed, temperature=temperature, **asked)
+        drawn = self.draw(
+            count, best=best, seed=seed, want=want, length=length, bars=bars, temperature=temperature, seconds=seconds
+        )
         return [choice.piece for choice in drawn]
 
     def draw(
@@ -133,7 +134,7 @@ class TrainedModel:
         """
         if best is not None and not 1 <= best <= count:
             raise LnfgenError(f"the best {best} of {counted(count, 'piece')}; expected 1 to {count}, which is all")
-        wishes = wishes_for(want or (), self.encoding)
+        wishes = wishes_for(want, self.encoding)
         to_choose: list[Piece] = []
         drawing = partial(sample_pieces, count=count, seed=seed, wishes=wishes, progress=progress)
         for index, piece in enumerate(drawing(self.model, self.encoding, **asked)):
@@ -206,8 +207,8 @@ class TrainedModel:
         """Keep a whole piece, and go on for `length` steps or characters, or `bars` bars; otherwise as `fill`.
 
         By default the length is drawn, as pieces of the training data of at least that length go on. At most `voices`
-        keys sound at once, by default as many as in the last two bars of the intro: the highest ones and the lowest one
-        of a fuller piece, of which the intro has the outer voices too. A band goes on in all its parts.
+        keys sound at once, by default as many as in the last two bars of the intro: they are the outer voices of a
+        fuller piece that is drawn. A band goes on in all its parts.
         """
         added = added_steps(self.model, self.encoding, intro, length, bars, drawing.get("seed", 0))
         return self._filled(known_intro(self.encoding, intro, added, voices), drawing)
@@ -239,10 +240,9 @@ class TrainedModel:
         changes = changes_in_words(part.changes)
         if changes and isinstance(part.piece, PianoRoll) and part.piece.song is not None:
             changes += "; only the model hears the piece so, the file itself stays as it is"
-        for remark in (changes, moved, beyond(words, part.keys[0], part.keys[-1])):
-            if remark:
-                warnings.warn(remark, LnfgenWarning, stacklevel=3)
-        wishes = wishes_for(drawing.get("want") or (), self.encoding)
+        for remark in filter(None, (changes, moved, beyond(words, part.keys[0], part.keys[-1]))):
+            warnings.warn(remark, LnfgenWarning, stacklevel=3)
+        wishes = wishes_for(drawing.get("want"), self.encoding)
         others = {name: value for name, value in drawing.items() if name != "want"}
         pieces = list(draw(self.model, self.encoding, part, wishes=wishes, **others))
         for index, piece in enumerate(pieces):
