@@ -39,8 +39,7 @@ def added_steps(
 ) -> int:
     """How many steps or characters an intro goes on for: as asked, or drawn from p(T | T > its own length).
 
-    Bars are counted from the next bar line on, which follows from the upbeat that the file gives. Of a band, it is the
-    number of rows of whole steps.
+    Bars are counted from the next bar line on, as the upbeat of the file places it. Of a band, the result counts rows.
     """
     require_one_length(length, bars, encoding)
     size = encoding.stride
@@ -83,7 +82,7 @@ def fill_pieces(
         low, high = part.keys[0], part.keys[-1]
         raise LnfgenError(f"nothing is free among the model's keys, {pitch_name(low)} to {pitch_name(high)}")
     items = [Item(part, stream_seed(seed, index), partial(decoded, encoding, part)) for index in range(count)]
-    if wishes.time_signature is not None and not isinstance(part.piece, str):
+    if wishes.time_signature is not None:
         raise LnfgenError("found a wish for a metre; a piece of your own keeps its time signature")
     if wishes.steers:
         yield from steered(model, encoding, items, wishes, particles, temperature, seconds, progress)

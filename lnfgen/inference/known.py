@@ -38,7 +38,7 @@ class KnownPart:
     shift: int = 0  # semitones that music was moved up for the model
     ahead: int = 0  # steps of silence ahead of an upbeat, which the piece itself does not have
     keys: range = range(128)  # the pitches that may be drawn; those that the model or the piece has
-    voices: int | None = None  # of an intro: so many at most are given back of what is drawn after it, the outer ones
+    voices: int | None = None  # of an intro: at most so many voices of what is drawn after it are kept, the outer ones
 
 
 def known_whole(encoding: Encoding, piece: Piece) -> KnownPart:
@@ -93,22 +93,20 @@ def known_melody(encoding: Encoding, piece: Piece, above: bool = False) -> Known
 
 
 def little_room(melody: KnownPart, above: bool) -> str:
-    """A sentence for a melody of `known_melody` that leaves less than an octave at most steps; empty for another."""
+    """A remark on a melody that leaves less than an octave free at most steps; empty for another one."""
     if np.median(melody.hidden.sum(axis=1)) >= 12:
         return ""
+    lowest, highest = pitch_name(melody.keys[0]), pitch_name(melody.keys[-1])
     if above:
-        return (
-            f"few keys are free above the line, up to {pitch_name(melody.keys[-1])}; leave --above out to draw below it"
-        )
-    return f"few keys are free below the melody, down to {pitch_name(melody.keys[0])}; to draw above it, take --above"
+        return f"few keys are free above the line, up to {highest}; leave --above out to draw below it"
+    return f"few keys are free below the melody, down to {lowest}; to draw above it, take --above"
 
 
 def known_intro(encoding: Encoding, piece: Piece, added: int, voices: int | None = None) -> KnownPart:
     """A piece that goes on for `added` hidden steps or characters after its end.
 
-    Music goes on in so many voices at most, by default as many keys as sound at once in its last two bars. These are
-    the outer voices of a fuller piece, whose others are drawn too: so chords go on after a line. A band goes on in all
-    its parts.
+    Music goes on in so many voices at most, by default as many as sound at once in its last two bars. The model draws
+    a fuller piece, of which these are the outer voices, so that chords may follow a line. A band keeps all its parts.
     """
     if voices is not None and (voices < 1 or isinstance(piece, str)):
         raise LnfgenError(f"{counted(voices, 'voice')} to go on with; expected at least 1, and a piece of music")
@@ -183,7 +181,7 @@ def laid(encoding: Encoding, piece: Piece, hidden: np.ndarray, shift: int = 0, v
     """A piece of `on_grid` and its hidden part as the model sees them.
 
     Music is moved up by `shift` semitones, and begins at a bar line. Keys that the model does not have are left out.
-    Hidden ones are silent that neither the model nor the piece has where they are given back.
+    A hidden key is silent if, moved back, it is beyond the keys of both the model and the piece.
     """
     if isinstance(piece, str):
         values = encoding.encode(piece)
@@ -211,8 +209,7 @@ def laid(encoding: Encoding, piece: Piece, hidden: np.ndarray, shift: int = 0, v
 def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
     """The piece that was drawn, x `[T, P]` or `[T]`, where the known one was, with its tempo, metre and upbeat.
 
-    It knows the file of the known piece, and which cells were drawn. After an intro, voices that are not given back are
-    left out.
+    It has the file of the known piece, and says which cells were drawn. After an intro it has only the outer voices.
     """
     if isinstance(part.piece, str):
         drawn = encoding.decode(x)

@@ -36,8 +36,7 @@ def draw_hidden(
 ) -> Tensor:
     """Draw one sequence for each of G generators, with K particles: row `g * K + k` is particle k of sequence g.
 
-    One particle is enough after the last step of which something is known, and without a latent before the first hidden
-    step, where all particles are equal.
+    One particle is enough after the last step that is known in part, and without a latent before the first hidden one.
 
     Args:
         known: the first axes of its tensors are G and T.

@@ -121,16 +121,14 @@ def _potential(
         return None
     drawn = so_far().cpu().numpy()
     each = [item for item in items for _ in range(len(drawn) // len(items))]
-    if t == num_steps:
-        distances = [wishes.distance(item.finish(x)) for item, x in zip(each, drawn, strict=True)]
-    else:
-        rolls = (given_back(encoding, item.part, x) for item, x in zip(each, drawn, strict=True))
-        distances = [wishes.distance(roll, t / num_steps) for roll in rolls]
+    rows = zip(each, drawn, strict=True)
+    pieces = (item.finish(x) if t == num_steps else given_back(encoding, item.part, x) for item, x in rows)
+    distances = [wishes.distance(piece, t / num_steps) for piece in pieces]
     return -WEIGHT * torch.tensor(distances, dtype=torch.float64)
 
 
 def _limited(encoding: Encoding, part: KnownPart, wishes: Wishes, rng: np.random.Generator) -> KnownPart:
-    """The part with what is sure of the rest: no key sounds beyond those of the wishes, and words have places."""
+    """The part with all that the wishes fix: keys beyond theirs are silent, and their words stand at random places."""
     values, hidden = part.values.copy(), part.hidden.copy()
     if encoding.kind == "music":
         keys = encoding.lowest_of_rows(len(values))[:, None] + np.arange(encoding.num_pitches) - part.shift
