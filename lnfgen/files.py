@@ -16,9 +16,8 @@ from typing import Any
 
 from lnfgen.errors import OutputError
 
-UNLOCKED_SECONDS, STALE_SECONDS = 60.0, 24 * 3600.0
-"""A temporary folder that has not changed for so long was left by a killed process, if it has no lock, and if there are
-no locks here. A new folder is without its lock for a moment."""
+UNLOCKED_SECONDS = 60.0  # an older temporary folder without a lock is of a killed process; a new one soon gets its lock
+STALE_SECONDS = 24 * 3600.0  # so is any older one where the file system has no locks
 
 
 def sha256_of(path: Path) -> str:

@@ -36,7 +36,7 @@ State = tuple[dict[str, dict[str, Tensor]], dict[str, Any]]
 """All that a resumed run needs: the tensors of each of `STATE_PARTS`, and other values."""
 
 _LENGTH = ("max_steps", "epochs", "kl_warmup_start", "kl_warmup_end")
-"""The settings that a run given another length has changed, before it writes its new state."""
+"""These settings may differ from those that the state was trained with, as a resumed run can get another length."""
 
 _ZEROS = "0" * 64
 

@@ -118,14 +118,11 @@ class Material:
     train: Iterable[np.ndarray] | None = None  # a train split to compare with, if there is one
 
 
-def material_of(
-    run: RunFolder, source: DatasetSource = None, split: str | None = None, progress: Progress = no_progress
-) -> Material:
+def material_of(run: RunFolder, source: DatasetSource, split: str | None, progress: Progress = no_progress) -> Material:
     """Open what a run is scored on: a split of its own dataset or of another one, or a whole file.
 
-    `source` is the run's dataset by default. Files are read as those of that were, and brought into the model's
-    encoding. `split` is test by default. A file without `split` is scored whole; the train split beside it is that of
-    the run's dataset, if that is still there.
+    Where both are None, it is the test split of the run's dataset. Files are read as those of that dataset were. A file
+    without `split` is scored whole, and its train split is that of the run's dataset, if that is still there.
 
     Raises:
         LnfgenError: if the source is missing or damaged, holds the other kind, or lacks the split.
@@ -145,7 +142,7 @@ def material_of(
     return replace(split_of(dataset, split or "test", run.encoding), train=train)
 
 
-def scored_dataset(run: RunFolder, source: DatasetSource = None, progress: Progress = no_progress) -> Dataset:
+def scored_dataset(run: RunFolder, source: DatasetSource, progress: Progress = no_progress) -> Dataset:
     """Open the dataset of a run, or another one, whose files are read as those of the run's dataset were."""
     if source is None:
         return dataset_of(run, progress=progress)
@@ -191,11 +188,10 @@ def open_music(
     progress: Progress = no_progress,
     parts: str = ONE,
 ) -> tuple[list[PianoRoll], list[PianoRoll] | None]:
-    """Open music to measure: pieces, a file or folder of music, or a split of a dataset.
+    """Open music to measure: pieces, a file or folder of music, or a split of a dataset or of a benchmark file.
 
     The result is the pieces, at least one, and those of the train split of their dataset if they are another split.
     Files are read whole, on this grid and in these parts. Those that cannot be read are left out, with a warning.
-    Benchmarks are datasets.
     """
     if isinstance(source, Dataset):
         return _of_dataset(source, split)
