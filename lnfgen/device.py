@@ -18,9 +18,9 @@ from lnfgen.errors import LnfgenError
 
 SMALL_HIDDEN_SIZE = 128  # models up to this size use one thread of a CPU: two are hardly faster, and slow on a busy one
 
+# With the output `past`, which computes each of some fifty keys with a quarter to a half of `hidden_size`, a step is as
+# much work as one of a network so many times as wide.
 PAST_WORK = 16
-"""The output `past` computes a quarter to a half of `hidden_size` for each of some fifty keys, which is as much work as
-a step of a network so many times as wide."""
 
 _default_threads = torch.get_num_threads()
 
@@ -62,7 +62,7 @@ def keep_freed_memory() -> None:
 
 
 @contextmanager
-def without_onednn(is_off: bool = True) -> Iterator[None]:
+def without_onednn(is_off: bool) -> Iterator[None]:
     """A context in which a CPU does not use oneDNN, if `is_off`. Under autocast an LSTM then computes in float32."""
     settings: Any = torch.backends.mkldnn  # its types do not know that its settings can be assigned
     before = settings.enabled

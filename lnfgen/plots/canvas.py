@@ -17,7 +17,7 @@ FORMATS = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}  # and th
 
 DARK, MID, ACCENT = "#173a5e", "#5b8db8", "#c0392b"  # differ also when a picture is printed in grey
 _DPI = 130
-_CHARACTERS = 11  # so many of a title or a label, at least, fit on an inch
+_CHARACTERS = 11  # at least so many characters of a title or a label fit on an inch
 
 
 def require_picture(path: Path) -> str:
@@ -56,7 +56,7 @@ def set_title(figure: Any, title: str) -> None:
 def show_legend(figure: Any, axis: Any) -> None:
     """The labels of an axis below all panels, in three columns or as many as fit. The figure grows by their height."""
     handles, labels = axis.get_legend_handles_labels()
-    fitting = int(_CHARACTERS * figure.get_figwidth()) // (max(map(len, labels)) + 8)  # the line before it
+    fitting = int(_CHARACTERS * figure.get_figwidth()) // (max(map(len, labels)) + 8)  # 8 for the stroke before a label
     look = {"fontsize": 8, "frameon": False, "loc": "outside lower center"}
     texts = [_wrapped(label, figure) for label in labels]
     legend = figure.legend(handles, texts, ncols=max(1, min(3, fitting)), **look)

@@ -29,8 +29,8 @@ class Course:
         """A figure of each validation; nan where there is none."""
         return np.array([line.get(key, math.nan) for line in self.lines], float)
 
-    def begun(self) -> int:
-        """How many validations had a KL weight below 1. Costs count only after these."""
+    def warmup(self) -> int:
+        """How many validations were in the warm-up, where the KL weight is below 1. Costs count only after these."""
         return int((self.values("kl_weight") < 1).sum())
 
     def require(self, *keys: str) -> None:
@@ -59,16 +59,16 @@ def training_curves(course: Course, unit: Unit, suffix: str = ".png") -> bytes:
     panels = _PANELS if np.any(course.values("train_kl")) else {"elbo": "NLL (= ELBO)"}
     figure = new_figure(4.2 * len(panels) + 0.6, 4.2)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    steps, begun = course.values("step"), course.begun()
+    steps, warmup = course.values("step"), course.warmup()
     for axis, (name, words) in zip(axes, panels.items(), strict=True):
         shown = []
         for side, color, dashes in (("train", MID, "--"), ("valid", DARK, "-")):
             costs = course.values(f"{side}_{name}")
             if not np.isnan(costs).all():
                 axis.plot(steps, costs, dashes, color=color, label=side, linewidth=1.5)
-                shown.append(_after_start(costs, begun))
-        if begun:
-            end = steps[min(begun, len(steps) - 1)]
+                shown.append(_after_warmup(costs, warmup))
+        if warmup:
+            end = steps[min(warmup, len(steps) - 1)]
             axis.axvspan(0, end, color="#000000", alpha=0.06, linewidth=0, label="KL weight below 1")
         _finish(axis, np.concatenate(shown), f"{words}, {UNIT_WORDS[unit]}")
     kept = _ring(axes[0], course, ACCENT)
@@ -90,13 +90,13 @@ def compared_curves(courses: Sequence[Course], unit: Unit, suffix: str = ".png")
     shown = []
     for index, course in enumerate(courses):
         course.require("valid_elbo", "step", "kl_weight")
-        steps, costs, begun = course.values("step"), course.values("valid_elbo"), course.begun()
+        steps, costs, warmup = course.values("step"), course.values("valid_elbo"), course.warmup()
         color, dashes = _COLORS[index % len(_COLORS)], _DASHES[index // len(_COLORS) % len(_DASHES)]
-        axis.plot(steps[: begun + 1], costs[: begun + 1], dashes, color=color, linewidth=1.2, alpha=0.35)
+        axis.plot(steps[: warmup + 1], costs[: warmup + 1], dashes, color=color, linewidth=1.2, alpha=0.35)
         kept = _ring(axis, course, color)
         label = course.name if kept is None else f"{course.name}: {kept:.4g}"
-        axis.plot(steps[begun:], costs[begun:], dashes, color=color, linewidth=1.6, label=label)
-        shown.append(_after_start(costs, begun))
+        axis.plot(steps[warmup:], costs[warmup:], dashes, color=color, linewidth=1.6, label=label)
+        shown.append(_after_warmup(costs, warmup))
     _finish(axis, np.concatenate(shown), f"valid ELBO, {UNIT_WORDS[unit]}")
     show_legend(figure, axis)
     set_title(figure, "valid ELBO of each run; faint: KL weight below 1; ring: the model that is kept")
@@ -111,9 +111,9 @@ def _ring(axis: Any, course: Course, color: str) -> float | None:
     return kept[0]["valid_elbo"] if kept else None
 
 
-def _after_start(costs: np.ndarray, begun: int) -> np.ndarray:
+def _after_warmup(costs: np.ndarray, warmup: int) -> np.ndarray:
     """The costs since the KL weight is 1, without the first eighth: high ones from the start would flatten the rest."""
-    return costs[max(min(begun, len(costs) - 2), len(costs) // 8) :]
+    return costs[max(min(warmup, len(costs) - 2), len(costs) // 8) :]
 
 
 def _finish(axis: Any, costs: np.ndarray, label: str) -> None:

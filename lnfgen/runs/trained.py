@@ -41,7 +41,7 @@ class Drawing(TypedDict, total=False):
     seed: int  # decides the pieces; 0 by default
     want: Want | Wishes | None  # wishes, as `TrainedModel.sample` takes them
     seconds: float  # for all pieces, until wishes hold; then the nearest are taken
-    particles: int  # ways that are followed for each piece; more fit the known part better, for more time
+    particles: int  # for each piece; with more, what is drawn fits the known part better, for more time
     progress: Progress  # called with what is being done, how much is done, and of how much
 
 
