@@ -112,12 +112,9 @@ def _summary(comparison: "MusicComparison", samples: str, reference: str) -> Ite
     ours, theirs = _number(comparison.samples_variety), _number(comparison.reference_variety)
     yield "variety", f"{samples} {ours}, {reference} {theirs} (mean distance between two passages)"
     yield "most copied", f"{_number(comparison.most_copied)} quarters in a row"
-    sides = (
-        (samples, comparison.samples_windows, comparison.samples_pieces),
-        (reference, comparison.reference_windows, comparison.reference_pieces),
-    )
-    counts = "; ".join(f"{name} {passages} from {counted(pieces, 'piece')}" for name, passages, pieces in sides)
-    yield "passages", f"of {comparison.window_quarters:g} quarters: {counts}"
+    first = f"{samples} {comparison.samples_windows} from {counted(comparison.samples_pieces, 'piece')}"
+    second = f"{reference} {comparison.reference_windows} from {counted(comparison.reference_pieces, 'piece')}"
+    yield "passages", f"of {comparison.window_quarters:g} quarters: {first}; {second}"
 
 
 def _number(value: float) -> str:

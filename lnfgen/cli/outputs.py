@@ -29,13 +29,7 @@ class PieceWriter:
     """
 
     def __init__(
-        self,
-        run: "RunFolder",
-        target: str,
-        count: int,
-        instruments: dict[str, Any],
-        json: bool,
-        counted_by: str = "--count",
+        self, run: "RunFolder", target: str, count: int, counted_by: str, instruments: dict[str, Any], json: bool
     ) -> None:
         from lnfgen.formats.read_write import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT
 

@@ -75,7 +75,7 @@ class DrawingOptions:
         options.require_no_music_options(run, tracks=self.tracks != "all", flat=self.flat)
         wishes = wishes_for(self.want, run.encoding)
         instruments = options.played(self.program, self.voices, is_band=bool(run.encoding.parts)) | {"drawn_name": name}
-        writer = PieceWriter(run, self.out, self.count, instruments, self.json)
+        writer = PieceWriter(run, self.out, self.count, "--count", instruments, self.json)
         # Without a choice of its own, harmonize reads a band whole, because all parts but the melody are drawn.
         is_whole = music_alone and self.tracks == "melody" and run.encoding.parts
         piece = _read(run, source, "all" if is_whole else self.tracks, self.flat)

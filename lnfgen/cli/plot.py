@@ -27,6 +27,7 @@ def command(
     from lnfgen.conventions import UNIT_WORDS
     from lnfgen.plots.canvas import require_picture
     from lnfgen.plots.curves import Course, compared_curves, training_curves
+    from lnfgen.runs.naming import METRICS
 
     suffix = require_picture(out)
     folders = [resolve_run(path) for path in runs] if runs else [resolve_run(None)]
@@ -39,9 +40,7 @@ def command(
         names = [str(run.path) for run in folders]
     if len(names) == 1:
         names = [f"{names[0]}: {folders[0].config.model.name} on {folders[0].dataset['name']}"]
-    courses = [
-        Course(name, run.metrics(), str(run.path / "metrics.jsonl")) for name, run in zip(names, folders, strict=True)
-    ]
+    courses = [Course(name, run.metrics(), str(run.path / METRICS)) for name, run in zip(names, folders, strict=True)]
     (unit,) = units
     several = len(courses) > 1
     write_bytes(out, compared_curves(courses, unit, suffix) if several else training_curves(courses[0], unit, suffix))

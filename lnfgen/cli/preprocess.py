@@ -13,8 +13,7 @@ from lnfgen.conventions import Kind
 
 def command(
     source: Annotated[
-        list[str],
-        typer.Argument(help="Files, folders, or the name of one dataset of `lnfgen list --datasets`."),
+        list[str], typer.Argument(help="Files, folders, or the name of one dataset of `lnfgen list --datasets`.")
     ],
     out: Annotated[Path | None, typer.Option(help="Dataset folder to write.", show_default="./NAME of source")] = None,
     as_: Annotated[Kind | None, typer.Option("--as", help="Read all files as this.", show_default="by suffix")] = None,
@@ -88,7 +87,6 @@ def _shares(split: str) -> tuple[float, float, float]:
     try:
         train, valid, test = (float(share) for share in split.split(","))
     except ValueError:
-        raise typer.BadParameter(
-            f"{split!r}; expected three shares, such as 0.8,0.1,0.1", param_hint="--split"
-        ) from None
+        found = f"{split!r}; expected three shares, such as 0.8,0.1,0.1"
+        raise typer.BadParameter(found, param_hint="--split") from None
     return train, valid, test

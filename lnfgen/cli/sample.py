@@ -1,7 +1,7 @@
 """`lnfgen sample`."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -62,25 +62,15 @@ def command(
     wishes = wishes_for(want, folder.encoding)
     out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
     kept, counted_by = (count, "--count") if best is None else (best, "--best")
-    writer = PieceWriter(
-        folder, out, kept, options.played(program, voices, is_band=bool(folder.encoding.parts)), json, counted_by
-    )
+    instruments = options.played(program, voices, is_band=bool(folder.encoding.parts))
+    writer = PieceWriter(folder, out, kept, counted_by, instruments, json)
     trained = load(folder.path, device, passes)
     if seed is None:
         seed = options.fresh_seed()
         console.note(f"seed {seed}")
+    asked: dict[str, Any] = {"length": length, "bars": bars, "temperature": temperature, "seconds": seconds}
     with console.jobs() as progress:
-        for choice in trained.draw(
-            count,
-            length=length,
-            bars=bars,
-            want=wishes,
-            seconds=seconds,
-            temperature=temperature,
-            seed=seed,
-            best=best,
-            progress=progress,
-        ):
+        for choice in trained.draw(count, best=best, seed=seed, want=wishes, progress=progress, **asked):
             piece = choice.piece
             if not isinstance(piece, str):
                 if not piece.sounding.any():
