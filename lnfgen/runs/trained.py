@@ -286,14 +286,9 @@ class TrainedModel:
             material = Material("pieces", "all", sequences, changes=changes)
         if remark := changes_in_words(material.changes):
             warnings.warn(remark, LnfgenWarning, stacklevel=2)
+        unit = self.encoding.unit
         found = score(
-            self.model,
-            material.sequences,
-            self.encoding.unit,
-            num_samples=samples,
-            seed=seed,
-            precision=precision,
-            progress=progress,
+            self.model, material.sequences, unit, num_samples=samples, seed=seed, precision=precision, progress=progress
         )
         if material.train is None:
             return found
@@ -323,12 +318,10 @@ class TrainedModel:
         # A model without `in_metre` writes all samples in the usual time signature of the set, and so must be the
         # pieces that they are compared with. Where models take an upbeat for the start of bar 1, this holds for both.
         usual = None if self.model.time_signatures is not None else self.encoding.time_signature
-        others = [
-            replace(piece, time_signature=usual or piece.time_signature, upbeat=0).with_upbeat(
-                piece.upbeat if self.encoding.fills_upbeats else 0
-            )
-            for piece in reference
-        ]
+        others = []
+        for piece in reference:
+            upbeat = piece.upbeat if self.encoding.fills_upbeats else 0
+            others.append(replace(piece, time_signature=usual or piece.time_signature, upbeat=0).with_upbeat(upbeat))
         choices = self.draw(count, temperature=temperature, seed=seed, progress=progress)
         pieces = [choice.piece for choice in choices if isinstance(choice.piece, PianoRoll)]
         return compare_pieces(pieces, others, train, seed=seed, progress=progress)
