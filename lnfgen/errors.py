@@ -42,9 +42,8 @@ class LnfgenWarning(UserWarning):
 
 def is_out_of_memory(error: BaseException) -> bool:
     """True if an exception means that memory is too small. For a CPU, torch has no class of errors for that."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
-    )
+    is_of_torch = isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
+    return is_of_torch or isinstance(error, MemoryError)
 
 
 @contextmanager

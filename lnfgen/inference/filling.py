@@ -126,9 +126,8 @@ def vary_pieces(
 def at_home(model: SequenceModel, encoding: Encoding, part: KnownPart) -> KnownPart:
     """The music where the model is at home, if it is too high or too low; it is moved back when it is decoded.
 
-    It is moved by the fewest semitones that put most of its known keys where those of some free samples are. A known
-    highest or lowest line is compared with those lines of the samples, and other music with all their keys. A band
-    stays where it is.
+    It is moved by the fewest semitones that put most of its known keys where those of some free samples are: a highest
+    or lowest line among these lines of the samples, and other music among all their keys. A band is not moved.
     """
     roll = part.piece
     if isinstance(roll, str):
