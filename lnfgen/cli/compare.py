@@ -66,7 +66,7 @@ def command(
         with console.jobs() as progress:
             dataset = scored_dataset(run, second, progress)
             comparison = load(run.path, device).compare(dataset, progress=progress, **facts)
-        names = ("samples", f"{dataset.name}, {split}")
+        samples, reference = "samples", f"{dataset.name}, {split}"
         facts |= {"model": run.config.model.name, "dataset": dataset.name, "run": run.name}
     else:
         for_runs = {"count": count is not None, "temperature": temperature is not None, "device": device != "auto"}
@@ -76,21 +76,21 @@ def command(
             raise LnfgenError(f"{first} is no run; expected a run, or two sets of music: lnfgen compare {first} OTHER")
         with console.jobs() as progress:
             comparison = compare(first, second, progress=progress, **facts)
-        names = (first.name or str(first), Path(second).name or second)
+        samples, reference = first.name or str(first), Path(second).name or second
         facts |= {"samples": str(first), "reference": second}
-    title = f"{names[0]} beside {names[1]}"
+    title = f"{samples} beside {reference}"
     if json:
         console.result_json({**comparison.to_json(), **facts})
     else:
-        columns = ("figure", f"{names[1]}: median", "5 to 95 %", f"{names[0]}: median", "5 to 95 %", "inside")
+        columns = ("figure", f"{reference}: median", "5 to 95 %", f"{samples}: median", "5 to 95 %", "inside")
         console.result_table(title, _rows(comparison), columns)
         console.result("")
-        console.result_table("", _summary(comparison, *names))
+        console.result_table("", _summary(comparison, samples, reference))
     if plot is not None:
         from lnfgen.plots.distributions import figure_distributions
 
         title += f", AUC {_number(comparison.auc)}"
-        write_bytes(plot, figure_distributions(comparison, title, *names, plot.suffix.lower()))
+        write_bytes(plot, figure_distributions(comparison, title, samples, reference, plot.suffix.lower()))
         console.note(f"drawn: {plot}")
 
 
