@@ -18,7 +18,7 @@ from lnfgen.models.sequence_model import SequenceModel, WeighedSteps
 
 Potential = Callable[[int, Callable[[], Tensor]], Tensor | None]
 """Takes the number t of steps that are drawn, and a function that gives what each row has drawn, `[N, t, ...]`. Returns
-the logarithms of weights, float64 `[N]`; or None, where those of the steps before go on to hold."""
+the logarithms of weights, float64 `[N]`; or None where the earlier ones still hold."""
 
 RESAMPLE_BELOW = 0.5  # particles are resampled where the effective sample size is under this share of their number
 

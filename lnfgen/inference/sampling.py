@@ -144,7 +144,7 @@ def _decoded(encoding: Encoding, row: Row, x: np.ndarray) -> Piece:
 
 
 def time_signatures_of(model: SequenceModel, encoding: Encoding) -> list[TimeSignature]:
-    """Those in which a model draws pieces."""
+    """The time signatures in which a model draws pieces."""
     return [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
 
 
