@@ -171,7 +171,8 @@ def whole_file(path: Path, encoding: Encoding, options: Options) -> Material:
         if not pieces:
             raise UnreadableFileError(f"{path} holds no text; expected at least one line that is not blank")
     else:
-        pieces = read(path, steps_per_quarter=encoding.grid, tracks=options.tracks, parts=options.parts)
+        parts = ONE if encoding.kind == "text" else options.parts  # the options for a text have no parts of music
+        pieces = read(path, steps_per_quarter=encoding.grid, tracks=options.tracks, parts=parts)
     try:
         sequences, changes = encoding.adapt(pieces)
     except LnfgenError as error:

@@ -168,6 +168,9 @@ def test_a_text_is_divided_as_the_models_dataset_is(tmp_path: Path) -> None:
         lengths("blank.txt")
     with pytest.raises(UnreadableFileError, match=r"lines\.txt: found text; expected music"):
         whole_file(tmp_path / "lines.txt", COARSE, Options())
+    lnfgen.write(tmp_path / "song.mid", PianoRoll.from_notes([(0, 4, 60)]))
+    with pytest.raises(UnreadableFileError, match=r"song\.mid: found music; expected text"):
+        whole_file(tmp_path / "song.mid", encoding, Options(kind="text"))
 
 
 def test_eval_scores_a_file_whole_and_says_what_it_changed(toy_home: Path, call: Call) -> None:
