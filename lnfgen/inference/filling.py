@@ -112,6 +112,8 @@ def vary_pieces(
     """Draw `count` pieces of which a share is drawn anew, each at places of its own: see `known.partly_hidden`."""
     if not 0 <= amount <= 1:
         raise LnfgenError(f"an amount of {amount}; expected a number from 0, the piece itself, to 1, a fresh piece")
+    if count < 1:
+        raise LnfgenError(f"{counted(count, 'piece')}; expected at least 1")
     require_draws(seed, 1.0)
     for index in range(count):
         own = stream_seed(seed, index)

@@ -170,7 +170,7 @@ def _wish(words: str, figure: Figure, low: float, high: float) -> Wish:
 def _like(value: Any, encoding: Encoding) -> list[Wish]:
     """A wish for each figure of compare that a piece, or that of a file, has."""
     how: dict[str, Any] = {"steps_per_quarter": encoding.grid, "parts": ",".join(encoding.roles) or ONE}
-    piece = read(Path(value), **how)[0] if isinstance(value, str) else value
+    piece = read(Path(value), **how)[0] if isinstance(value, str | Path) else value
     if not isinstance(piece, PianoRoll):
         raise ValueError("a file with a piece of music")
     found = [(name, figure, figure.value(piece)) for name, figure in music_figures(4, encoding.roles).items()]

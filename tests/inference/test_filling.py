@@ -195,6 +195,8 @@ def test_a_variation_keeps_all_but_a_share(name: str) -> None:
     for wrong in (-0.1, 1.5, float("nan")):
         with pytest.raises(LnfgenError, match="an amount of"):
             varied(wrong)
+    with pytest.raises(LnfgenError, match="0 pieces; expected at least 1"):
+        varied(0.5, count=0)
 
 
 def test_the_places_of_a_variation_are_voices_in_bars() -> None:

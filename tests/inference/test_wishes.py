@@ -75,6 +75,7 @@ def test_each_figure_of_compare_is_a_wish_and_a_piece_is_like_itself(tmp_path: P
     like = wanted(f"like={tmp_path / 'scale.mid'}")
     (read,) = lnfgen.read(tmp_path / "scale.mid", steps_per_quarter=2)
     assert len(like.wishes) > 10
+    assert wishes_for({"like": tmp_path / "scale.mid"}, MUSIC).distance(read) == 0
     assert like.distance(read) == 0
     assert like.distance(PianoRoll.from_notes([(0, 16, 40), (0, 16, 47)], num_steps=16)) > 10
 
