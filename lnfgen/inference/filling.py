@@ -27,7 +27,6 @@ from lnfgen.inference.wishes import NO_WISHES, Wishes
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.tonality import pitch_name
-from lnfgen.wording import counted
 
 # The model is at home between these quantiles of the keys of so many samples of so many steps.
 HOME_SAMPLES, HOME_STEPS, HOME_RANGE = 6, 32, (0.02, 0.98)  # drawn together, so that few steps are fast
@@ -73,9 +72,9 @@ def fill_pieces(
     progress: Progress = no_progress,
 ) -> Iterator[Piece]:
     """Draw `count` pieces with this known part, each from its own random stream, in order; with wishes by `steered`."""
-    if count < 1 or particles < 1:
-        raise LnfgenError(f"{counted(count, 'piece')} by {counted(particles, 'particle')}; expected at least 1 of both")
-    require_draws(seed, temperature)
+    require_draws(count, seed, temperature)
+    if particles < 1:
+        raise LnfgenError(f"{particles} particles; expected at least 1")
     if len(part.values) > MAX_LENGTH:
         raise LnfgenError(f"a piece of {len(part.values):,} steps; expected at most {MAX_LENGTH:,}")
     if not part.hidden.any():
@@ -112,9 +111,7 @@ def vary_pieces(
     """Draw `count` pieces of which a share is drawn anew, each at places of its own: see `known.partly_hidden`."""
     if not 0 <= amount <= 1:
         raise LnfgenError(f"an amount of {amount}; expected a number from 0, the piece itself, to 1, a fresh piece")
-    if count < 1:
-        raise LnfgenError(f"{counted(count, 'piece')}; expected at least 1")
-    require_draws(seed, 1.0)
+    require_draws(count, seed, 1.0)
     for index in range(count):
         own = stream_seed(seed, index)
         part = partly_hidden(encoding, whole, amount, np.random.default_rng(own))

@@ -55,9 +55,7 @@ def sample_pieces(
     noise of any other prior. A length counts the silence ahead of an upbeat. Silent bars at the ends of a piece whose
     length was drawn are left out, as they are of datasets. Wishes are met as `lnfgen.inference.steering` says.
     """
-    if count < 1:
-        raise LnfgenError(f"{count} pieces; expected at least 1")
-    require_draws(seed, temperature)
+    require_draws(count, seed, temperature)
     require_one_length(length, bars, encoding)
     if (wanted := wishes.time_signature) is not None:
         require_known(model, encoding, wanted)
@@ -162,7 +160,9 @@ def require_known(model: SequenceModel, encoding: Encoding, asked: TimeSignature
     raise LnfgenError(f"{found}; expected one of those of the training data: {words}")
 
 
-def require_draws(seed: int, temperature: float) -> None:
+def require_draws(count: int, seed: int, temperature: float) -> None:
+    if count < 1:
+        raise LnfgenError(f"{count} pieces; expected at least 1")
     if not 0 <= seed < 2**63:
         raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 to 2^63 - 1")
     if not 0 <= temperature <= MAX_TEMPERATURE:  # NaN is refused too
