@@ -19,7 +19,7 @@ _FEWER = {ONE: (), "2": (CHORDS, MELODY), "3": (DRUMS, CHORDS, MELODY), "4": ROL
 BY_NAME, BY_PROGRAM = "its name", "its program"  # why a track has a part
 _NOISES = ("sound effects", "percussive")  # families of instruments without pitches
 _LOW = 50  # the mean pitch below which a line may be a bass
-_facts = attrgetter("notes", "lowest", "highest", "mean_pitch", "polyphony")  # equal for the same notes in two tracks
+_facts = attrgetter("notes", "lowest", "highest")  # equal for the same notes in two tracks, late ones too
 
 # The MIDI pitch of the first key of each part that a model has. The distances of those with pitches are octaves.
 LOWEST = {DRUMS: 33, BASS: 21, CHORDS: 33, MELODY: 45}
@@ -131,7 +131,7 @@ def _placed(tracks: Sequence[Track], taken: set[str]) -> dict[int, tuple[str, st
         (BASS, BY_NAME, [one for one in left if says(one.name, BASS)]),
         (BASS, BY_PROGRAM, [one for one in left if one.instrument == BASS]),
         (BASS, "its low notes", [one for one in lines[:1] if one.mean_pitch < _LOW]),
-        (MELODY, "its high notes", lines[-1:]),
+        (MELODY, "its high notes", [one for one in lines[-1:] if one.mean_pitch >= _LOW]),
     ]
     by_word = (BY_NAME, BY_PROGRAM)  # all tracks that are meant; by pitch one is enough
     for role, why, found in rules:

@@ -59,6 +59,14 @@ def test_two_tracks_of_the_same_notes_play_the_same_part() -> None:
     assert roll.losses["merged"] == 3
 
 
+def test_an_echo_is_of_the_part_that_it_repeats_and_a_low_line_is_no_melody() -> None:
+    echo = [(start + 1, 1, pitch) for start, _, pitch in LINE]
+    found = roles_of(midi(track("Vocals", 0, 0, LINE), track("Echo", 1, 73, echo), track("", 2, 0, moved(-7))))
+    assert [role for role, _ in found.values()] == ["melody", "melody", "chords"]
+    low = midi(track("", 0, 33, moved(-24)), track("", 1, 0, [(0, 4, 55), (0, 4, 59)]), track("", 2, 0, moved(-20)))
+    assert [role for role, _ in roles_of(low).values()] == ["bass", "chords", "chords"]
+
+
 def test_a_person_can_place_tracks() -> None:
     assert roles_of(song("Lead"), "melody=glockenspiel")[5] == ("melody", "as asked")
     assert roles_of(song("Lead"), "melody=glockenspiel")[3] == ("chords", "the others"), "there is a melody already"
