@@ -96,7 +96,8 @@ def _part_figures(role: str) -> dict[str, Figure]:
         "silent_bar_rate": Figure(f"{role}: silent bars", silent_bar_rate),
     }
     if role != DRUMS:
-        return figures | {"median_pitch": Figure(f"{role}: median pitch, MIDI number", median_of_notes, 1.0)}
+        figures["median_pitch"] = Figure(f"{role}: median pitch, MIDI number", median_of_notes, 1.0)
+        return figures | {"longest_note": Figure(f"{role}: longest note, quarters", longest_note, 1.0)}
     return figures | {
         "repeat_rate": Figure("drums: bars that came before", repeat_rate),
         "kick_downbeat_rate": Figure("drums: kicks where a bar starts", lambda roll: beat_rate(roll, KICKS, slice(1))),
@@ -141,6 +142,11 @@ def longest_silence(roll: PianoRoll) -> float:
 def note_length(roll: PianoRoll) -> float:
     """The mean length of a note in quarters."""
     return _share(roll.sounding.sum(), roll.struck().sum()) / roll.steps_per_quarter
+
+
+def longest_note(roll: PianoRoll) -> float:
+    """The length of the longest note in quarters."""
+    return max((length for _, length, _ in roll.notes()), default=math.nan) / roll.steps_per_quarter
 
 
 def off_quarter_rate(roll: PianoRoll) -> float:
