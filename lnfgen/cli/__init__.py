@@ -111,10 +111,10 @@ def main(args: list[str] | None = None) -> None:
     """Run the command line; ends the process with a documented exit code."""
     console.prepare_streams()
     # libgomp, which runs torch's threads, reads this when torch is loaded. A thread that waits for another one spins
-    # first, and by default so long that on a busy machine it holds up the very thread that it waits for. With fewer
-    # turns than these, training on a quiet machine gets slower.
+    # first, and by default (300,000 turns) so long that on a busy machine it holds up the thread that it waits for.
+    # With much fewer turns than these, a quiet machine gets slower.
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "700")
+        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # --traceback comes first, wherever it stands, because people add it at the end of the line.
     args = sorted(sys.argv[1:] if args is None else args, key="--traceback".__ne__)
     with console.warnings_as_lines():
