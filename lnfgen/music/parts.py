@@ -18,7 +18,7 @@ AUTO, ONE = "auto", "1"  # in place of roles: what most files of a folder have; 
 _FEWER = {ONE: (), "2": (CHORDS, MELODY), "3": (DRUMS, CHORDS, MELODY), "4": ROLES}
 BY_NAME, BY_PROGRAM = "its name", "its program"  # why a track has a part
 _NOISES = ("sound effects", "percussive")  # families of instruments without pitches
-_LOW = 50  # the mean pitch below which a line may be a bass
+_LOW, _HIGH = 50, 60  # the mean pitches below which any line may be a bass, and one that is named so
 _facts = attrgetter("notes", "lowest", "highest")  # equal for the same notes in two tracks, late ones too
 
 # The MIDI pitch of the first key of each part that a model has. The distances of those with pitches are octaves.
@@ -125,11 +125,11 @@ def _placed(tracks: Sequence[Track], taken: set[str]) -> dict[int, tuple[str, st
     """The role of each track that has one, and why, by its number. A melody or a bass that is `taken` gets no track."""
     placed = {track.number: (DRUMS, "channel 10") for track in tracks if track.instrument == DRUMS}
     left = [track for track in tracks if track.instrument not in (DRUMS, *_NOISES)]
-    lines = sorted(lines_of(left), key=lambda one: one.mean_pitch)
+    lines, low = sorted(lines_of(left), key=lambda one: one.mean_pitch), [one for one in left if one.mean_pitch < _HIGH]
     rules = [
         (MELODY, BY_NAME, named_melody(left)),
-        (BASS, BY_NAME, [one for one in left if says(one.name, BASS)]),
-        (BASS, BY_PROGRAM, [one for one in left if one.instrument == BASS]),
+        (BASS, BY_NAME, [one for one in low if says(one.name, BASS)]),
+        (BASS, BY_PROGRAM, [one for one in low if one.instrument == BASS]),
         (BASS, "its low notes", [one for one in lines[:1] if one.mean_pitch < _LOW]),
         (MELODY, "its high notes", [one for one in lines[-1:] if one.mean_pitch >= _LOW]),
     ]

@@ -49,6 +49,9 @@ def test_names_programs_and_pitches_decide() -> None:
     assert [*roles_of(plain).values()] == found
     program = midi(track("", 0, 33, moved(-12)), track("", 1, 38, moved(-24)), track("", 2, 122, LINE))
     assert [*roles_of(program).values()] == [("bass", "its program")] * 2 + [("", "")], "a seashore plays no part"
+    high = midi(track("Bass Lead", 0, 87, moved(12)), track("", 1, 38, LINE), track("", 2, 33, moved(-24)))
+    found = [("melody", "its name"), ("chords", "the others"), ("bass", "its program")]
+    assert [*roles_of(high).values()] == found, "no bass is above middle C"
 
 
 def test_two_tracks_of_the_same_notes_play_the_same_part() -> None:
