@@ -112,7 +112,7 @@ def main(args: list[str] | None = None) -> None:
     console.prepare_streams()
     # libgomp, which runs torch's threads, reads this when torch is loaded. A thread that waits for another one spins
     # first, and by default (300,000 turns) so long that on a busy machine it holds up the thread that it waits for.
-    # With much fewer turns than these, a quiet machine gets slower.
+    # With far fewer turns than these, a quiet machine gets slower.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # --traceback comes first, wherever it stands, because people add it at the end of the line.
