@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.cli.sources import for_each, read_pieces, require_no_roll, tell_of_file
+from lnfgen.cli.sources import for_each, read_pieces, require_no_roll, source_name, tell_of_file
 from lnfgen.errors import LnfgenError, OutputError
 from lnfgen.files import make_folder, numbered, require_parent, write_bytes
 from lnfgen.wording import counted
@@ -81,19 +81,20 @@ def command(
     names: list[str] = []
 
     def convert(source: str) -> None:
+        name = source_name(source)
         pieces = read_pieces(source, steps_per_quarter, tracks, parts)
         rolls = [piece for piece in pieces if not isinstance(piece, str)]
         takes_text = suffix in ("", *WRITABLE_TEXT)  # the writers of other formats refuse any text
         if takes_text and for_music and len(rolls) < len(pieces):
-            raise LnfgenError(f"{source} is a text; leave {for_music[0]} out, which is for music")
+            raise LnfgenError(f"{name} is a text; leave {for_music[0]} out, which is for music")
         require_no_roll(source, for_music)
-        tell_of_file(rolls, source, mended)
-        rolls = [_moved(roll, transpose, tonic, tempo, source) for roll in rolls]
+        tell_of_file(rolls, name, mended)
+        rolls = [_moved(roll, transpose, tonic, tempo, name) for roll in rolls]
         if to is not None or len(targets) == 1:
-            _write(rolls or pieces, source, targets[source], played, taken)
+            _write(rolls or pieces, name, targets[source], played, taken)
             return
         if not rolls:
-            raise LnfgenError(f"{source} is a text; a page holds music alone")
+            raise LnfgenError(f"{name} is a text; a page holds music alone")
         page.extend(rolls)
         stem = Path(source).stem
         names.extend([stem] if len(rolls) == 1 else [f"{stem} {index + 1}" for index in range(len(rolls))])

@@ -11,7 +11,7 @@ import typer
 
 from lnfgen.cli import console, options
 from lnfgen.cli.outputs import PieceWriter
-from lnfgen.cli.sources import read_pieces, require_no_roll, resolve_run, tell_of_file
+from lnfgen.cli.sources import read_pieces, require_no_roll, resolve_run, source_name, tell_of_file
 from lnfgen.conventions import PARTICLES, SECONDS
 from lnfgen.errors import LnfgenError
 from lnfgen.wording import counted
@@ -117,6 +117,7 @@ def shares_options(command: Callable[..., None], **defaults: Any) -> Callable[..
 
 def _read(run: "RunFolder", source: str, tracks: str, flat: bool) -> "Piece":
     """The one piece in a file, as the run's kind has it: ABC is text or notes. Remarks on it go to stderr."""
+    name = source_name(source)
     if run.encoding.kind == "text":
         from lnfgen.formats.read_write import READABLE, WRITABLE_TEXT
         from lnfgen.formats.text import decode_utf8, read_text, rest_of
@@ -124,7 +125,7 @@ def _read(run: "RunFolder", source: str, tracks: str, flat: bool) -> "Piece":
 
         suffix = Path(source).suffix.lower()
         if suffix in READABLE and suffix not in WRITABLE_TEXT:
-            raise LnfgenError(f"{source} is music; expected a text, as {run.name} makes; choose another --model")
+            raise LnfgenError(f"{name} is music; expected a text, as {run.name} makes; choose another --model")
         text = decode_utf8(rest_of(sys.stdin.buffer, "stdin"), "stdin") if source == "-" else read_text(Path(source))
         # The last line of a file ends. A line of a corpus does not, and a chunk ends anywhere; a tune does.
         if "\n" not in run.encoding.vocabulary:
@@ -132,19 +133,19 @@ def _read(run: "RunFolder", source: str, tracks: str, flat: bool) -> "Piece":
         elif reading_options(run).chunks:
             text = text.removesuffix("\n")
         if not text:
-            raise LnfgenError(f"{source} is empty; expected a text")
+            raise LnfgenError(f"{name} is empty; expected a text")
         return text
     pieces = read_pieces(source, run.encoding.grid, tracks, ",".join(run.encoding.roles) or "1")
     # Of a roll, harmonize takes the highest line as of any track.
     require_no_roll(source, ["--tracks"] if tracks not in ("all", "melody") else [])
     if len(pieces) != 1:
-        raise LnfgenError(f"{source} holds {len(pieces)} pieces; expected one; `lnfgen convert` writes each on its own")
+        raise LnfgenError(f"{name} holds {len(pieces)} pieces; expected one; `lnfgen convert` writes each on its own")
     (piece,) = pieces
     if isinstance(piece, str):
         return piece
     if flat or piece.song is None:
-        tell_of_file([piece], source, mended=["rounded"])  # the known part says what was rounded
+        tell_of_file([piece], name, mended=["rounded"])  # the known part says what was rounded
     elif unheard := sum(not track.kept for track in piece.tracks):
         heard = f"the model hears {len(piece.tracks) - unheard} of {counted(len(piece.tracks), 'track')}"
-        console.note(f"{source}: {heard}; all others stay as in the file")
+        console.note(f"{name}: {heard}; all others stay as in the file")
     return piece

@@ -59,12 +59,17 @@ def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
         try:
             do(path)
         except LnfgenError as error:
-            message = with_name("stdin" if path == "-" else str(Path(path)), str(error))
+            message = with_name(source_name(path), str(error))
             if len(paths) == 1:
                 raise type(error)(message) from error
             console.fail(message)
             failed = True
     return failed
+
+
+def source_name(path: str) -> str:
+    """The name of a file in a message."""
+    return "stdin" if path == "-" else str(Path(path))
 
 
 def read_pieces(path: str, steps_per_quarter: int, tracks: str, parts: str) -> "list[Piece]":

@@ -85,7 +85,7 @@ def transposed(
     return moved
 
 
-CLOSE = 3  # a chord is a close, as at an end, if it lasts at least so many times as long as the piece's median chord
+LIKE_AN_END = 3  # a chord that lasts at least so many times as long as the median chord is a close as at an end
 EARLY_ENDS = 0.5  # the share of the pieces that end at one of their closes in training
 
 
@@ -105,7 +105,7 @@ def ended_early(sequences: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
 def closes(sequence: np.ndarray) -> np.ndarray:
     """The steps at which closes of a sequence `[T, P]` with onsets are over."""
     starts, lengths = chords((sequence & SOUNDING) > 0, (sequence & ONSET) > 0)
-    return (starts + lengths)[lengths >= CLOSE * np.median(lengths)] if len(lengths) else lengths
+    return (starts + lengths)[lengths >= LIKE_AN_END * np.median(lengths)] if len(lengths) else lengths
 
 
 def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int, start: int = 0) -> Iterator[list[int]]:

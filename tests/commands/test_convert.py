@@ -22,8 +22,9 @@ def test_convert_there_and_back_by_file_and_by_pipe(lnfgen: Call, here: Call, tm
     write(tmp_path / "a.npz", ROLL)
     done = lnfgen("convert", "a.npz", "b.mid", "--program", 40)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"b.mid\n", b"")
-    piped = lnfgen("convert", "-", "-", "--tempo", 90, input=(tmp_path / "b.mid").read_bytes())
+    piped = lnfgen("convert", "-", "-", "--tempo", 90, "--key", "C", input=(tmp_path / "b.mid").read_bytes())
     assert piped.returncode == 0, piped.stderr
+    assert piped.stderr.startswith(b"stdin: found ")
     fails(here("convert", "a.npz", "b.png", "--program", 40), ".png", "leave --program out")
     (roll,) = read_bytes(piped.stdout)
     assert roll == PianoRoll(ROLL.sounding, ROLL.onsets, tempo_bpm=90.0, time_signature=(3, 4))
