@@ -93,6 +93,8 @@ def is_older(cell: Cell, results: Path) -> bool:
     reads_past, by_words = cell.emission == "past", cell.model == "blocks-codes"
     used = {
         "training/calibration.py": False,
+        "nn/copying.py": cell.copies,
+        "nn/matching.py": False,  # it is for bands
         "flows/wordwise.py": by_words,
         **{f"models/{name}.py": reads_past for name in ("voices", "copied_voices", "voice_leading")},
     }

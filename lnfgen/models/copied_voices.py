@@ -2,10 +2,12 @@
 
 `p(frame) = sum_c w_c p_c(frame)`: part 0 is the model, and each head of the attention is a part that copies the frame
 of a step that it attends to. One part more copies the frame that the piece began with, because what goes back to the
-start is not like anything yet. The model reads the recalled frames as well, but scores that are added up never become
-certain enough to repeat a phrase of thirty steps without a mistake. The mixture is one of whole frames, written voice
-by voice: after each voice the weights are those given the voices so far, by Bayes' rule. So a frame that begins as the
-recalled one goes on as it does, and another one is left to the model.
+start is not like anything yet. Bands repeat bars note for note, and heads, which recall means of several steps, are not
+certain enough for that: another part copies what followed the longest stretch that came before (`lnfgen.nn.matching`).
+The model reads the recalled frames as well, but scores that are added up never become certain enough to repeat a phrase
+of thirty steps without a mistake. The mixture is one of whole frames, written voice by voice: after each voice the
+weights are those given the voices so far, by Bayes' rule. So a frame that begins as the recalled one goes on as it
+does, and another one is left to the model.
 
 Sources: Merity et al. (2017, arXiv 1609.07843) and See et al. (2017, arXiv 1704.04368) mix a model with a pointer so,
 for words.
@@ -19,15 +21,21 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from lnfgen.models.voice_leading import highest_key, lowest_key
-from lnfgen.nn.copying import NUM_HEADS
+from lnfgen.nn.copying import NUM_HEADS, CopyAttention
+from lnfgen.nn.matching import Runs, codes_of
 
-NUM_COPIES = NUM_HEADS + 1  # the parts that copy: the heads of the attention, and the start of the piece
 NUM_EDGES = 2  # beside its bits a frame has its highest and its lowest key, to be recalled as voices
 LEAST = 1e-6  # the least probability of a key that a head copies, which is that of any other key than the recalled one
 UNSURE = 1e-3  # a head copies an onset with a probability of at least this, and at most 1 less this
 NEVER = 1e-4  # a head attends to some step, and to none, with at least this probability for its weight
 FIRST_GATE = -3.0  # the logit of the weight of a head at first, where it attends to some step as much as to none
+MATCHED, OF_ONE = 2.0, -1.0  # the logit of the weight of a match of n changes at first is OF_ONE + MATCHED log n
 NOT_YET = 1 << 40  # the step at which a piece begins of which no key has sounded
+
+
+def num_copies(parts: int) -> int:
+    """How many copies there are for a band of so many parts: of the heads, in a band the match, and of the start."""
+    return NUM_HEADS + (1 if parts == 1 else 2)
 
 
 def recallable(bits: Tensor, x: Tensor) -> Tensor:
@@ -63,6 +71,39 @@ class Opening(NamedTuple):
         """As by a head of the attention that attends to the start alone, at steps `[T]`: `[N, T, 1, F + 1]`."""
         known = (self.since(steps) > 0)[..., None].to(self.values)
         return torch.cat([self.values[:, None] * known, 1 - known], -1)[:, :, None]
+
+
+class Memory(NamedTuple):
+    """What may be copied of the frames so far of N sequences, which are drawn step by step."""
+
+    values: Tensor  # `recallable` values of the last frames, [N, t, F]
+    opening: Opening
+    runs: Runs | None  # of a part of a band
+
+    @classmethod
+    def of_none(cls, values: Tensor, silence: Tensor, in_band: bool) -> "Memory":
+        """Before the first step: a silent frame `[N, P]`, and its values `[N, F]`."""
+        opening = Opening.of(values[:, None], (silence > 0).any(-1, keepdim=True))
+        return cls(values[:, None][:, :0], opening, Runs.of_none(codes_of(silence)) if in_band else None)
+
+    def then(self, values: Tensor, x: Tensor, step: int) -> "Memory":
+        """With the frame x `[N, P]` of one step more, and its values `[N, F]`."""
+        last = torch.cat([self.values, values[:, None]], 1)[:, -CopyAttention.REACH :]
+        runs = None if self.runs is None else self.runs.then(codes_of(x))
+        return Memory(last, self.opening.then(values, (x > 0).any(-1), step), runs)
+
+    def of(self, rows: Tensor) -> "Memory":
+        """That of some sequences."""
+        opening = Opening(*(each[rows] for each in self.opening))
+        return Memory(self.values[rows], opening, self.runs and Runs(*(each[rows] for each in self.runs)))
+
+    def attended(self, copying: CopyAttention) -> Tensor:
+        """What the heads recall at the next step, and in a band the match, `[N, 1, copies - 1, F + 1]`."""
+        attended = copying.next(self.values)[:, None]
+        if self.runs is None:
+            return attended
+        end = torch.full((1,), self.values.shape[1], device=attended.device)
+        return torch.cat([attended, self.runs.longest().recalled(self.values, end)], -2)
 
 
 class Copies(NamedTuple):
@@ -124,14 +165,16 @@ class Choice(NamedTuple):
 class Gate(nn.Module):
     """The weights of the model and of the copies for a frame: from how much each head attends, and from its context."""
 
-    def __init__(self, num_context: int) -> None:
+    def __init__(self, num_context: int, copies: int) -> None:
         super().__init__()
-        self.from_attended = nn.Linear(NUM_COPIES, NUM_COPIES)
-        self.from_context = nn.Linear(num_context, NUM_COPIES, bias=False)
+        self.from_attended = nn.Linear(copies, copies)
+        self.from_context = nn.Linear(num_context, copies, bias=False)
         with torch.no_grad():
-            self.from_attended.weight.copy_(torch.eye(NUM_COPIES))
+            self.from_attended.weight.copy_(torch.eye(copies))
             self.from_attended.bias.fill_(FIRST_GATE)
             self.from_attended.bias[-1] = FIRST_GATE + math.log(NEVER)  # the start attends always
+            self.from_attended.weight.diagonal()[NUM_HEADS:-1] = MATCHED
+            self.from_attended.bias[NUM_HEADS:-1] = OF_ONE
             self.from_context.weight.zero_()
 
     def forward(self, nothing: Tensor, context: Tensor) -> Tensor:

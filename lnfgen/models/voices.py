@@ -12,7 +12,17 @@ from torch import Tensor, nn
 
 from lnfgen.conventions import ONSET, SOUNDING
 from lnfgen.device import Dropout
-from lnfgen.models.copied_voices import NUM_COPIES, NUM_EDGES, Choice, Copies, Gate, Opening, mixed_onset, recallable
+from lnfgen.models.copied_voices import (
+    NUM_EDGES,
+    Choice,
+    Copies,
+    Gate,
+    Memory,
+    Opening,
+    mixed_onset,
+    num_copies,
+    recallable,
+)
 from lnfgen.models.observation import Frames, Known
 from lnfgen.models.output import Drawn, OutputHead, Sampler
 from lnfgen.models.voice_leading import (
@@ -29,8 +39,9 @@ from lnfgen.models.voice_leading import (
     voice_keys,
 )
 from lnfgen.nn.convolutions import over_keys, over_keys_by, spectrum_of
-from lnfgen.nn.copying import CopyAttention
+from lnfgen.nn.copying import PERIODS, CopyAttention
 from lnfgen.nn.masking import shift, tempered
+from lnfgen.nn.matching import codes_of, longest_matches
 from lnfgen.nn.scans import GatedRecurrence
 
 REACH = 24
@@ -116,11 +127,11 @@ class VoiceHead(OutputHead):
         self.from_path = nn.Linear(PATH, hidden)
         self.from_counts = nn.Embedding((NUM_VOICES + 1) * NUM_VOICES, hidden)
         self.from_num_before = nn.Embedding(NUM_VOICES + 1, hidden)
-        self.copying = CopyAttention(frames.num_logits) if copies else None
+        self.copying = CopyAttention(frames.num_logits, PERIODS if self.parts > 1 else ()) if copies else None
         if copies:
-            self.from_copied = nn.Linear(NUM_COPIES * (bits + NUM_EDGES), hidden, bias=False)
-            self.from_nothing = nn.Linear(NUM_COPIES, hidden, bias=False)
-            self.gate = Gate(num_context + 4 * len(BEATS))
+            self.from_copied = nn.Linear(num_copies(self.parts) * (bits + NUM_EDGES), hidden, bias=False)
+            self.from_nothing = nn.Linear(num_copies(self.parts), hidden, bias=False)
+            self.gate = Gate(num_context + 4 * len(BEATS), num_copies(self.parts))
         self.top = VoiceChoice(num_keys, hidden, bits, self.parts)
         self.silence = nn.Linear(hidden, 1)
         self.bottom = VoiceChoice(num_keys, hidden, 1, self.parts)
@@ -137,8 +148,11 @@ class VoiceHead(OutputHead):
         recalled = None
         if self.copying is not None:
             values, sounds = self._apart(self._recallable(x)), self._apart((x > 0).any(-1))
-            opening, own_steps = Opening.of(values, sounds), steps[: values.shape[1]]
-            recalled = self._recalled(self.copying(values), opening, own_steps, self.parts)
+            opening, own_steps, attended = Opening.of(values, sounds), steps[: values.shape[1]], self.copying(values)
+            if self.parts > 1:
+                match = longest_matches(codes_of(self._apart(x)))
+                attended = torch.cat([attended, match.recalled(values, own_steps)], -2)
+            recalled = self._recalled(attended, opening, own_steps, self.parts)
         prepared, parts = self._prepared(), steps % self.parts
         past, _ = self._past(self._newest(noisy), prepared.near, parts)
         before, noisy = shift(x, self.parts), shift(noisy, self.parts)
@@ -185,13 +199,13 @@ class VoiceHead(OutputHead):
         return recallable(self.frames.bits(x, self.dtype), x)
 
     def _recalled(self, attended: Tensor, opening: Opening, steps: Tensor, parts: int = 1) -> "_Recalled":
-        """What each step recalls, where the heads attend to `[B * parts, T, heads, F + 1]`; parts take turns."""
+        """What each step recalls: of the heads and the match `[B * parts, T, copies - 1, F + 1]`; parts take turns."""
         values, since = torch.cat([attended, opening.recalled(steps)], -2), opening.since(steps).clamp(min=0)
         in_turn = (each.unflatten(0, (-1, parts)).transpose(1, 2) for each in (values, self._beats(since)))
         return _Recalled(*(each.flatten(0, 2) for each in in_turn))
 
     def _units_of(self, recalled: Tensor) -> Tensor:
-        """Units of each key from recalled values and the weight of no step, `[R, NUM_COPIES, F + 1]`."""
+        """Units of each key from recalled values and the weight of no step, `[R, copies, F + 1]`."""
         values = recalled[..., :-1].unflatten(-1, (-1, self.frames.num_pitches)).movedim(-1, -3).flatten(-2)
         return self.from_copied(self.dropout(values)) + self.from_nothing(recalled[..., -1])[..., None, :]
 
@@ -359,7 +373,7 @@ class _Prepared(NamedTuple):
 class _Recalled(NamedTuple):
     """What may be copied to R frames."""
 
-    values: Tensor  # the mean of `recallable` values for each part, and the weight of no step, [R, NUM_COPIES, F + 1]
+    values: Tensor  # the mean of `recallable` values for each part, and the weight of no step, [R, copies, F + 1]
     since_start: Tensor  # the beat, counted from the start of the piece, [R, 2 * len(BEATS)]
 
 
@@ -414,14 +428,12 @@ class _VoiceSampler(Sampler):
         self._prepared, self._t = head._prepared(), 0
         self._newest: Tensor | None = None  # the last frame of each part, [B, R, P]
         self._states: list[Tensor] | None = None
-        self._openings: list[Opening] = []
-        self._pasts: list[Tensor] = []  # the frames that may be recalled, [B, t, F]; at the first step there are none
+        self._memories: list[Memory] = []
 
     def keep(self, rows: Tensor) -> None:
         if self._newest is not None and self._states is not None:
             self._newest, self._states = self._newest[rows], [state[rows] for state in self._states]
-        self._pasts = [past[rows] for past in self._pasts]
-        self._openings = [Opening(*(each[rows] for each in opening)) for opening in self._openings]
+        self._memories = [memory.of(rows) for memory in self._memories]
 
     def _draw(self, context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
         head = self._head
@@ -447,12 +459,10 @@ class _VoiceSampler(Sampler):
         head = self._head
         if head.copying is None:
             return None
-        last = head._recallable(before[:, None])
+        last = head._recallable(before)
         if step == 0:
-            self._pasts.append(last[:, :0])
-            self._openings.append(Opening.of(last, (before > 0).any(-1, keepdim=True)))
+            self._memories.append(Memory.of_none(last, before, in_band=head.parts > 1))
         else:
-            self._pasts[part] = torch.cat([self._pasts[part], last], 1)[:, -CopyAttention.REACH :]
-            self._openings[part] = self._openings[part].then(last[:, 0], (before > 0).any(-1), step - 1)
-        attended, steps = head.copying.next(self._pasts[part])[:, None], torch.full((1,), step).to(last.device)
-        return head._recalled(attended, self._openings[part], steps)
+            self._memories[part] = self._memories[part].then(last, before, step - 1)
+        memory, steps = self._memories[part], torch.full((1,), step).to(last.device)
+        return head._recalled(memory.attended(head.copying), memory.opening, steps)

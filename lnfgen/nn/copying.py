@@ -14,6 +14,7 @@ NUM_HEADS = len(HALF_LIVES)
 MATCH, NO_MATCH = 16.0, 10.0  # initial scores of a past that is the same in all its steps, and of attending to no step
 SHARPNESS = 3  # frames are as like as the cosine of their angle to this power: most are a little alike
 PLACE_RATE = 10.0  # on scores of distances and places, so that they move faster: with Adam all weights move alike
+PERIODS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)  # of beats and bars in steps, for pieces that keep time
 
 
 class CopyAttention(nn.Module):
@@ -23,15 +24,17 @@ class CopyAttention(nn.Module):
     `d = 1 .. SPAN` and over a score of attending to no step, in several heads. So where a phrase comes again, its
     continuation is recalled; and by c_s, which counts in the first `REACH` steps, a piece can go back to its start.
     There are no networks here, only weights of lags, distances and places, so repeats are found from the first updates
-    on, and in any key. Silence has the cosine 0 with every frame: a model that recalls rests after rests falls silent.
+    on, and in any key. With `periods`, b_d has a term more for each of them that divides d: many distances share it, so
+    it is learned sooner. Silence has the cosine 0 with all frames: a model that recalls rests after rests falls silent.
 
     Sources: Grave et al. (2017, arXiv 1612.04426), whose cache predicts what came next after states like the present
     one of a text; the Music Transformer (Huang et al. 2018, arXiv 1809.04281), for the layout of relative positions.
     """
 
+    divided: Tensor  # by which periods a distance is, [periods, SPAN]
     REACH = SPAN + NUM_LAGS  # a step depends on so many steps before it
 
-    def __init__(self, num_compared: int) -> None:
+    def __init__(self, num_compared: int, periods: tuple[int, ...] = ()) -> None:
         """The first `num_compared` features of a frame are compared; all are recalled."""
         super().__init__()
         self.num_compared = num_compared
@@ -40,6 +43,9 @@ class CopyAttention(nn.Module):
         self.by_distance = nn.Parameter(torch.zeros(NUM_HEADS, SPAN))  # b / PLACE_RATE
         self.by_place = nn.Parameter(torch.zeros(NUM_HEADS, self.REACH))  # c / PLACE_RATE
         self.nothing = nn.Parameter(torch.full((NUM_HEADS,), NO_MATCH))
+        self.by_period = nn.Parameter(torch.zeros(NUM_HEADS, len(periods))) if periods else None
+        divided = torch.arange(1, SPAN + 1) % torch.tensor(periods)[:, None] == 0
+        self.register_buffer("divided", divided.to(torch.get_default_dtype()), persistent=False)
 
     def forward(self, frames: Tensor) -> Tensor:
         """The mean of the recalled frames for each step, and the weight of no step, `[B, T, heads, F + 1]`."""
@@ -60,6 +66,10 @@ class CopyAttention(nn.Module):
         start = torch.full((1,), num_steps, device=frames.device)
         return self._block(window[:, None], start, span)[:, 0, 0]
 
+    def _of_distances(self) -> Tensor:
+        """b / PLACE_RATE, `[heads, SPAN]`."""
+        return self.by_distance if self.by_period is None else self.by_distance + self.by_period @ self.divided
+
     def _block(self, window: Tensor, start: Tensor, span: int) -> Tensor:
         """The steps `[N]` blocks begin at, each with the frames from `span + NUM_LAGS` before it to its last but one.
 
@@ -76,7 +86,7 @@ class CopyAttention(nn.Module):
         steps = start[:, None, None] + torch.arange(size, device=window.device)[:, None]
         sources = steps - torch.arange(span, 0, -1, device=window.device)  # [N, size, span]
         by_place = self.by_place[:, sources.clamp(0, self.REACH - 1)].transpose(0, 1) * (steps < self.REACH)[:, None]
-        score = score + PLACE_RATE * (self.by_distance[:, :span].flip(-1)[:, None] + by_place)
+        score = score + PLACE_RATE * (self._of_distances()[:, :span].flip(-1)[:, None] + by_place)
         score = score.masked_fill((sources < 0)[:, None], -torch.inf)  # [B, N, heads, size, span]
         nothing = self.nothing[:, None, None].expand(*score.shape[:-1], 1)
         weight = torch.softmax(torch.cat([score, nothing], -1), -1)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from toy_models import every_sequence, noise_like, random_x, randomise, toy
 
+from lnfgen.models.copied_voices import FIRST_GATE
 from lnfgen.models.observation import Frames
 from lnfgen.models.voices import VoiceHead
 
@@ -48,6 +49,7 @@ def test_step_by_step_it_draws_what_it_scores(copies):
     head = randomise(VoiceHead(TRIO, 4, 32, 0.0, copies=copies), 0.2).double().eval()
     if head.copying is not None:
         head.gate.from_attended.weight.zero_()  # otherwise copies of silence take all
+        head.gate.from_attended.bias.fill_(FIRST_GATE)
     context = torch.randn(4, 12, 4, dtype=torch.float64)
     uniform = TRIO.uniform(4, 12, torch.Generator().manual_seed(1)).double()
     draw, rows, x = head.sampler(1.0), torch.tensor([2, 0, 0, 3]), torch.empty(4, 0, 5, dtype=torch.uint8)

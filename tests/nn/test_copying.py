@@ -10,7 +10,7 @@ from lnfgen.nn import copying
 from lnfgen.nn.copying import NUM_HEADS, NUM_LAGS, PLACE_RATE, SHARPNESS, CopyAttention, CopyingNetwork
 from lnfgen.nn.scans import CausalScan
 
-SPAN, BLOCK = 12, 8
+SPAN, BLOCK, PERIODS = 12, 8, (2, 3)
 """Small ones, so that short sequences have several blocks and steps that are too far away."""
 
 
@@ -20,8 +20,9 @@ def attention(monkeypatch: pytest.MonkeyPatch) -> CopyAttention:
     monkeypatch.setattr(CopyAttention, "REACH", SPAN + NUM_LAGS)
     monkeypatch.setattr(copying, "BLOCK", BLOCK)
     torch.manual_seed(0)
-    attention = CopyAttention(num_compared=4).double()
+    attention = CopyAttention(num_compared=4, periods=PERIODS).double()
     with torch.no_grad():
+        attention.by_period.normal_(std=0.1)
         attention.by_distance.normal_(std=0.1)
         attention.by_place.normal_(std=0.1)
     return attention
@@ -49,7 +50,9 @@ def by_definition(attention: CopyAttention, x: Tensor) -> Tensor:
                 alike = [(unit(t - 1 - lag) * unit(t - 1 - lag - d)).sum(-1) ** SHARPNESS for lag in range(NUM_LAGS)]
                 score = sum(w * one for w, one in zip(attention.by_lag[head], alike, strict=True))
                 place = attention.by_place[head, t - d] if t < SPAN + NUM_LAGS else 0.0
-                scores.append(score + PLACE_RATE * (attention.by_distance[head, d - 1] + place))
+                distance = attention.by_distance[head, d - 1]
+                distance = distance + sum(attention.by_period[head, i] for i, p in enumerate(PERIODS) if d % p == 0)
+                scores.append(score + PLACE_RATE * (distance + place))
             weights = torch.stack(scores).softmax(0)
             recalled[:, t, head, -1] = weights[0]
             for weight, d in zip(weights[1:], distances, strict=True):
