@@ -22,7 +22,7 @@ from lnfgen.errors import DatasetError, LnfgenWarning, OutputError
 from lnfgen.wording import with_name
 
 SHOWN_LOSSES = 10  # the most files left out that `warn_of_losses` names
-_VERSION = 13  # raised when lnfgen would make another dataset from the same files and options
+_VERSION = 14  # raised when lnfgen would make another dataset from the same files and options
 
 
 def prepare(

@@ -221,7 +221,7 @@ def file_parts(roll: PianoRoll) -> Iterator[tuple[str, list[Note]]]:
         left = [note for note in notes if not (part.kept and _is_drawn(note, roll, step, part))]
         steps = [(nearest(note.start / step), nearest(note.end / step), note.pitch) for note in left]
         steps = [note for note in steps if note[0] < roll.num_steps]
-        if steps and part.channel != DRUM_CHANNEL:
+        if steps and part.instrument != DRUMS:
             yield part.name or part.instrument, [(first, max(last - first, 1), pitch) for first, last, pitch in steps]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lnfgen.errors import LnfgenError
-from lnfgen.music.tracks import ALL, BASS, DRUMS, Track, choose_tracks, lines_of, named_melody, says
+from lnfgen.music.tracks import ALL, BASS, DRUM_CHANNEL, DRUMS, Track, choose_tracks, lines_of, named_melody, says
 
 CHORDS, MELODY = "chords", "melody"
 ROLES = (DRUMS, BASS, CHORDS, MELODY)  # in this order a model draws the parts of a step
@@ -17,7 +17,8 @@ ROLES = (DRUMS, BASS, CHORDS, MELODY)  # in this order a model draws the parts o
 AUTO, ONE = "auto", "1"  # in place of roles: what most files of a folder have; all tracks merged into one piano-roll
 _FEWER = {ONE: (), "2": (CHORDS, MELODY), "3": (DRUMS, CHORDS, MELODY), "4": ROLES}
 BY_NAME, BY_PROGRAM = "its name", "its program"  # why a track has a part
-_NOISES = ("sound effects", "percussive")  # families of instruments without pitches
+_NOISES = (113, *range(115, 128))  # programs without pitches; tinkle bells and steel drums have them
+_SPARSE = 0.25  # of the median number of notes: what a melody has at least, where no other line can be one
 _LOW, _HIGH = 50, 60  # the mean pitches below which any line may be a bass, and one that is named so
 _facts = attrgetter("notes", "lowest", "highest")  # equal for the same notes in two tracks, late ones too
 
@@ -123,15 +124,18 @@ def in_roles(tracks: Sequence[Track], roles: Sequence[str], wanted: str = ALL, n
 
 def _placed(tracks: Sequence[Track], taken: set[str]) -> dict[int, tuple[str, str]]:
     """The role of each track that has one, and why, by its number. A melody or a bass that is `taken` gets no track."""
-    placed = {track.number: (DRUMS, "channel 10") for track in tracks if track.instrument == DRUMS}
-    left = [track for track in tracks if track.instrument not in (DRUMS, *_NOISES)]
-    lines, low = sorted(lines_of(left), key=lambda one: one.mean_pitch), [one for one in left if one.mean_pitch < _HIGH]
+    drums = [track for track in tracks if track.instrument == DRUMS]
+    placed = {one.number: (DRUMS, "channel 10" if one.channel == DRUM_CHANNEL else BY_NAME) for one in drums}
+    left = [track for track in tracks if track not in drums and track.program not in _NOISES]
+    lines, sparse = (sorted(lines_of(left, share), key=attrgetter("mean_pitch")) for share in (0.5, _SPARSE))
+    low = [one for one in left if one.mean_pitch < _HIGH]
     rules = [
         (MELODY, BY_NAME, named_melody(left)),
         (BASS, BY_NAME, [one for one in low if says(one.name, BASS)]),
         (BASS, BY_PROGRAM, [one for one in low if one.instrument == BASS]),
         (BASS, "its low notes", [one for one in lines[:1] if one.mean_pitch < _LOW]),
         (MELODY, "its high notes", [one for one in lines[-1:] if one.mean_pitch >= _LOW]),
+        (MELODY, "its high notes", [one for one in sparse[-1:] if one.mean_pitch >= _HIGH]),
     ]
     by_word = (BY_NAME, BY_PROGRAM)  # all tracks that are meant; by pitch one is enough
     for role, why, found in rules:

@@ -17,6 +17,7 @@ _FAMILIES = (  # of General MIDI 1, eight programs each
     *("reed", "pipe", "synth lead", "synth pad", "synth effects", "ethnic", "percussive", "sound effects"),
 )
 _MELODY_NAMES = ("melody", "melodie", "melodia", "vocal", "vox", "lead")
+_DRUM_NAMES = re.compile(r"\W*(drum|percussion)", re.IGNORECASE)  # not Steel Drums, nor Percussive Organ
 _LISTED = 8  # tracks that an error names
 ONE_AT_A_TIME = 1.25  # sounding notes on average; a line played legato overlaps a little
 
@@ -40,9 +41,12 @@ class Track:
 
     @property
     def instrument(self) -> str:
-        """The family of its program in General MIDI, or `drums`; empty if it has no program."""
+        """The family of its program in General MIDI, or `drums`; empty if it has no program.
+
+        Drums are on channel 10, or in a track whose name begins so, because many programs export all on channel 1.
+        """
         family = "" if self.program is None else _FAMILIES[self.program // 8]
-        return DRUMS if self.channel == DRUM_CHANNEL else family
+        return DRUMS if self.channel == DRUM_CHANNEL or _DRUM_NAMES.match(self.name) else family
 
 
 def choose_tracks(tracks: Sequence[Track], wanted: str, name: str) -> set[int]:
@@ -101,15 +105,15 @@ def named_melody(tracks: Sequence[Track]) -> list[Track]:
     return []
 
 
-def lines_of(tracks: Sequence[Track]) -> list[Track]:
+def lines_of(tracks: Sequence[Track], share: float = 0.5) -> list[Track]:
     """The tracks with enough notes and no chords."""
-    return [track for track in with_enough_notes(tracks) if track.polyphony <= ONE_AT_A_TIME]
+    return [track for track in with_enough_notes(tracks, share) if track.polyphony <= ONE_AT_A_TIME]
 
 
-def with_enough_notes(tracks: Sequence[Track]) -> list[Track]:
-    """The tracks that have at least half of the median number of notes."""
-    half = statistics.median(track.notes for track in tracks) / 2 if tracks else 0
-    return [track for track in tracks if track.notes >= half]
+def with_enough_notes(tracks: Sequence[Track], share: float = 0.5) -> list[Track]:
+    """The tracks that have at least this share of the median number of notes."""
+    least = share * statistics.median(track.notes for track in tracks) if tracks else 0
+    return [track for track in tracks if track.notes >= least]
 
 
 def says(text: str, word: str) -> bool:

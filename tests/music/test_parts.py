@@ -70,6 +70,26 @@ def test_an_echo_is_of_the_part_that_it_repeats_and_a_low_line_is_no_melody() ->
     assert [role for role, _ in roles_of(low).values()] == ["bass", "chords", "chords"]
 
 
+def test_drums_have_channel_10_or_a_name_that_begins_so() -> None:
+    beat = [(quarter, 1, 36 + 2 * (quarter % 2)) for quarter in range(8)]
+    steel, organ = track("Steel Drums", 1, 114, moved(12)), track("Percussive Organ", 2, 17, moved(-5))
+    content = midi(track("Drum kit", 0, 0, beat), steel, organ, track("Woodblock", 3, 115, LINE))
+    found = [("drums", "its name"), ("melody", "its high notes"), ("chords", "the others"), ("", "")]
+    assert [*roles_of(content).values()] == found
+    (roll,) = read_midi(content)
+    assert {pitch for _, _, pitch in roll.notes()}.isdisjoint({36, 38}), "one merged roll has no drums"
+
+
+def test_a_line_of_few_notes_is_the_melody_if_no_other_can_be() -> None:
+    chords = [(bar, 1, pitch) for bar in range(8) for pitch in (55, 59)]
+    content = midi(
+        track("", 0, 0, chords), track("", 1, 33, [(bar, 1, 36) for bar in range(8)]), track("", 2, 71, LINE)
+    )
+    assert [role for role, _ in roles_of(content).values()] == ["chords", "bass", "melody"]
+    with_bells = midi(track("", 0, 0, chords), track("", 1, 73, chords[::2]), track("", 2, 14, moved(24)))
+    assert [role for role, _ in roles_of(with_bells).values()] == ["chords", "melody", "chords"]
+
+
 def test_a_person_can_place_tracks() -> None:
     assert roles_of(song("Lead"), "melody=glockenspiel")[5] == ("melody", "as asked")
     assert roles_of(song("Lead"), "melody=glockenspiel")[3] == ("chords", "the others"), "there is a melody already"
