@@ -17,7 +17,8 @@ _FAMILIES = (  # of General MIDI 1, eight programs each
     *("reed", "pipe", "synth lead", "synth pad", "synth effects", "ethnic", "percussive", "sound effects"),
 )
 _MELODY_NAMES = ("melody", "melodie", "melodia", "vocal", "vox", "lead")
-_DRUM_NAMES = re.compile(r"\W*(drum|percussion)", re.IGNORECASE)  # not Steel Drums, nor Percussive Organ
+# A whole name, as Drum Kit 2 or DrumL: not that of a tune, as Drummond Castle, nor Steel Drums, nor Percussive Organ.
+_DRUM_NAMES = re.compile(r"\W*(drum|percussion)(s|[\s_]*(kit|set|machine|track))?[\s_LR\d#.-]*(\(.*)?", re.IGNORECASE)
 _LISTED = 8  # tracks that an error names
 ONE_AT_A_TIME = 1.25  # sounding notes on average; a line played legato overlaps a little
 
@@ -43,10 +44,10 @@ class Track:
     def instrument(self) -> str:
         """The family of its program in General MIDI, or `drums`; empty if it has no program.
 
-        Drums are on channel 10, or in a track whose name begins so, because many programs export all on channel 1.
+        Drums are on channel 10, or in a track of that name, because many programs export all on channel 1.
         """
         family = "" if self.program is None else _FAMILIES[self.program // 8]
-        return DRUMS if self.channel == DRUM_CHANNEL or _DRUM_NAMES.match(self.name) else family
+        return DRUMS if self.channel == DRUM_CHANNEL or _DRUM_NAMES.fullmatch(self.name) else family
 
 
 def choose_tracks(tracks: Sequence[Track], wanted: str, name: str) -> set[int]:

@@ -70,7 +70,7 @@ def test_an_echo_is_of_the_part_that_it_repeats_and_a_low_line_is_no_melody() ->
     assert [role for role, _ in roles_of(low).values()] == ["bass", "chords", "chords"]
 
 
-def test_drums_have_channel_10_or_a_name_that_begins_so() -> None:
+def test_drums_have_channel_10_or_are_named_so() -> None:
     beat = [(quarter, 1, 36 + 2 * (quarter % 2)) for quarter in range(8)]
     steel, organ = track("Steel Drums", 1, 114, moved(12)), track("Percussive Organ", 2, 17, moved(-5))
     content = midi(track("Drum kit", 0, 0, beat), steel, organ, track("Woodblock", 3, 115, LINE))
@@ -78,6 +78,19 @@ def test_drums_have_channel_10_or_a_name_that_begins_so() -> None:
     assert [*roles_of(content).values()] == found
     (roll,) = read_midi(content)
     assert {pitch for _, _, pitch in roll.notes()}.isdisjoint({36, 38}), "one merged roll has no drums"
+
+
+@pytest.mark.parametrize("name", ["Drums", "DRUM", "Drum kit 2", "DrumL", "Drums (MIDI)", "Percussion", "drum_track"])
+def test_a_track_is_named_drums(name: str) -> None:
+    assert roles_of(midi(track(name, 0, 0, LINE), track("", 1, 0, LINE)))[1] == ("drums", "its name")
+
+
+@pytest.mark.parametrize(
+    "name", ["Drummond Castle", "Drums of War", "Steel Drums", "Percussive Organ", ""]
+)
+def test_a_tune_is_not_taken_for_drums(name: str) -> None:
+    (roll,) = read_midi(midi(track(name, 0, 0, LINE)))
+    assert len(roll.notes()) == len(LINE)
 
 
 def test_a_line_of_few_notes_is_the_melody_if_no_other_can_be() -> None:
