@@ -65,12 +65,10 @@ def command(
     instruments = options.played(program, voices, is_band=bool(folder.encoding.parts))
     writer = PieceWriter(folder, out, kept, counted_by, instruments, json)
     trained = load(folder.path, device, passes)
-    if seed is None:
-        seed = options.fresh_seed()
-        console.note(f"seed {seed}")
+    own_seed = options.fresh_seed() if seed is None else seed
     asked: dict[str, Any] = {"length": length, "bars": bars, "temperature": temperature, "seconds": seconds}
     with console.jobs() as progress:
-        for choice in trained.draw(count, best=best, seed=seed, want=wishes, progress=progress, **asked):
+        for choice in trained.draw(count, best=best, seed=own_seed, want=wishes, progress=progress, **asked):
             piece = choice.piece
             if not isinstance(piece, str):
                 if not piece.sounding.any():
@@ -80,4 +78,6 @@ def command(
             scores = {"nll": choice.nll, "unit": folder.encoding.unit, "longest_copy": choice.longest_copy}
             facts = {"index": choice.index + 1, **(scores if choice.nll is not None else {})}
             writer.write(piece, facts | ({"wishes": wishes.report(choice.piece)} if want else {}))
-    writer.close(seed=seed)
+    if seed is None:
+        console.note(f"seed {own_seed}")  # only now, because options that are refused have none
+    writer.close(seed=own_seed)

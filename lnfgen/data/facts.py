@@ -87,8 +87,8 @@ def piece_facts(piece: Piece) -> dict[str, Any]:
     } | {key: value for key, value in (("parts", " ".join(piece.roles)), ("tracks", tracks)) if value}
 
 
-def losses_in_words(losses: Losses, steps_per_quarter: int) -> list[str]:
-    """A line for a person on each kind of loss. `steps_per_quarter` is the grid of the piano-rolls."""
+def losses_in_words(losses: Losses, steps_per_quarter: int, keys: str = "a piano's 88 keys (A0 to C8)") -> list[str]:
+    """A line for a person on each kind of loss. `steps_per_quarter` is the grid of the piano-rolls, of these keys."""
     notes, ends = counted(losses["notes"], "note"), counted_ends(2 * losses["notes"])
     advice = "no finer grid would hold most of them exactly"
     for times in reversed(FINER):
@@ -103,7 +103,7 @@ def losses_in_words(losses: Losses, steps_per_quarter: int) -> list[str]:
         "rounded": f"rounded {losses['rounded']:,} of {ends} to {steps_per_quarter} steps per quarter; {advice}",
         "merged": f"merged {losses['merged']:,} of {notes} with another of the same key and start",
         "overlapping": f"struck a key that sounds already, at {losses['overlapping']:,} of {notes}",
-        "out_of_range": f"left out {counted(losses['out_of_range'], 'note')} outside a piano's 88 keys (A0 to C8)",
+        "out_of_range": f"left out {counted(losses['out_of_range'], 'note')} outside {keys}",
     }
     lines = {name: line for name, line in lines.items() if losses[name]}
     if found := changes(tempo="tempo", metre="time signature"):

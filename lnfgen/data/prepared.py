@@ -125,7 +125,8 @@ class DatasetWriter:
         }
 
     def _further_remarks(self) -> Iterator[str]:
-        yield from losses_in_words(self.survey.losses, self.encoding.grid)
+        keys = ["the four octaves of their part"] if self.encoding.parts else []
+        yield from losses_in_words(self.survey.losses, self.encoding.grid, *keys)
         if self.copies:
             yield f"files, pieces or stretches that were left out as copies of others: {len(self.copies):,}"
         lengths = {split: shard.lengths for split, shard in self._shards.items()}

@@ -24,6 +24,7 @@ from lnfgen.models.voice_leading import highest_key, lowest_key
 from lnfgen.nn.copying import NUM_HEADS, CopyAttention
 from lnfgen.nn.matching import Runs, codes_of
 
+NUM_COPIES = NUM_HEADS + 1  # the parts that copy: the heads, and the start of the piece; in a band also the match
 NUM_EDGES = 2  # beside its bits a frame has its highest and its lowest key, to be recalled as voices
 LEAST = 1e-6  # the least probability of a key that a head copies, which is that of any other key than the recalled one
 UNSURE = 1e-3  # a head copies an onset with a probability of at least this, and at most 1 less this
@@ -31,11 +32,6 @@ NEVER = 1e-4  # a head attends to some step, and to none, with at least this pro
 FIRST_GATE = -3.0  # the logit of the weight of a head at first, where it attends to some step as much as to none
 MATCHED, OF_ONE = 2.0, -1.0  # the logit of the weight of a match of n changes at first is OF_ONE + MATCHED log n
 NOT_YET = 1 << 40  # the step at which a piece begins of which no key has sounded
-
-
-def num_copies(parts: int) -> int:
-    """How many copies there are for a band of so many parts: of the heads, in a band the match, and of the start."""
-    return NUM_HEADS + (1 if parts == 1 else 2)
 
 
 def recallable(bits: Tensor, x: Tensor) -> Tensor:

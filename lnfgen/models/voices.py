@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lnfgen.conventions import ONSET, SOUNDING
 from lnfgen.device import Dropout
 from lnfgen.models.copied_voices import (
+    NUM_COPIES,
     NUM_EDGES,
     Choice,
     Copies,
@@ -20,7 +21,6 @@ from lnfgen.models.copied_voices import (
     Memory,
     Opening,
     mixed_onset,
-    num_copies,
     recallable,
 )
 from lnfgen.models.observation import Frames, Known
@@ -129,9 +129,10 @@ class VoiceHead(OutputHead):
         self.from_num_before = nn.Embedding(NUM_VOICES + 1, hidden)
         self.copying = CopyAttention(frames.num_logits, PERIODS if self.parts > 1 else ()) if copies else None
         if copies:
-            self.from_copied = nn.Linear(num_copies(self.parts) * (bits + NUM_EDGES), hidden, bias=False)
-            self.from_nothing = nn.Linear(num_copies(self.parts), hidden, bias=False)
-            self.gate = Gate(num_context + 4 * len(BEATS), num_copies(self.parts))
+            num_copies = NUM_COPIES + (self.parts > 1)
+            self.from_copied = nn.Linear(num_copies * (bits + NUM_EDGES), hidden, bias=False)
+            self.from_nothing = nn.Linear(num_copies, hidden, bias=False)
+            self.gate = Gate(num_context + 4 * len(BEATS), num_copies)
         self.top = VoiceChoice(num_keys, hidden, bits, self.parts)
         self.silence = nn.Linear(hidden, 1)
         self.bottom = VoiceChoice(num_keys, hidden, 1, self.parts)

@@ -6,12 +6,11 @@ import pytest
 import torch
 from toy_models import randomise
 
-from lnfgen.models.copied_voices import Copies, num_copies, recallable
+from lnfgen.models.copied_voices import NUM_COPIES, Copies, recallable
 from lnfgen.models.observation import Frames
 from lnfgen.models.voices import VoiceHead
 
 KEYS, CONTEXT = 6, 5
-COPIES = num_copies(parts=1)
 
 
 def head(keys: int = KEYS, has_onsets: bool = False) -> VoiceHead:
@@ -57,7 +56,7 @@ def test_the_mixture_is_one_of_whole_frames():
     tied = randomise(head())
     past = torch.tensor([[1, 0, 0, 1, 0, 0], [0, 1, 0, 0, 1, 1], [1, 1, 0, 0, 0, 1]] * 2, dtype=torch.uint8)
     x = every_frame_after(past, False)
-    parts = [probabilities(with_weights(tied, row), x) for row in torch.eye(1 + COPIES).tolist()]
+    parts = [probabilities(with_weights(tied, row), x) for row in torch.eye(1 + NUM_COPIES).tolist()]
     weights = [0.4, 0.1, 0.1, 0.1, 0.2, 0.1]
     expected = sum(weight * part for weight, part in zip(weights, parts, strict=True))
     torch.testing.assert_close(probabilities(with_weights(tied, weights), x), expected, rtol=1e-3, atol=1e-4)
@@ -66,9 +65,9 @@ def test_the_mixture_is_one_of_whole_frames():
 @torch.no_grad()
 def test_every_key_reads_by_its_weight_that_nothing_is_recalled():
     tied = head()
-    num_values = tied.from_copied.in_features // COPIES * KEYS
-    values = torch.rand(2, COPIES, num_values, dtype=torch.float64)
-    nothing = torch.full((2, COPIES, 1), 0.25, dtype=torch.float64)
+    num_values = tied.from_copied.in_features // NUM_COPIES * KEYS
+    values = torch.rand(2, NUM_COPIES, num_values, dtype=torch.float64)
+    nothing = torch.full((2, NUM_COPIES, 1), 0.25, dtype=torch.float64)
     change = tied._units_of(torch.cat([values, 3 * nothing], -1)) - tied._units_of(torch.cat([values, nothing], -1))
     torch.testing.assert_close(change, (0.5 * tied.from_nothing.weight.sum(-1)).expand(2, KEYS, -1))
 

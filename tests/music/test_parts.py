@@ -85,9 +85,7 @@ def test_a_track_is_named_drums(name: str) -> None:
     assert roles_of(midi(track(name, 0, 0, LINE), track("", 1, 0, LINE)))[1] == ("drums", "its name")
 
 
-@pytest.mark.parametrize(
-    "name", ["Drummond Castle", "Drums of War", "Steel Drums", "Percussive Organ", ""]
-)
+@pytest.mark.parametrize("name", ["Drummond Castle", "Drums of War", "Steel Drums", "Percussive Organ", ""])
 def test_a_tune_is_not_taken_for_drums(name: str) -> None:
     (roll,) = read_midi(midi(track(name, 0, 0, LINE)))
     assert len(roll.notes()) == len(LINE)
@@ -192,6 +190,16 @@ def test_a_folder_of_songs_becomes_a_dataset_of_bands(tmp_path: Path) -> None:
     assert not merged.encoding.parts
     two = lnfgen.preprocess(tmp_path / "songs", tmp_path / "two", parts="drums,melody")
     assert two.encoding.roles == ("drums", "melody")
+
+
+def test_notes_beyond_the_keys_of_a_part_are_not_called_beyond_a_piano(tmp_path: Path) -> None:
+    (tmp_path / "songs").mkdir()
+    for number in range(4):
+        (tmp_path / "songs" / f"{number}.mid").write_bytes(song("Lead", 21 + number))
+    for parts, beyond in (("auto", ["the four octaves of their part"]), ("1", [])):
+        dataset = lnfgen.preprocess(tmp_path / "songs", tmp_path / parts, parts=parts)
+        remarks = dataset.manifest["preprocessing"]["remarks"]
+        assert [line.partition("outside ")[2] for line in remarks if "outside" in line] == beyond
 
 
 def test_piano_rolls_beside_songs_take_their_parts(tmp_path: Path) -> None:
