@@ -31,7 +31,7 @@ class CopyAttention(nn.Module):
     one of a text; the Music Transformer (Huang et al. 2018, arXiv 1809.04281), for the layout of relative positions.
     """
 
-    divided: Tensor  # by which periods a distance is, [periods, SPAN]
+    divides: Tensor  # 1 where a period divides a distance, else 0, [periods, SPAN]
     REACH = SPAN + NUM_LAGS  # a step depends on so many steps before it
 
     def __init__(self, num_compared: int, periods: tuple[int, ...] = ()) -> None:
@@ -43,9 +43,9 @@ class CopyAttention(nn.Module):
         self.by_distance = nn.Parameter(torch.zeros(NUM_HEADS, SPAN))  # b / PLACE_RATE
         self.by_place = nn.Parameter(torch.zeros(NUM_HEADS, self.REACH))  # c / PLACE_RATE
         self.nothing = nn.Parameter(torch.full((NUM_HEADS,), NO_MATCH))
-        self.by_period = nn.Parameter(torch.zeros(NUM_HEADS, len(periods))) if periods else None
-        divided = torch.arange(1, SPAN + 1) % torch.tensor(periods)[:, None] == 0
-        self.register_buffer("divided", divided.to(torch.get_default_dtype()), persistent=False)
+        self.by_period = nn.Parameter(torch.zeros(NUM_HEADS, len(periods))) if periods else None  # terms of b too
+        divides = torch.arange(1, SPAN + 1) % torch.tensor(periods)[:, None] == 0
+        self.register_buffer("divides", divides.to(torch.get_default_dtype()), persistent=False)
 
     def forward(self, frames: Tensor) -> Tensor:
         """The mean of the recalled frames for each step, and the weight of no step, `[B, T, heads, F + 1]`."""
@@ -68,7 +68,7 @@ class CopyAttention(nn.Module):
 
     def _of_distances(self) -> Tensor:
         """b / PLACE_RATE, `[heads, SPAN]`."""
-        return self.by_distance if self.by_period is None else self.by_distance + self.by_period @ self.divided
+        return self.by_distance if self.by_period is None else self.by_distance + self.by_period @ self.divides
 
     def _block(self, window: Tensor, start: Tensor, span: int) -> Tensor:
         """The steps `[N]` blocks begin at, each with the frames from `span + NUM_LAGS` before it to its last but one.
