@@ -39,7 +39,7 @@ from lnfgen.models.voice_leading import (
     voice_keys,
 )
 from lnfgen.nn.convolutions import over_keys, over_keys_by, spectrum_of
-from lnfgen.nn.copying import PERIODS, CopyAttention
+from lnfgen.nn.copying import CopyAttention
 from lnfgen.nn.masking import shift, tempered
 from lnfgen.nn.matching import codes_of, longest_matches
 from lnfgen.nn.scans import GatedRecurrence
@@ -64,6 +64,9 @@ PATH = 6
 
 BEATS = (2, 3, 4, 6, 8, 12, 16, 24)
 """Periods of beats and bars in steps. Each step has features of its place in them."""
+
+PERIODS = (*BEATS, 32, 48, 64, 96, 128)
+"""These, and of several bars: the attention of a band scores distances by them."""
 
 
 class VoiceHead(OutputHead):

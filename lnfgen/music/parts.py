@@ -127,7 +127,7 @@ def _placed(tracks: Sequence[Track], taken: set[str]) -> dict[int, tuple[str, st
     drums = [track for track in tracks if track.instrument == DRUMS]
     placed = {one.number: (DRUMS, "channel 10" if one.channel == DRUM_CHANNEL else BY_NAME) for one in drums}
     left = [track for track in tracks if track not in drums and track.program not in _NOISES]
-    lines, sparse = (sorted(lines_of(left, share), key=attrgetter("mean_pitch")) for share in (0.5, _SPARSE))
+    lines, sparse = (sorted(some, key=attrgetter("mean_pitch")) for some in (lines_of(left), lines_of(left, _SPARSE)))
     low = [one for one in left if one.mean_pitch < _HIGH]
     rules = [
         (MELODY, BY_NAME, named_melody(left)),

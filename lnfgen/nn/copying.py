@@ -14,7 +14,6 @@ NUM_HEADS = len(HALF_LIVES)
 MATCH, NO_MATCH = 16.0, 10.0  # initial scores of a past that is the same in all its steps, and of attending to no step
 SHARPNESS = 3  # frames are as like as the cosine of their angle to this power: most are a little alike
 PLACE_RATE = 10.0  # on scores of distances and places, so that they move faster: with Adam all weights move alike
-PERIODS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)  # of beats and bars in steps, for pieces that keep time
 
 
 class CopyAttention(nn.Module):

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-SPAN = 512  # a stretch is compared with stretches that end up to so many frames before it
+from lnfgen.nn.copying import SPAN
+
 MULTIPLIER = 6364136223846793005  # of the code of a frame, from Knuth's generator of random numbers, modulo 2^64
 UNHEARD = -1  # the code before the first frame, which no frame is expected to have
 

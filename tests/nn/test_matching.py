@@ -16,7 +16,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def frames(steps: int) -> torch.Tensor:
-    """Of three kinds, so that there are stretches of several lengths, and frames that are held."""
+    """Of four kinds, so that there are stretches of several lengths, and frames that are held."""
     return torch.randint(0, 2, (4, steps, 2), generator=torch.Generator().manual_seed(steps), dtype=torch.uint8)
 
 
