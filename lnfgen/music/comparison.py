@@ -125,11 +125,8 @@ def compare_pieces(
         progress: called with the number of windows whose figures are known, and with the number of all windows.
 
     Raises:
-        LnfgenError: if a side has no pieces, or the seed is negative.
+        LnfgenError: if the seed is negative.
     """
-    for pieces, name in ((samples, "samples"), (reference, "reference")):
-        if not pieces:
-            raise LnfgenError(f"the {name} hold no pieces of music; expected at least one")
     if seed < 0:
         raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 on")
     groups, grid, parts = (samples, reference, corpus or []), reference[0].steps_per_quarter, reference[0].parts

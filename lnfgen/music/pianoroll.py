@@ -435,8 +435,6 @@ class PianoRoll(InParts):
         A bar that is longer is cut inside. Where onsets are known, a note that goes across a cut is struck again in the
         next piece, because there it is a note of its own. `losses` stay with the first piece.
         """
-        if max_length < 1:
-            raise LnfgenError(f"pieces of at most {max_length} steps; expected at least 1")
         lines = [*self.bars().values(), self.num_steps]
         pieces = []
         start = 0
