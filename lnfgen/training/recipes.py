@@ -86,8 +86,9 @@ RECIPES = _by_kind({
     "training.seed":              ((0,) * 3,                   (0,) * 3,                   (0,) * 3),
 })
 
-BANDS: Table = {  # what music with parts has beside `onsets`
-    "training.max_steps":          (300, 2200, None),  # an update has one piece
+BANDS: Table = {  # what music with parts has beside `onsets`; with other outputs than `past`, its updates alone
+    "training.max_steps":          (300, 1000, None),  # an update has one piece
+    "training.free_bits":          (0.1, 0.1,  0.4),
     "training.calibration_rounds": (0,   16,   0),
 }
 CODES: Table = {  # what text has beside `--model`, where z says the symbol
@@ -176,6 +177,8 @@ def recipe(
     emission: str | None = None,
     backbone: str | None = None,
     transform: str | None = None,
+    *,
+    is_band: bool = False,
 ) -> dict[str, Any]:
     """All keys of a recipe, with what goes with the choices that are not None."""
     column = PRESETS.index(preset)
@@ -187,6 +190,9 @@ def recipe(
     if name == "onsets" and emission not in (None, "past"):
         name = "music"  # the rest of the recipe for music with onsets goes with the output `past`
     keys = at_preset(RECIPES[name]) | {"model.in_metre": in_metre}
+    if is_band:
+        own = at_preset(BANDS)
+        keys |= own if name == "onsets" else {"training.max_steps": own["training.max_steps"]}
     if model is not None:
         keys |= {f"model.{key}": value for key, value in NAMED_MODELS[model].items()}
         if name == "text" and model != "lstm":
@@ -219,9 +225,8 @@ class Asked:
         model = self.model
         if model is None and corpus.num_symbols > MOST_CODES:
             model = "af-scf"
-        keys = recipe(corpus.recipe, self.preset, model, **self.choices) | {"training.seed": usual_seed}
-        if corpus.num_parts:
-            keys |= {key: values[PRESETS.index(self.preset)] for key, values in BANDS.items()}
+        keys = recipe(corpus.recipe, self.preset, model, **self.choices, is_band=corpus.num_parts > 0)
+        keys["training.seed"] = usual_seed
         if corpus.has_onsets and keys["model.emission"] == "past" and corpus.num_sequences and corpus.num_steps:
             fitting = max(1, STEPS_OF_UPDATE * corpus.num_sequences // (corpus.num_steps * max(1, corpus.num_parts)))
             keys["training.batch_size"] = min(keys["training.batch_size"], fitting)

@@ -269,6 +269,19 @@ def test_an_update_on_a_band_has_as_many_steps_of_its_parts():
         assert run_config(preset=preset, corpus=band).training.batch_size == 2
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_band_has_a_recipe_for_any_model_and_output(preset):
+    """Its own keys give way to those that a model or an output needs."""
+    band = Corpus("music", has_onsets=True, num_sequences=100, num_steps=12_000, num_parts=4)
+    usual = run_config(preset=preset, corpus=band).training
+    assert usual.free_bits > 0
+    for model, emission in (("lstm", None), ("af-scf", "bernoulli"), ("lstm", "nade"), ("iaf-scf", "bernoulli")):
+        own = run_config(model, preset, corpus=band, emission=emission).training
+        assert own.max_steps == usual.max_steps
+        assert own.free_bits == 0 or model != "lstm"
+        assert own.calibration_rounds == (0 if emission else usual.calibration_rounds)
+
+
 def test_a_small_folder_is_compared_with_what_the_recipe_was_made_with():
     assert "train holds 5,752 steps" in Corpus("music", has_onsets=True, num_sequences=30, num_steps=5_752).shortage
     assert "train holds 9,000 characters" in Corpus("text", num_sequences=30, num_steps=9_000).shortage
