@@ -1,5 +1,6 @@
 """A piece of which a part is known, laid on a model's grid and range. `filling` draws the other part."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from lnfgen.formats.song import file_bars, file_line
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.parts import MELODY
 from lnfgen.music.pianoroll import Losses, PianoRoll
-from lnfgen.music.regions import ends_of, outer_voices, part_named, random_share, region, room_inside
+from lnfgen.music.regions import outer_voices, part_named, random_share, region, room_inside
 from lnfgen.music.tonality import pitch_name
 from lnfgen.music.tracks import BASS, DRUMS
 from lnfgen.wording import counted
@@ -284,8 +285,11 @@ def _hidden_characters(encoding: Encoding, text: str, words: Sequence[str], gap:
 
 def _characters(word: str, length: int) -> slice:
     """The characters that `10-20`, `10-` or `10` means, from 1 on."""
-    first, last = ends_of(word, word.strip(), int, "the numbers of characters, as 10-20")
-    last = length if last is None else last
+    match = re.fullmatch(r"(\d+)(-(\d*))?", word.strip())
+    if match is None:
+        raise LnfgenError(f"found {word!r} for a text; expected the numbers of characters, as 10-20")
+    first = int(match[1])
+    last = first if match[2] is None else int(match[3] or length)
     if not 1 <= first <= last <= length:
         text = f"a text of {counted(length, 'character')}"
         raise LnfgenError(f"found {word!r} for {text}; expected numbers from 1 to {length:,}")

@@ -339,8 +339,11 @@ def _melody(roll: PianoRoll) -> tuple[np.ndarray, np.ndarray]:
 
 def _pitch_classes(roll: PianoRoll, keys: np.ndarray) -> np.ndarray:
     """int64 [T, 12]: how many of the keys, bool [T, P], have each pitch class, C first."""
-    classes = (roll.lowest_pitch + np.arange(roll.num_pitches)) % 12
-    return keys @ np.eye(12, dtype=np.int64)[classes]
+    below = roll.lowest_pitch % 12  # keys from C up to the first column
+    octaves = -(-(below + roll.num_pitches) // 12)
+    padded = np.zeros((len(keys), octaves * 12), np.int64)
+    padded[:, below : below + roll.num_pitches] = keys
+    return padded.reshape(len(keys), octaves, 12).sum(axis=1)
 
 
 @lru_cache(maxsize=1)

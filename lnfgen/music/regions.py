@@ -65,7 +65,7 @@ def part_named(word: str) -> str:
 def beyond(words: Sequence[str], lowest: int, highest: int) -> str:
     """A sentence on the words that name keys outside of this range of pitches; empty if none does."""
     parts = [part for word in words for part in map(str.strip, word.split(",")) if part.startswith("keys:")]
-    ranges = {part: ends_of(part, part.removeprefix("keys:").strip(), pitch_number) for part in parts}
+    ranges = {part: _range(part, part.removeprefix("keys:").strip(), pitch_number) for part in parts}
     found = [part for part, (first, last) in ranges.items() if first < lowest or (last or highest) > highest]
     keys = f"the keys of the model, {pitch_name(lowest)} to {pitch_name(highest)}"
     goes = "goes" if len(found) == 1 else "go"
@@ -130,12 +130,12 @@ def _one(roll: PianoRoll, word: str, bars: Mapping[int, int]) -> np.ndarray:
             raise LnfgenError(f"found {word!r}; expected a voice from 1 on, the highest")
         return _with_most_of_each_note(roll, _voice(roll.sounding, int(value)))
     if kind == "keys":
-        first, last = ends_of(word, value, pitch_number)
+        first, last = _range(word, value, pitch_number)
         low, high = first, roll.lowest_pitch + roll.num_pitches - 1 if last is None else last
         columns = np.arange(roll.num_pitches) + roll.lowest_pitch
         return np.broadcast_to((low <= columns) & (columns <= high), roll.sounding.shape)
     if kind in ("bars", "steps"):
-        first, last = ends_of(word, value, int)
+        first, last = _range(word, value, int)
         starts = bars if kind == "bars" else dict(enumerate(range(0, roll.num_steps, roll.stride), start=1))
         if first < min(starts):
             raise LnfgenError(f"{word}: {kind} are counted from {min(starts)} on")
@@ -169,7 +169,7 @@ def _carried(keys: np.ndarray) -> np.ndarray:
     return keys[np.maximum.accumulate(np.where(sounding, np.arange(len(keys)), sounding.argmax()))]
 
 
-def ends_of(word: str, value: str, read: Callable[[str], int], expected: str = EXPECTED) -> tuple[int, int | None]:
+def _range(word: str, value: str, read: Callable[[str], int]) -> tuple[int, int | None]:
     """The first and the last of `5-8`; both of `5`; no last of `5-`."""
     # A pitch such as C-1 has a dash too, which follows a letter or an accidental.
     dash = next((i for i, sign in enumerate(value) if sign == "-" and i and value[i - 1].isdigit()), None)
@@ -179,7 +179,7 @@ def ends_of(word: str, value: str, read: Callable[[str], int], expected: str = E
             return first, first
         last = read(value[dash + 1 :]) if value[dash + 1 :] else None
     except ValueError as error:
-        raise LnfgenError(f"found {word!r}; expected {expected}") from error
+        raise LnfgenError(f"found {word!r}; expected {EXPECTED}") from error
     if last is not None and last < first:
         raise LnfgenError(f"{word} ends before it begins; expected the smaller one first")
     return first, last

@@ -8,11 +8,12 @@ from typing import Any
 
 from safetensors import safe_open
 
-from lnfgen.config import DECAYS_BEFORE_STOP, config_of, read_config
+from lnfgen.config import DECAYS_BEFORE_STOP, Config, config_of, read_config
+from lnfgen.conventions import UNITS
 from lnfgen.errors import RunError
 from lnfgen.files import read_object, try_lock
 from lnfgen.pretrained import is_boxed
-from lnfgen.runs.folder import CALIBRATED, CHECKSUM, RunFolder, read_metrics, read_part
+from lnfgen.runs.folder import CALIBRATED, CHECKSUM, read_metrics, read_part
 from lnfgen.runs.naming import METRICS, MODEL, RUNS, STATES, find, is_run
 from lnfgen.wording import frequencies
 
@@ -41,8 +42,7 @@ def overview(folders: Sequence[Path] = ()) -> list[dict[str, Any]]:
 def run_facts(folder: Path) -> dict[str, Any]:
     """Return the settings and the progress of a run as one flat dictionary. A fact of a missing file is None."""
     known, has_dataset, has_metrics = ((folder / name).exists() for name in ("config.json", "dataset.json", METRICS))
-    settings = folder / "config.json"
-    model = config_of(read_config(settings), str(settings)).model if known else None
+    model = _config(folder).model if known else None
     manifest = read_part(folder / "dataset.json", read_object) if has_dataset else {}
     metrics = read_metrics(folder / METRICS, cut=True) if has_metrics else []
     scored = [line for line in metrics if math.isfinite(line.get("valid_elbo", math.nan))]
@@ -85,25 +85,33 @@ def _row(run: Path) -> dict[str, Any]:
         return row | _state(run)
     except Exception as error:  # damage has as many forms as files have bytes, and must not hide the other runs
         reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        if isinstance(error, KeyError):
+            reason = f"dataset.json is damaged at {error}; restore it, or train again"
         reason = reason or type(error).__name__
         return row | {"state": "damaged", "problem": " ".join(reason.removeprefix(f"{run}/").split())}
 
 
+def _config(run: Path) -> Config:
+    return config_of(read_config(run / "config.json"), str(run / "config.json"))
+
+
 def _state(run: Path) -> dict[str, Any]:
-    opened, facts, saved = RunFolder(run), run_facts(run), _progress(run)
+    config = _config(run)
+    manifest = read_part(run / "dataset.json", read_object)
+    facts = run_facts(run)
+    saved = _progress(run)
     # A model without a state was given away, as those in the box are. It cannot go on, and so it is finished.
     given_away = saved is None and facts["parameters"] is not None
     step, stale = saved or (facts["steps"] or 0 if given_away else 0, 0)
-    training = opened.config.training
-    total = training.total_steps(opened.dataset["splits"]["train"]["sequences"])
+    training, total = config.training, config.training.total_steps(manifest["splits"]["train"]["sequences"])
     trained = given_away or step >= total or stale >= DECAYS_BEFORE_STOP * training.patience
     if trained and facts["parameters"] is None:
         raise RunError("it is finished and has no model.safetensors; restore it, or train again")
     finished = given_away or (trained and (not training.rounds_after(step) or is_calibrated(run)))
     with try_lock(run) as free:
         state = "training" if free is False else "finished" if finished else "interrupted"
-    own = {"backbone": opened.config.model.backbone, "state": state, "step": step, "total_steps": total}
-    return {key: (facts | own)[key] for key in KEYS} | {"unit": opened.encoding.unit}
+    own = {"backbone": config.model.backbone, "state": state, "step": step, "total_steps": total}
+    return {key: (facts | own)[key] for key in KEYS} | {"unit": UNITS[manifest["kind"]]}
 
 
 def _progress(run: Path) -> tuple[int, int] | None:

@@ -69,7 +69,7 @@ def test_each_run_is_a_row_and_damage_hides_no_other(runs: Path) -> None:
         ("f-model", "model.safetensors"),
         ("g-progress", "last/progress.json"),
         ("i-no-model", "it is finished"),
-        ("j-no-splits", "dataset.json has dataset format None; expected"),
+        ("j-no-splits", "dataset.json is damaged at 'splits'; restore"),
     ):
         assert problems[name].startswith(beginning), problems[name]
     found = rows["c-interrupted"]

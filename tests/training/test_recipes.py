@@ -278,7 +278,7 @@ def test_a_band_has_a_recipe_for_any_model_and_output(preset):
     for model, emission in (("lstm", None), ("af-scf", "bernoulli"), ("lstm", "nade"), ("iaf-scf", "bernoulli")):
         own = run_config(model, preset, corpus=band, emission=emission).training
         assert own.max_steps == usual.max_steps
-        assert own.free_bits == 0 or model != "lstm"
+        assert own.free_bits == 0
         assert own.calibration_rounds == (0 if emission else usual.calibration_rounds)
 
 
