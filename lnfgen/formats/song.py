@@ -132,9 +132,6 @@ def file_line(roll: PianoRoll, top: bool, role: str = "") -> np.ndarray:
 
 def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
     """The roll moved up by semitones as `PianoRoll.transposed` does, and its file and key too, but for the drums."""
-    moved = roll.transposed(semitones)
-    if roll.song is None:
-        return moved
 
     def move(messages: Any) -> Iterator[tuple[int, Any]]:
         for tick, message in timed(messages):
@@ -146,13 +143,11 @@ def transposed(roll: PianoRoll, semitones: int) -> PianoRoll:
                 message.data = (((sharps + 7 * semitones + 6) % 12 - 6) % 256, message.data[1])
             yield tick, message
 
-    return replace(moved, song=_changed(roll.song, move))
+    return replace(roll.transposed(semitones), song=_changed(roll.song, move))
 
 
 def at_tempo(roll: PianoRoll, bpm: float) -> PianoRoll:
     """The roll at another tempo, and its file too, which then has no changes of tempo."""
-    if roll.song is None:
-        return replace(roll, tempo_bpm=bpm)
     tempos = iter([(0, tempo_message(bpm))])  # the first track begins with it
 
     def set_tempo(messages: Any) -> Iterator[tuple[int, Any]]:
@@ -296,7 +291,9 @@ def _loudness(notes: Sequence[MidiNote], part: Part, roll: PianoRoll, step: Frac
     return lambda tick: round(float(np.interp(tick, ticks, means)))
 
 
-def _changed(content: bytes, change: Callable[[Any], Iterator[tuple[int, Any]]]) -> bytes:
+def _changed(content: bytes | None, change: Callable[[Any], Iterator[tuple[int, Any]]]) -> bytes | None:
+    if content is None:
+        return None
     midi = parsed(content)
     midi.tracks[:] = [track(change(messages)) for messages in midi.tracks]
     return saved(midi)
