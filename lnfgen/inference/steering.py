@@ -158,20 +158,18 @@ def metres_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequenc
 
 def known_bits(model: SequenceModel, part: KnownPart) -> Known:
     """The known values for the model: `[T]` for a text, and bits `[T, num_logits]` for music."""
-    x = torch.from_numpy(part.values)
-    if part.values.ndim == 1:
-        return model.observation.known(x, torch.from_numpy(~part.hidden))
-    known, hidden = ~part.hidden, part.hidden
-    sounding, held = (part.values & SOUNDING) != 0, part.values == SOUNDING
-    assert isinstance(model.observation, Frames)
-    by = model.observation.parts  # rows of a band from a step to the next one
-    if model.observation.has_onsets:
-        ends = _moved(known & sounding, by) & ~held & hidden  # a known note has ended: the key is not held
-        begins = _moved(known & held, -by) & hidden  # a key that is known to be held sounds before that too
-        x = torch.from_numpy(np.where(ends, SOUNDING | ONSET, part.values).astype(np.uint8))
-        return model.observation.known(x, torch.from_numpy(np.concatenate([known | begins, known | ends], 1)))
-    silent = hidden & ~sounding & (_moved(known & sounding, by) | _moved(known & sounding, -by))
-    return model.observation.known(x, torch.from_numpy(known | silent))
+    values, known, hidden = part.values, ~part.hidden, part.hidden
+    if isinstance(model.observation, Frames):
+        sounding, held = (values & SOUNDING) != 0, values == SOUNDING
+        by = model.observation.parts  # rows of a band from a step to the next one
+        if model.observation.has_onsets:
+            ends = _moved(known & sounding, by) & ~held & hidden  # a known note has ended: the key is not held
+            begins = _moved(known & held, -by) & hidden  # a key that is known to be held sounds before that too
+            values = np.where(ends, SOUNDING | ONSET, values).astype(np.uint8)
+            known = np.concatenate([known | begins, known | ends], 1)
+        else:
+            known |= hidden & ~sounding & (_moved(known & sounding, by) | _moved(known & sounding, -by))
+    return model.observation.known(torch.from_numpy(values), torch.from_numpy(known))
 
 
 def _moved(cells: np.ndarray, by: int) -> np.ndarray:
