@@ -211,17 +211,15 @@ def decoded(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
 
     It has the file of the known piece, and says which cells were drawn. After an intro it has only the outer voices.
     """
-    if isinstance(part.piece, str):
-        drawn = encoding.decode(x)
-        assert isinstance(drawn, str)
-        pairs = zip(drawn, part.piece, part.hidden.tolist(), strict=True)
-        return "".join(new if hidden else old for new, old, hidden in pairs)  # an unknown character stays as it was
     if part.voices is not None:
         after = np.pad(part.hidden_cells.any(axis=1), (part.ahead, 0))[:, None]
         x = np.where(after, np.where(outer_voices(x > 0, part.voices), x, 0), part.values)
-    own, roll = part.piece, given_back(encoding, part, x)
-    assert isinstance(roll, PianoRoll)
-    return replace(roll, song=own.song, tracks=own.tracks, title=own.title, parts=own.parts, drawn=part.hidden_cells)
+    own, drawn = part.piece, given_back(encoding, part, x)
+    if isinstance(own, str):
+        pairs = zip(str(drawn), own, part.hidden.tolist(), strict=True)
+        return "".join(new if hidden else old for new, old, hidden in pairs)  # an unknown character stays as it was
+    assert isinstance(drawn, PianoRoll)
+    return replace(drawn, song=own.song, tracks=own.tracks, title=own.title, parts=own.parts, drawn=part.hidden_cells)
 
 
 def given_back(encoding: Encoding, part: KnownPart, x: np.ndarray) -> Piece:
