@@ -140,11 +140,9 @@ def _staff_of(name: str, notes: Sequence[Note], layers: Sequence[Sequence[Note]]
 
 def _staves_of_part(name: str, notes: Sequence[Note]) -> list[_Staff]:
     """A staff for a line, and for chords on both sides of middle C one for each hand, as a piano has them."""
-    layers = _layers(notes)
     hands = [[note for note in notes if (note[2] >= MIDDLE_C) == is_high] for is_high in (True, False)]
-    if len(layers) == 1 or not all(hands):
-        return [_staff_of(name, notes, layers)]
-    return [_staff_of(name, hand, _layers(hand)) for hand in hands]
+    parts = hands if len(_layers(notes)) > 1 and all(hands) else [notes]
+    return [_staff_of(name, part, _layers(part)) for part in parts]
 
 
 def _staff_of_band(part: Part, roll: PianoRoll) -> _Staff:
