@@ -2,7 +2,7 @@
 
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -11,9 +11,6 @@ from lnfgen.conventions import PASSES
 from lnfgen.errors import LnfgenError
 from lnfgen.music.instruments import programs_of
 from lnfgen.wording import counted
-
-if TYPE_CHECKING:
-    from lnfgen.runs.folder import RunFolder
 
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", callback=console.set_quiet, help="Print results and errors only.")
@@ -142,13 +139,6 @@ def require_fitting(suffix: str, played: dict[str, Any]) -> None:
     named = (*MIDI, PAGE, SOUND)
     if len(played["program"] or ()) == 1 and suffix not in named:
         raise LnfgenError(f"{suffix!r} names no instrument; leave --program out, or write one of {' '.join(named)}")
-
-
-def require_no_music_options(run: "RunFolder", **given: bool) -> None:
-    """Raise an `LnfgenError` if the run makes text and an option for music is given."""
-    for name, is_given in given.items():
-        if is_given and run.encoding.kind == "text":
-            raise LnfgenError(f"{run.name} makes text, which has no {name}; leave --{name} out")
 
 
 def fresh_seed() -> int:

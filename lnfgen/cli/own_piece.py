@@ -11,7 +11,7 @@ import typer
 
 from lnfgen.cli import console, options
 from lnfgen.cli.outputs import PieceWriter
-from lnfgen.cli.sources import read_pieces, require_no_roll, resolve_run, source_name, tell_of_file
+from lnfgen.cli.sources import read_pieces, require_no_roll, require_no_text, resolve_run, source_name, tell_of_file
 from lnfgen.conventions import PARTICLES, SECONDS
 from lnfgen.errors import LnfgenError
 from lnfgen.wording import counted
@@ -72,7 +72,7 @@ class DrawingOptions:
         run = resolve_run(self.model)
         if music_alone and run.encoding.kind == "text":
             raise LnfgenError(f"{run.name} makes text; expected a model of music; choose another --model")
-        options.require_no_music_options(run, tracks=self.tracks != "all", flat=self.flat)
+        require_no_text(run, tracks=self.tracks != "all", flat=self.flat)
         wishes = wishes_for(self.want, run.encoding)
         instruments = options.played(self.program, self.voices, is_band=bool(run.encoding.parts)) | {"drawn_name": name}
         writer = PieceWriter(run, self.out, self.count, "--count", instruments, self.json)

@@ -7,7 +7,7 @@ import typer
 
 from lnfgen.cli import console, options
 from lnfgen.cli.outputs import PieceWriter
-from lnfgen.cli.sources import resolve_run
+from lnfgen.cli.sources import require_no_text, resolve_run
 from lnfgen.conventions import SECONDS
 from lnfgen.errors import LnfgenError
 
@@ -58,7 +58,7 @@ def command(
     folder = resolve_run(run)
     if best is not None and best > count:
         raise LnfgenError(f"found --best {best} of --count {count}; expected at most {count}, or a higher --count")
-    options.require_no_music_options(folder, tempo=tempo is not None)
+    require_no_text(folder, tempo=tempo is not None)
     wishes = wishes_for(want, folder.encoding)
     out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
     kept, counted_by = (count, "--count") if best is None else (best, "--best")

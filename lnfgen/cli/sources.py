@@ -92,6 +92,13 @@ def require_no_roll(source: str, given: Sequence[str]) -> None:
         raise LnfgenError(f"{source} is a piano-roll; leave {unused[0]} out, which is for MIDI files and scores")
 
 
+def require_no_text(run: "RunFolder", **given: bool) -> None:
+    """Raise an `LnfgenError` if the run makes text and an option for music is given."""
+    for name, is_given in given.items():
+        if is_given and run.encoding.kind == "text":
+            raise LnfgenError(f"{run.name} makes text, which has no {name}; leave --{name} out")
+
+
 def tell_of_file(rolls: "Sequence[PianoRoll]", source: str, mended: Sequence[str]) -> None:
     """Print on stderr which tracks of a file were merged, and what else its pieces lost; but not what is `mended`."""
     from lnfgen.data.facts import losses_in_words
