@@ -1,16 +1,17 @@
-"""The writer of the pieces that a command draws: to files by their suffix, to one page, or to stdout."""
+"""The writer of the pieces that a command draws: to files by their suffix, to one page, or to stdout.
+
+It loads all formats, and so a command imports it when it runs.
+"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lnfgen.cli import console
 from lnfgen.cli.options import require_fitting
 from lnfgen.errors import LnfgenError
 from lnfgen.files import numbered, require_parent
-
-if TYPE_CHECKING:
-    from lnfgen.formats.read_write import Piece
-    from lnfgen.runs.folder import RunFolder
+from lnfgen.formats.read_write import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT, Piece, to_bytes, write
+from lnfgen.runs.folder import RunFolder
 
 
 class PieceWriter:
@@ -29,10 +30,8 @@ class PieceWriter:
     """
 
     def __init__(
-        self, run: "RunFolder", target: str, count: int, counted_by: str, instruments: dict[str, Any], json: bool
+        self, run: RunFolder, target: str, count: int, counted_by: str, instruments: dict[str, Any], json: bool
     ) -> None:
-        from lnfgen.formats.read_write import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT
-
         kind = run.encoding.kind
         fitting = WRITABLE_MUSIC if kind == "music" else WRITABLE_TEXT
         self.suffix = fitting[0] if target == "-" else Path(target).suffix.lower()
@@ -59,10 +58,8 @@ class PieceWriter:
             return f"piece {len(self.facts) + 1}"
         return str(numbered(Path(self.target), len(self.facts), self.count))
 
-    def write(self, piece: "Piece", facts: dict[str, Any]) -> None:
+    def write(self, piece: Piece, facts: dict[str, Any]) -> None:
         """Write a piece, and keep its path and these facts for the JSON object."""
-        from lnfgen.formats.read_write import to_bytes, write
-
         path = self.next_name
         if isinstance(piece, str) and not piece.endswith("\n"):
             piece += "\n"  # the last line of a file ends, that of a model's text need not
@@ -79,8 +76,6 @@ class PieceWriter:
 
     def close(self, **facts: Any) -> None:
         """Write the page, which names the seed if it is among the facts, and print the JSON object."""
-        from lnfgen.formats.read_write import write
-
         if self._page:
             write(self.target, self._page, seed=facts.get("seed"), **self.instruments)
         if self.json:

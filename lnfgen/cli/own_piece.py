@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.cli.outputs import PieceWriter
 from lnfgen.cli.sources import read_pieces, require_no_roll, require_no_text, resolve_run, source_name, tell_of_file
 from lnfgen.conventions import PARTICLES, SECONDS
 from lnfgen.errors import LnfgenError
@@ -67,6 +66,7 @@ class DrawingOptions:
             shown: those of `own` that the JSON object has too, by name.
         """
         from lnfgen.api import load
+        from lnfgen.cli.outputs import PieceWriter
         from lnfgen.inference.wishes import wishes_for
 
         run = resolve_run(self.model)

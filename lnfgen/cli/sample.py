@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.cli.outputs import PieceWriter
 from lnfgen.cli.sources import require_no_text, resolve_run
 from lnfgen.conventions import SECONDS
 from lnfgen.errors import LnfgenError
@@ -53,6 +52,7 @@ def command(
     The same --seed draws the same pieces. A piece does not depend on --count, but for round-off if it is drawn alone.
     """
     from lnfgen.api import load
+    from lnfgen.cli.outputs import PieceWriter
     from lnfgen.inference.wishes import wishes_for
 
     folder = resolve_run(run)
