@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.cli.sources import resolve_run
 from lnfgen.conventions import MUSIC_COUNT, SplitName
 from lnfgen.errors import LnfgenError
 from lnfgen.files import write_bytes
@@ -53,6 +52,7 @@ def command(
     AUC measures how well a classifier tells the two sides apart by these figures: 0.5 is not at all, 1 is always.
     """
     from lnfgen.api import compare, load
+    from lnfgen.cli.sources import resolve_run
     from lnfgen.plots.canvas import require_picture
     from lnfgen.runs.material import scored_dataset
     from lnfgen.runs.naming import find

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.cli.sources import for_each, read_pieces, require_no_roll, source_name, tell_of_file
 from lnfgen.errors import LnfgenError, OutputError
 from lnfgen.files import make_folder, numbered, require_parent, write_bytes
 from lnfgen.wording import counted
@@ -50,6 +49,7 @@ def command(
 
     IN and OUT may be -, for stdin and stdout. Stdout takes one piece, as MIDI (music) or UTF-8 (text).
     """
+    from lnfgen.cli.sources import for_each, read_pieces, require_no_roll, source_name, tell_of_file
     from lnfgen.formats.read_write import SOUND, WRITABLE_TEXT, write
     from lnfgen.music.pianoroll import LOSSES
     from lnfgen.music.tonality import tonic_of

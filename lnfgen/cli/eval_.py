@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.cli.sources import resolve_run
 from lnfgen.conventions import NLL_SAMPLES, SplitName
 
 
@@ -40,6 +39,7 @@ def command(
     the run's dataset.
     """
     from lnfgen.api import load
+    from lnfgen.cli.sources import resolve_run
     from lnfgen.runs.material import material_of
 
     folder = resolve_run(run)

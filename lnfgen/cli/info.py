@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.cli.sources import for_each, read_pieces
 from lnfgen.errors import LnfgenError
 from lnfgen.wording import shown
 
@@ -32,6 +31,7 @@ def command(
 
     Of a folder of music it says whether this suits a training, or what to do about it.
     """
+    from lnfgen.cli.sources import for_each
     from lnfgen.runs.folder import metrics_csv
     from lnfgen.runs.naming import METRICS, find
 
@@ -67,6 +67,7 @@ def command(
 
 def _facts(path: str, steps_per_quarter: int, tracks: str, parts: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the facts of what is at a path, and if it is a file those of each of its pieces."""
+    from lnfgen.cli.sources import read_pieces
     from lnfgen.data.facts import dataset_facts, file_facts, piece_facts
     from lnfgen.data.gather import Options
     from lnfgen.data.rolls import folder_facts

@@ -1,23 +1,16 @@
 """The commands that draw pieces from one piece of a person share this: their options, and the way from file to file."""
 
 import inspect
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.cli.sources import read_pieces, require_no_roll, require_no_text, resolve_run, source_name, tell_of_file
 from lnfgen.conventions import PARTICLES, SECONDS
 from lnfgen.errors import LnfgenError
-from lnfgen.wording import counted
-
-if TYPE_CHECKING:
-    from lnfgen.formats.read_write import Piece
-    from lnfgen.runs.folder import RunFolder
 
 Source = Annotated[str, typer.Argument(help="A piece of music, or a text for a model of text; - is stdin.")]
 
@@ -67,6 +60,7 @@ class DrawingOptions:
         """
         from lnfgen.api import load
         from lnfgen.cli.outputs import PieceWriter
+        from lnfgen.cli.sources import read_one, require_no_text, resolve_run
         from lnfgen.inference.wishes import wishes_for
 
         run = resolve_run(self.model)
@@ -78,7 +72,7 @@ class DrawingOptions:
         writer = PieceWriter(run, self.out, self.count, "--count", instruments, self.json)
         # Without a choice of its own, harmonize reads a band whole, because all parts but the melody are drawn.
         is_whole = music_alone and self.tracks == "melody" and run.encoding.parts
-        piece = _read(run, source, "all" if is_whole else self.tracks, self.flat)
+        piece = read_one(run, source, "all" if is_whole else self.tracks, self.flat)
         trained = load(run.path)
         seed = options.fresh_seed() if self.seed is None else self.seed
         drawing = {"temperature": self.temperature, "seed": seed, "particles": self.particles}
@@ -113,39 +107,3 @@ def shares_options(command: Callable[..., None], **defaults: Any) -> Callable[..
     with_options.__signature__ = inspect.Signature(all_of_them)  # type: ignore[attr-defined]
     with_options.__doc__ = command.__doc__
     return with_options
-
-
-def _read(run: "RunFolder", source: str, tracks: str, flat: bool) -> "Piece":
-    """The one piece in a file, as the run's kind has it: ABC is text or notes. Remarks on it go to stderr."""
-    name = source_name(source)
-    if run.encoding.kind == "text":
-        from lnfgen.formats.read_write import READABLE, WRITABLE_TEXT
-        from lnfgen.formats.text import decode_utf8, read_text, rest_of
-        from lnfgen.runs.material import reading_options
-
-        suffix = Path(source).suffix.lower()
-        if suffix in READABLE and suffix not in WRITABLE_TEXT:
-            raise LnfgenError(f"{name} is music; expected a text, as {run.name} makes; choose another --model")
-        text = decode_utf8(rest_of(sys.stdin.buffer, "stdin"), "stdin") if source == "-" else read_text(Path(source))
-        # The last line of a file ends. A line of a corpus does not, and a chunk ends anywhere; a tune does.
-        if "\n" not in run.encoding.vocabulary:
-            text = text.rstrip("\r\n")
-        elif reading_options(run).chunks:
-            text = text.removesuffix("\n")
-        if not text:
-            raise LnfgenError(f"{name} is empty; expected a text")
-        return text
-    pieces = read_pieces(source, run.encoding.grid, tracks, ",".join(run.encoding.roles) or "1")
-    # Of a roll, harmonize takes the highest line as of any track.
-    require_no_roll(source, ["--tracks"] if tracks not in ("all", "melody") else [])
-    if len(pieces) != 1:
-        raise LnfgenError(f"{name} holds {len(pieces)} pieces; expected one; `lnfgen convert` writes each on its own")
-    (piece,) = pieces
-    if isinstance(piece, str):
-        return piece
-    if flat or piece.song is None:
-        tell_of_file([piece], name, mended=["rounded"])  # the known part says what was rounded
-    elif unheard := sum(not track.kept for track in piece.tracks):
-        heard = f"the model hears {len(piece.tracks) - unheard} of {counted(len(piece.tracks), 'track')}"
-        console.note(f"{name}: {heard}; all others stay as in the file")
-    return piece

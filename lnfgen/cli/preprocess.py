@@ -7,7 +7,6 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import FixedSeed, Json, Parts, Quiet, StepsPerQuarter, Tracks
-from lnfgen.cli.sources import tell_sizes
 from lnfgen.conventions import Kind
 
 
@@ -56,6 +55,7 @@ def command(
     LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more.
     """
     from lnfgen.api import preprocess
+    from lnfgen.cli.sources import tell_sizes
     from lnfgen.data.facts import dataset_facts
 
     with console.jobs() as progress:

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.cli.sources import require_no_text, resolve_run
 from lnfgen.conventions import SECONDS
 from lnfgen.errors import LnfgenError
 
@@ -53,6 +52,7 @@ def command(
     """
     from lnfgen.api import load
     from lnfgen.cli.outputs import PieceWriter
+    from lnfgen.cli.sources import require_no_text, resolve_run
     from lnfgen.inference.wishes import wishes_for
 
     folder = resolve_run(run)

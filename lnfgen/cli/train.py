@@ -15,7 +15,6 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import Device, Quiet, Seed, fresh_seed
-from lnfgen.cli.sources import tell_sizes
 from lnfgen.config import NAMED_MODELS, TRANSFORMS
 from lnfgen.conventions import UNIT_WORDS
 from lnfgen.errors import LnfgenError
@@ -90,6 +89,7 @@ def command(
     keys, and those that depend on them. If several options give one key, --set counts, or else --config.
     """
     from lnfgen.api import open_session
+    from lnfgen.cli.sources import tell_sizes
 
     if datasets and len(datasets) > 1:
         advice = "make one dataset: lnfgen preprocess FILES --out NAME; then: lnfgen train NAME"

@@ -18,7 +18,7 @@ from toy_keys import HAS_ONSETS, LOWEST, random_roll, small_music
 from toy_models import toy
 
 import lnfgen
-from lnfgen.cli.own_piece import _read
+from lnfgen.cli.sources import read_one
 from lnfgen.data.encoding import Encoding, changes_in_words
 from lnfgen.data.gather import Options
 from lnfgen.errors import LnfgenError
@@ -375,8 +375,8 @@ def test_the_end_of_a_file_is_no_character_of_a_line_or_chunk(toy_home: Path, mo
         ("run-texts", Options(chunks=True), "a b\n"),
         ("run-texts", Options(), "a b\n\n"),  # a tune has an end of its own
     ):
-        monkeypatch.setattr("lnfgen.runs.material.reading_options", Mock(return_value=options))
-        assert _read(RunFolder(toy_home / name), str(toy_home / "own.txt"), "all", flat=False) == read
+        monkeypatch.setattr("lnfgen.cli.sources.reading_options", Mock(return_value=options))
+        assert read_one(RunFolder(toy_home / name), str(toy_home / "own.txt"), "all", flat=False) == read
 
 
 @pytest.mark.parametrize("words", [("fill", "--free", "1"), ("continue",), ("vary",)])
