@@ -8,8 +8,10 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import Json, Quiet
+from lnfgen.conventions import UNIT_WORDS
 from lnfgen.errors import LnfgenError
 from lnfgen.files import read_object
+from lnfgen.pretrained import BOX, BOXED
 
 Item = tuple[dict[str, Any], list[tuple[str, Any]]]  # the facts of a model or dataset for --json, and its table's rows
 
@@ -53,9 +55,6 @@ def _show(kind: str, items: Iterable[Item], json: bool) -> None:
 
 
 def _models() -> Iterator[Item]:
-    from lnfgen.conventions import UNIT_WORDS
-    from lnfgen.pretrained import BOX, BOXED
-
     for name in BOXED:
         card = read_object(BOX / name / "card.json")
         choices = (card["model"], card["backbone"], card["transform"], card["emission"])

@@ -7,6 +7,7 @@ import typer
 
 from lnfgen.cli import console
 from lnfgen.cli.options import USUAL_RUN, Quiet
+from lnfgen.conventions import UNIT_WORDS
 from lnfgen.errors import LnfgenError
 from lnfgen.files import write_bytes
 
@@ -24,7 +25,6 @@ def command(
     For several runs, only the valid ELBO of each is drawn.
     """
     from lnfgen.cli.sources import resolve_run
-    from lnfgen.conventions import UNIT_WORDS
     from lnfgen.plots.canvas import require_picture
     from lnfgen.plots.curves import Course, compared_curves, training_curves
     from lnfgen.runs.naming import METRICS
