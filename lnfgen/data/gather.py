@@ -58,9 +58,8 @@ class Options:
 
     def require_fitting(self, kind: Kind) -> None:
         """Raise a `DatasetError` if an option is given that has no effect on files of this kind."""
-        plain = Options()
         for name in ("steps_per_quarter", "tracks", "parts") if kind == "text" else ("chunks",):
-            if getattr(self, name) != getattr(plain, name):
+            if getattr(self, name) != getattr(Options, name):
                 other = "music" if kind == "text" else "text"
                 option = f"--{name.replace('_', '-')} out (in Python {name}=)"
                 raise DatasetError(f"the files are {kind}; leave {option}, which is for {other}")
