@@ -131,9 +131,8 @@ def _one(roll: PianoRoll, word: str, bars: Mapping[int, int]) -> np.ndarray:
         return _with_most_of_each_note(roll, _voice(roll.sounding, int(value)))
     if kind == "keys":
         first, last = _range(word, value, pitch_number)
-        low, high = first, roll.lowest_pitch + roll.num_pitches - 1 if last is None else last
-        columns = np.arange(roll.num_pitches) + roll.lowest_pitch
-        return np.broadcast_to((low <= columns) & (columns <= high), roll.sounding.shape)
+        pitches = np.arange(roll.num_pitches) + roll.lowest_pitch
+        return np.broadcast_to((first <= pitches) & (pitches <= (127 if last is None else last)), roll.sounding.shape)
     if kind in ("bars", "steps"):
         first, last = _range(word, value, int)
         starts = bars if kind == "bars" else dict(enumerate(range(0, roll.num_steps, roll.stride), start=1))
