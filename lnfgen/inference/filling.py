@@ -143,8 +143,7 @@ def _moved_home(model: SequenceModel, encoding: Encoding, part: KnownPart, roll:
     below = part.hidden_cells.cumsum(axis=1)  # how many cells are hidden at or below each cell
     sides = ((True, below[:, -1:] > below), (False, below > 0))
     # A note that is held under the next one of its melody is no line below.
-    edges = [top for top, beyond in sides if 10 * (known & beyond).sum() < known.sum()]
-    edge = edges[0] if edges and below.any() else None
+    edge = next((top for top, beyond in sides if below.any() and 10 * (known & beyond).sum() < known.sum()), None)
     usual = np.concatenate([_keys(sample, edge) for sample in _home_samples(model, encoding)])
     low, high = np.quantile(usual, HOME_RANGE) if len(usual) else (0, 127)
     own = _keys(replace(roll, sounding=known, onsets=None), edge)
