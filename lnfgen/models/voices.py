@@ -135,7 +135,7 @@ class VoiceHead(OutputHead):
             num_copies = NUM_COPIES + (self.parts > 1)
             self.from_copied = nn.Linear(num_copies * (bits + NUM_EDGES), hidden, bias=False)
             self.from_nothing = nn.Linear(num_copies, hidden, bias=False)
-            self.gate = Gate(num_context + 4 * len(BEATS), num_copies)
+            self.gate = Gate(num_context + 4 * len(BEATS), num_copies, self.parts)
         self.top = VoiceChoice(num_keys, hidden, bits, self.parts)
         self.silence = nn.Linear(hidden, 1)
         self.bottom = VoiceChoice(num_keys, hidden, 1, self.parts)
@@ -246,7 +246,7 @@ class VoiceHead(OutputHead):
             units = units + self._units_of(copied)
             places = torch.cat([beats.expand(len(before), -1), recalled.since_start], -1).to(context)
             place = torch.cat([context, places.expand(*context.shape[:-1], -1)], -1)
-            weights = self.gate(copied[..., -1], place).to(self.dtype)
+            weights = self.gate(copied[..., -1], place, parts.expand(len(before))).to(self.dtype)
         return _Start(
             units=units,
             copies=Copies.of(copied.to(self.dtype), num_keys),

@@ -37,8 +37,11 @@ from lnfgen.music.pianoroll import PianoRoll, bar_length
 REMEMBERED = 3
 """The rounds whose passages the classifier is fitted to, with the present one."""
 
-LEARNING_RATE = 3e-4
-"""After half of the rounds it falls linearly to 0."""
+LEARNING_RATE, OF_BANDS = 3e-4, 2e-4
+"""After half of the rounds it falls linearly to 0. Songs of a band are fewer in an update, so theirs is lower."""
+
+SHARPNESS_RATE = 0.02
+"""The learning rate of `Gate.sharpness`, a few numbers on which all that is copied hangs."""
 
 ROWS = 8
 """The songs of an update; a round has several."""
@@ -62,7 +65,10 @@ SHORT = 8
 """The bars of every second piece, so that a short piece is a whole one too; of bands, all."""
 
 WITHOUT_PARTS = 2
-"""Without parts, a round and an update have so many times more pieces, because a song has several rows for a step."""
+"""Without parts, a round and an update have so many times more pieces, because a song has several rows for a step.
+
+Passages are so many times longer, too: of the songs of a band there are few, and half of one is a passage.
+"""
 
 MOST_PASSAGES = 2_000
 """The most passages of train that are measured, but for those of one piece."""
@@ -95,16 +101,17 @@ def calibrate(
 
     If `interrupted()` ends it before a round, the result is False, and the model is then of no use.
     """
-    num_steps, roles = window_steps(train), train[0].roles
+    rate, times = (OF_BANDS, 1) if encoding.parts else (LEARNING_RATE, WITHOUT_PARTS)
+    num_steps, roles = window_steps(train) * times // WITHOUT_PARTS, train[0].roles
     chosen = [*music_figures(usual_voices(train), roles).values()]
     of_parts = _of_parts(chosen, roles)
-    size = ROWS if encoding.parts else ROWS * WITHOUT_PARTS
     true: list[_Passage] = []
     for place in np.random.default_rng(seed).permutation(len(train)).tolist():
         if len(true) < MOST_PASSAGES:
             true += _passages(place, train[place], num_steps, chosen)
     reference, owners = _table(true, len(chosen) + 1)
-    optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
+    rates = {one: SHARPNESS_RATE if name.endswith("sharpness") else rate for name, one in model.named_parameters()}
+    optimizer = torch.optim.Adam([{"params": [one], "rate": own} for one, own in rates.items()], betas=(0.9, 0.99))
     remembered: list[np.ndarray] = []
     model.eval()  # pieces are drawn without dropout, and the gradient is that of the model that drew them
     for number in range(rounds):
@@ -126,8 +133,8 @@ def calibrate(
             credit[start : start + num_steps] += each
             credit[start - before : start] += FORESIGHT * each[num_steps - before :]
         for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * min(1.0, 2 * (1 - number / rounds))
-        for start in range(0, len(drawn), size):
+            group["lr"] = group["rate"] * min(1.0, 2 * (1 - number / rounds))
+        for start in range(0, len(drawn), size := ROWS * times):
             _update(model, encoding, optimizer, drawn[start : start + size], credits[start : start + size])
     return True
 

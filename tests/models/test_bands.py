@@ -1,10 +1,12 @@
 """The output `past` for the parts of a band, whose steps take turns."""
 
+import math
+
 import pytest
 import torch
 from toy_models import every_sequence, noise_like, random_x, randomise, toy
 
-from lnfgen.models.copied_voices import FIRST_GATE
+from lnfgen.models.copied_voices import FIRST_GATE, Gate
 from lnfgen.models.observation import Frames
 from lnfgen.models.voices import VoiceHead
 
@@ -60,6 +62,21 @@ def test_step_by_step_it_draws_what_it_scores(copies):
         x = torch.cat([x, draw(context[:, t], uniform[:, t])[:, None]], 1)
     assert torch.equal(TRIO.sample(head(context, x), uniform)[:, 7:], x[:, 7:])
     assert len({tuple(frame) for frame in x.flatten(0, 1).tolist()}) > 4
+
+
+@torch.no_grad()
+def test_a_part_of_greater_sharpness_is_surer_of_what_it_copies():
+    """Its weights are a softmax of its scores times exp(sharpness), and those of other parts are as they were."""
+    gate = randomise(Gate(4, 3, TRIO.parts), 0.5).double()
+    nothing, context = torch.rand(6, 3, dtype=torch.float64), torch.randn(6, 4, dtype=torch.float64)
+    parts = torch.arange(6) % TRIO.parts
+    gate.sharpness.zero_()
+    before = gate(nothing, context, parts)
+    gate.sharpness[1] = math.log(2)
+    after = gate(nothing, context, parts)
+    squared = torch.softmax(2 * before, -1)
+    assert torch.allclose(after.exp()[parts == 1], squared[parts == 1], atol=1e-12)
+    assert torch.equal(after[parts != 1], before[parts != 1])
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ def with_weights(tied: VoiceHead, weights: Sequence[float]) -> VoiceHead:
     """The head with the same weights of the model and of the copies at each frame."""
 
     class Fixed(torch.nn.Module):
-        def forward(self, nothing: torch.Tensor, beats: torch.Tensor) -> torch.Tensor:
+        def forward(self, nothing: torch.Tensor, context: torch.Tensor, parts: torch.Tensor) -> torch.Tensor:
             return torch.tensor(weights, dtype=torch.float64).log().clamp(min=-1e3).expand(len(nothing), -1)
 
     tied.gate = Fixed()

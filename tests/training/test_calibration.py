@@ -177,7 +177,7 @@ def test_samples_come_nearer_to_the_figures_of_train(monkeypatch: pytest.MonkeyP
 
 
 def test_samples_of_a_band_come_nearer_to_songs_whose_bass_plays_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("CALIBRATION_PIECES", 16), ("LEARNING_RATE", 1e-2), ("SHORT", 1)):
+    for name, value in (("CALIBRATION_PIECES", 16), ("OF_BANDS", 1e-2), ("SHORT", 1)):
         monkeypatch.setattr(calibration, name, value)
     encoding, model = band_encoding(TWO, num_keys=KEYS), toy_model(length=32, parts=2)
 
@@ -189,6 +189,22 @@ def test_samples_of_a_band_come_nearer_to_songs_whose_bass_plays_little(monkeypa
     assert calibration.calibrate(model, encoding, train, 6, 1, lambda _: None)
     aim, first, last = (np.mean([bass_notes(song) for song in songs]) for songs in (train, before, drawn(2)))
     assert abs(last - aim) < 0.6 * abs(first - aim)
+
+
+def test_the_sharpness_of_copies_moves_at_a_rate_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first step of Adam is the learning rate, whatever the gradient is."""
+    for name, value in (("CALIBRATION_PIECES", 8), ("SHORT", 1)):
+        monkeypatch.setattr(calibration, name, value)
+    encoding, model = band_encoding(TWO, num_keys=KEYS), toy_model(length=32, parts=2, copy_attention=True)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    songs = sample_pieces(model, encoding, count=8, bars=1, seed=1)
+    train = [song for song in songs if isinstance(song, PianoRoll)]
+    monkeypatch.setattr(calibration, "_rewards", lambda figures, *_: np.ones((len(figures), 2)))
+    assert calibration.calibrate(model, encoding, train, 1, 1, lambda _: None)
+    moved = {name: float((value - before[name]).abs().max()) for name, value in model.state_dict().items()}
+    [sharpness] = [moved.pop(name) for name in [*moved] if name.endswith("sharpness")]
+    assert sharpness == pytest.approx(calibration.SHARPNESS_RATE, rel=1e-3)
+    assert max(moved.values()) == pytest.approx(calibration.OF_BANDS, rel=1e-2)
 
 
 def bass_notes(song: PianoRoll) -> int:
@@ -204,9 +220,9 @@ def fifths() -> list[torch.Tensor]:
     return [chords(*([(2, 9), (4, 11), (2, 9), (3, 10)] * 4))] * 4
 
 
-def toy_model(length: int = 8, parts: int = 1) -> SequenceModel:
+def toy_model(length: int = 8, parts: int = 1, **others: Any) -> SequenceModel:
     torch.manual_seed(1)
-    config = model_config(**SIZES, backbone="scan", emission="past")
+    config = model_config(**SIZES, backbone="scan", emission="past", **others)
     return build_model(config, Frames(KEYS, True, parts=parts), LengthModel.fit(torch.tensor([length])))
 
 
