@@ -65,10 +65,7 @@ SHORT = 8
 """The bars of every second piece, so that a short piece is a whole one too; of bands, all."""
 
 WITHOUT_PARTS = 2
-"""Without parts, a round and an update have so many times more pieces, because a song has several rows for a step.
-
-Passages are so many times longer, too: of the songs of a band there are few, and half of one is a passage.
-"""
+"""Without parts, a round and an update have so many times more pieces, because a song has several rows for a step."""
 
 MOST_PASSAGES = 2_000
 """The most passages of train that are measured, but for those of one piece."""
@@ -102,7 +99,9 @@ def calibrate(
     If `interrupted()` ends it before a round, the result is False, and the model is then of no use.
     """
     rate, times = (OF_BANDS, 1) if encoding.parts else (LEARNING_RATE, WITHOUT_PARTS)
-    num_steps, roles = window_steps(train) * times // WITHOUT_PARTS, train[0].roles
+    num_steps, roles = window_steps(train), train[0].roles
+    if roles:  # of the songs of a band there are few, and so half of what is a passage elsewhere is one
+        num_steps -= num_steps // (2 * len(roles)) * len(roles)
     chosen = [*music_figures(usual_voices(train), roles).values()]
     of_parts = _of_parts(chosen, roles)
     true: list[_Passage] = []

@@ -191,6 +191,19 @@ def test_samples_of_a_band_come_nearer_to_songs_whose_bass_plays_little(monkeypa
     assert abs(last - aim) < 0.6 * abs(first - aim)
 
 
+@pytest.mark.parametrize(("window", "expected"), [(32, 16), (10, 6), (2, 2)])
+def test_passages_of_a_band_are_half_as_long_in_whole_steps(
+    window: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(calibration, "window_steps", lambda _: window)
+    monkeypatch.setattr(calibration, "_passages", lambda place, piece, num_steps, chosen: given.append(num_steps) or [])
+    encoding, model = band_encoding(TWO, num_keys=KEYS), toy_model(length=32, parts=2)
+    songs = [song for song in sample_pieces(model, encoding, count=1, bars=1, seed=1) if isinstance(song, PianoRoll)]
+    assert calibration.calibrate(model, encoding, songs, 0, 1, lambda _: None)
+    assert given == [expected]
+
+
 def test_the_sharpness_of_copies_moves_at_a_rate_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first step of Adam is the learning rate, whatever the gradient is."""
     for name, value in (("CALIBRATION_PIECES", 8), ("SHORT", 1)):
