@@ -89,7 +89,7 @@ RECIPES = _by_kind({
 BANDS: Table = {  # what music with parts has beside `onsets`; with other outputs than `past`, its updates alone
     "training.max_steps":          (300, 1500, None),  # an update has one piece
     "training.free_bits":          (0.1, 0.2,  0.4),
-    "training.calibration_rounds": (0,   30,   0),
+    "training.calibration_rounds": (0,   40,   0),
 }
 CODES: Table = {  # what text has beside `--model`, where z says the symbol
     "model.near_end":           (True, True, True),
