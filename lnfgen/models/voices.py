@@ -92,7 +92,10 @@ class VoiceHead(OutputHead):
 
     With R parts (`Frames.parts`), steps are rows of a band, and each part follows and recalls its own frames, R rows
     apart. The recurrences read the newest frame of each part: those of the parts that were drawn at this step, and of
-    the others the one before. Weights are the same for all parts, but for features of the part itself.
+    the others the one before. Weights are the same for all parts, but for features of the part itself and of its keys,
+    because each key of the drums is an instrument. In a band, rhythms bind keys that are far apart. So each key also
+    reads all keys of the newest frames, and how many keys sound and are struck in the recalled frames: a bass may play
+    what the drums strike, or the rhythm of a bar before from another root.
 
     Sources: D. Johnson, "Generating Polyphonic Music Using Tied Parallel Networks" (EvoMUSART 2017), for networks tied
     across the keys, there LSTMs, which decide key by key. The recurrences are those of `CausalScan`, so scoring is
@@ -123,7 +126,9 @@ class VoiceHead(OutputHead):
         self.by_key = nn.Linear(num_context, num_keys * CONTEXT_PER_KEY)
         if self.parts > 1:
             self.past_of_part = nn.Embedding(self.parts, past)
+            self.from_newest = nn.Linear(self.parts * bits * num_keys, past, bias=False)
             self.from_part = nn.Embedding(self.parts, hidden)
+            self.from_key = nn.Parameter(torch.zeros(self.parts, num_keys, hidden))
             self.none_of_part = nn.Parameter(torch.zeros(self.parts, NUM_VOICES))  # few or many voices are its nature
         self.from_by_key = nn.Linear(CONTEXT_PER_KEY, hidden)
         self.from_voice = nn.Embedding((NUM_VOICES + 1) * NUM_MOVES * 2, hidden)
@@ -136,6 +141,8 @@ class VoiceHead(OutputHead):
             self.from_copied = nn.Linear(num_copies * (bits + NUM_EDGES), hidden, bias=False)
             self.from_nothing = nn.Linear(num_copies, hidden, bias=False)
             self.gate = Gate(num_context + 4 * len(BEATS), num_copies, self.parts)
+            if self.parts > 1:
+                self.from_num_recalled = nn.Linear(num_copies * (bits + NUM_EDGES), hidden, bias=False)
         self.top = VoiceChoice(num_keys, hidden, bits, self.parts)
         self.silence = nn.Linear(hidden, 1)
         self.bottom = VoiceChoice(num_keys, hidden, 1, self.parts)
@@ -193,7 +200,8 @@ class VoiceHead(OutputHead):
         bits = self.frames.bits(newest, self.dtype).unflatten(-1, (-1, self.frames.num_pitches)).flatten(2, 3)
         y = over_keys(self.around, bits.transpose(-1, -2))
         if self.parts > 1:
-            y = y + self.past_of_part(parts)[:, None]
+            of_step = self.past_of_part(parts) + self.from_newest(self.dropout(bits.flatten(-2)))
+            y = y + of_step[..., None, :]
         y, first = self.first(y, first)
         y, second = self.second(self.dropout(torch.tanh(y + over_keys_by(near, self.near, y))), second)
         return self.dropout(y), [first, second]
@@ -210,8 +218,11 @@ class VoiceHead(OutputHead):
 
     def _units_of(self, recalled: Tensor) -> Tensor:
         """Units of each key from recalled values and the weight of no step, `[R, copies, F + 1]`."""
-        values = recalled[..., :-1].unflatten(-1, (-1, self.frames.num_pitches)).movedim(-1, -3).flatten(-2)
-        return self.from_copied(self.dropout(values)) + self.from_nothing(recalled[..., -1])[..., None, :]
+        values = recalled[..., :-1].unflatten(-1, (-1, self.frames.num_pitches))
+        of_step = self.from_nothing(recalled[..., -1])
+        if self.parts > 1:
+            of_step = of_step + self.from_num_recalled(values.sum(-1).log1p().flatten(-2))
+        return self.from_copied(self.dropout(values.movedim(-1, -3).flatten(-2))) + of_step[..., None, :]
 
     def _start(
         self,
@@ -236,7 +247,7 @@ class VoiceHead(OutputHead):
         voices = torch.column_stack([voice_keys(sounding), lowest_key(sounding)])
         of_step = of_step + self.from_num_before(num_before)[..., None, :]
         if self.parts > 1:
-            of_step = of_step + self.from_part(parts)[:, None]
+            of_step = of_step + self.from_part(parts)[:, None] + self.from_key[parts]
         units = self.from_past(past) + of_step + self.from_by_key(self.dropout(by_key))
         num_keys, weights = self.frames.num_pitches, units.new_zeros(len(before), 1)
         if recalled is None:

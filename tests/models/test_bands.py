@@ -4,14 +4,16 @@ import math
 
 import pytest
 import torch
+from torch.nn.functional import logsigmoid
 from toy_models import every_sequence, noise_like, random_x, randomise, toy
 
-from lnfgen.models.copied_voices import FIRST_GATE, Gate
+from lnfgen.models.copied_voices import FIRST_GATE, Gate, recallable
 from lnfgen.models.observation import Frames
-from lnfgen.models.voices import VoiceHead
+from lnfgen.models.voices import REACH, REACH_NEAR, VoiceHead
 
 DUO = Frames(2, has_onsets=True, parts=2)
 TRIO = Frames(5, has_onsets=True, parts=3)
+WIDE = Frames(REACH + REACH_NEAR + 4, has_onsets=True, parts=2)
 
 
 @torch.no_grad()
@@ -85,3 +87,30 @@ def test_the_same_frames_mean_something_else_in_another_part():
     x, lengths = torch.ones(1, 6, 5, dtype=torch.uint8), torch.tensor([6])
     logits = model.logits(x, lengths, model.encode(x, lengths, None), None)[0, 0]
     assert len({tuple(row.tolist()) for row in logits[3:]}) == 3
+
+
+@torch.no_grad()
+def test_a_stroke_of_the_drums_is_heard_by_keys_of_any_distance():
+    """The odds of the two highest keys of the bass hang on their own units alone, not on those of the keys below."""
+    torch.manual_seed(0)
+    head = randomise(VoiceHead(WIDE, 4, 32, 0.0, copies=False), 0.2).double().eval()
+    context, x = torch.randn(1, 2, 4, dtype=torch.float64), torch.zeros(2, 2, WIDE.num_pitches, dtype=torch.uint8)
+    x[1, 0, 0] = 3  # the lowest drum
+    *_, second, highest = head(context.expand(2, -1, -1), x)[:, 1, : WIDE.num_pitches].T
+    odds = logsigmoid(highest) - logsigmoid(-highest) - logsigmoid(second)
+    assert abs(odds[1] - odds[0]) > 1e-6
+
+
+@torch.no_grad()
+def test_how_many_keys_were_struck_is_recalled_at_all_keys():
+    """So a rhythm may come again at other pitches."""
+    torch.manual_seed(0)
+    head = randomise(VoiceHead(WIDE, 4, 32, 0.0, copies=True), 0.2).double().eval()
+    frames = torch.zeros(3, WIDE.num_pitches, dtype=torch.uint8)
+    frames[1:, 2], frames[2, 4] = 3, 1  # silence, a struck key, and with one that is held
+    values = recallable(WIDE.bits(frames, torch.float64), frames)
+    copies = head.from_nothing.in_features
+    recalled = torch.cat([values, values.new_zeros(3, 1)], -1)[:, None].expand(-1, copies, -1)
+    units = head._units_of(recalled)
+    assert (units[1, 8:] != units[0, 8:]).any(-1).all()
+    assert (units[2, 8:] != units[1, 8:]).any(-1).all()

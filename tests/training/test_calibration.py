@@ -186,7 +186,7 @@ def test_samples_of_a_band_come_nearer_to_songs_whose_bass_plays_little(monkeypa
         return sorted((song for song in songs if isinstance(song, PianoRoll)), key=bass_notes)
 
     train, before = drawn(1)[:16], drawn(2)
-    assert calibration.calibrate(model, encoding, train, 6, 1, lambda _: None)
+    assert calibration.calibrate(model, encoding, train, 12, 1, lambda _: None)
     aim, first, last = (np.mean([bass_notes(song) for song in songs]) for songs in (train, before, drawn(2)))
     assert abs(last - aim) < 0.6 * abs(first - aim)
 
