@@ -94,6 +94,7 @@ def _part_figures(role: str) -> dict[str, Figure]:
         "polyphony": Figure(f"{role}: keys a sounding step", polyphony, 0.1),
         "different_keys": Figure(f"{role}: different keys", different_keys, 1.0),
         "silent_bar_rate": Figure(f"{role}: silent bars", silent_bar_rate),
+        "groove_consistency": Figure(f"{role}: groove consistency", groove_consistency),
     }
     if role != DRUMS:
         figures["median_pitch"] = Figure(f"{role}: median pitch, MIDI number", median_of_notes, 1.0)
