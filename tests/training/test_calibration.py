@@ -220,6 +220,18 @@ def test_the_sharpness_of_copies_moves_at_a_rate_of_its_own(monkeypatch: pytest.
     assert max(moved.values()) == pytest.approx(calibration.OF_BANDS, rel=1e-2)
 
 
+def test_drums_are_steadier_after_the_last_round() -> None:
+    encoding, model = band_encoding(num_keys=KEYS), toy_model(length=32, parts=4, copy_attention=True)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    songs = [song for song in sample_pieces(model, encoding, count=1, bars=1, seed=1) if isinstance(song, PianoRoll)]
+    assert songs[0].roles[0] == "drums"
+    assert calibration.calibrate(model, encoding, songs, 0, 1, lambda _: None)
+    moved = {name: value - before[name] for name, value in model.state_dict().items()}
+    [sharpness] = [moved.pop(name) for name in [*moved] if name.endswith("sharpness")]
+    assert sharpness.tolist() == [calibration.STEADIER, 0, 0, 0]
+    assert not any(change.any() for change in moved.values())
+
+
 def bass_notes(song: PianoRoll) -> int:
     return int(song.part(0).struck().sum())
 
