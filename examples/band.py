@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "bands.html", help="a page")
     parser.add_argument("--bars", type=int, default=8)
     parser.add_argument("--seeds", type=int, nargs="+", default=[5, 7, 6], help="of the songs")
-    parser.add_argument("--melody", type=int, default=1, help="the seed of the other melody")
+    parser.add_argument("--melody", type=int, default=3, help="the seed of the other melody")
     asked = parser.parse_args()
     model = lnfgen.load(asked.run)
     songs: dict[str, Piece] = {}
