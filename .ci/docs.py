@@ -1,7 +1,8 @@
 """Make a folder of HTML pages from the chapters: `python .ci/docs.py OUT`.
 
-README, CONTRIBUTING, CHANGELOG, `examples/*.md` and the cards of the models become a page each, and the files that they
-link to are copied. A link that leads nowhere is an error, in the pages and on GitHub alike.
+README, CONTRIBUTING, CHANGELOG, `examples/*.md` and the cards of the models become a page each, and
+the files that they link to are copied. A link that leads nowhere is an error, in the pages and on
+GitHub alike.
 """
 
 import os
@@ -16,7 +17,11 @@ from markdown_it.token import Token
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-PAGES = [*CHAPTERS, *sorted(ROOT.glob("examples/*.md")), *sorted(ROOT.glob("lnfgen/pretrained/*/card.md"))]
+PAGES = [
+    *CHAPTERS,
+    *sorted(ROOT.glob("examples/*.md")),
+    *sorted(ROOT.glob("lnfgen/pretrained/*/card.md")),
+]
 STYLE = """body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 sans-serif }
 pre { overflow: auto; padding: .7rem; background: #f4f4f4 } img { max-width: 100% }
 table { display: block; overflow: auto; border-collapse: collapse } td, th { padding: .3rem; border: 1px solid #ccc }"""
@@ -62,7 +67,9 @@ def main(out: Path) -> None:
         title, body = tokens[1].content, markdown.renderer.render(tokens, markdown.options, {})
         home = f"<p><a href='{os.path.relpath(out / 'README.html', path.parent)}'>lnfgen</a></p>"
         head = f"<meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>{title}</title>"
-        path.write_text(f"<!doctype html>\n{head}\n<style>{STYLE}</style>\n{home}\n{body}", encoding="utf-8")
+        path.write_text(
+            f"<!doctype html>\n{head}\n<style>{STYLE}</style>\n{home}\n{body}", encoding="utf-8"
+        )
     if dead:
         raise SystemExit("\n".join(dead))
     print(f"{len(PAGES)} pages, from {out / 'README.html'}")

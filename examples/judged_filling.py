@@ -1,9 +1,11 @@
-"""How well runs fill gaps, by the judgement of another run: `python examples/judged_filling.py JUDGE RUN...`.
+"""How well runs fill gaps, by the judgement of another run: `python examples/judged_filling.py
+JUDGE RUN...`.
 
-The pieces are those of the valid split of the judge's dataset, on which the other runs were trained too. Of each a part
-is hidden and filled by each RUN: of a text a quarter of the characters in a row, of music all below the highest line. A
-line of JSON for each RUN has `excess`, by how much less likely the judge finds the filled piece than the true one, in
-bits a hidden character or nats a hidden step. The lower the better; draws of the data itself would have about 0.
+The pieces are those of the valid split of the judge's dataset, on which the other runs were trained
+too. Of each a part is hidden and filled by each RUN: of a text a quarter of the characters in a
+row, of music all below the highest line. A line of JSON for each RUN has `excess`, by how much less
+likely the judge finds the filled piece than the true one, in bits a hidden character or nats a
+hidden step. The lower the better; draws of the data itself would have about 0.
 
 An exact judge, `lstm`, is quick and has no noise.
 """
@@ -48,11 +50,15 @@ def judged(judge: TrainedModel, piece: Piece) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("judge")
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--count", type=int, default=60, help="pieces (60)")
-    parser.add_argument("--particles", type=int, default=PARTICLES, help=f"particles of a filling ({PARTICLES})")
+    parser.add_argument(
+        "--particles", type=int, default=PARTICLES, help=f"particles of a filling ({PARTICLES})"
+    )
     given = parser.parse_args()
     warnings.simplefilter("ignore")  # pieces that are moved to where a model is at home
     judge = lnfgen.load(given.judge)
@@ -66,7 +72,12 @@ def main() -> None:
             (filled,) = run.fill(piece, word, seed=number, particles=given.particles)
             more, hidden = more + judged(judge, filled) - nll, hidden + size
         seconds = (time.perf_counter() - began) / len(pieces)
-        line = {"run": name, "pieces": len(pieces), "particles": given.particles, "excess": round(more / hidden, 3)}
+        line = {
+            "run": name,
+            "pieces": len(pieces),
+            "particles": given.particles,
+            "excess": round(more / hidden, 3),
+        }
         print(json.dumps(line | {"seconds_each": round(seconds, 2)}), flush=True)
 
 

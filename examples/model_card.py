@@ -1,7 +1,8 @@
 """The card of a model: what it is, how it scores, what it is for and what not, as a page to read.
 
-The page follows from `card.json` alone, so that its figures are those that were measured. Its sections are those that
-Mitchell et al. ask for ("Model Cards for Model Reporting", FAT* 2019), as far as they apply to music and ABC text.
+The page follows from `card.json` alone, so that its figures are those that were measured. Its
+sections are those that Mitchell et al. ask for ("Model Cards for Model Reporting", FAT* 2019), as
+far as they apply to music and ABC text.
 """
 
 import math
@@ -43,7 +44,9 @@ def _data(card: Card) -> Iterator[str]:
 
 
 def _model(card: Card) -> Iterator[str]:
-    choices = {name: card[name] for name in ("model", "backbone", "transform", "emission") if card[name]}
+    choices = {
+        name: card[name] for name in ("model", "backbone", "transform", "emission") if card[name]
+    }
     choices |= {"parameters": f"{card['parameters']:,}", "updates": f"{card['updates']:,}"}
     yield from _table(["setting", "value"], [[name, str(value)] for name, value in choices.items()])
     yield ""
@@ -59,7 +62,10 @@ def _scores(card: Card) -> Iterator[str]:
     yield ""
     kinds = ["nll", "elbo", "reconstruction", "kl", "length", "sounding_nll", "marginal_nll"]
     kinds = [kind for kind in kinds if kind in first]
-    rows = [[split, *(_number(found[kind]) for kind in kinds)] for split, found in card["scores"].items()]
+    rows = [
+        [split, *(_number(found[kind]) for kind in kinds)]
+        for split, found in card["scores"].items()
+    ]
     yield from _table(["split", *kinds], rows)
     yield ""
     if card["exact"]:
@@ -77,7 +83,14 @@ def _music(music: Card) -> Iterator[str]:
         sides = [figure["reference"], figure["samples"]]
         cells = [cell for side in sides for cell in (_number(side["median"]), _range(side))]
         rows.append([figure["label"], *cells, _percent(figure["inside"])])
-    columns = ["figure", f"{music['split']}: median", "5 to 95 %", "samples: median", "5 to 95 %", "inside"]
+    columns = [
+        "figure",
+        f"{music['split']}: median",
+        "5 to 95 %",
+        "samples: median",
+        "5 to 95 %",
+        "inside",
+    ]
     yield from _table(columns, rows)
     yield ""
     yield f"AUC {_number(music['auc'])}: how well a classifier tells samples from the split; 0.5 not at all, 1 always."
@@ -88,8 +101,16 @@ def _tunes(tunes: Card) -> Iterator[str]:
     yield f"{_drawn(tunes, tunes['samples'])}, by `examples/abc_share.py`:"
     yield ""
     rows = [
-        ["read as ABC, 8 notes and 2 bars or more", _percent(tunes["tunes"]), _percent(tunes["of_the_data"])],
-        ["and all bars full", _percent(tunes["full_bars"]), _percent(tunes["full_bars_of_the_data"])],
+        [
+            "read as ABC, 8 notes and 2 bars or more",
+            _percent(tunes["tunes"]),
+            _percent(tunes["of_the_data"]),
+        ],
+        [
+            "and all bars full",
+            _percent(tunes["full_bars"]),
+            _percent(tunes["full_bars_of_the_data"]),
+        ],
     ]
     yield from _table(["share", "of samples", "of test tunes"], rows)
 

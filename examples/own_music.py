@@ -1,7 +1,9 @@
-"""Work with your own music: `python examples/own_music.py` makes the pictures of README and a page that plays them.
+"""Work with your own music: `python examples/own_music.py` makes the pictures of README and a page
+that plays them.
 
-A melody is harmonised three times; in the first harmony a gap is filled anew, and it is continued and varied. The model
-in the box makes it all; another run is the argument. It takes about a minute of a core.
+A melody is harmonised three times; in the first harmony a gap is filled anew, and it is continued
+and varied. The model in the box makes it all; another run is the argument. It takes about a minute
+of a core.
 
 The melody is "Ah! vous dirai-je, maman", French, of the 18th century.
 """
@@ -15,7 +17,8 @@ from lnfgen.formats.read_write import PAGE, Piece, to_bytes
 from lnfgen.music.pianoroll import PianoRoll
 
 TUNE = "GGDDEED- CCBBAAG- DDCCBBA- DDCCBBA- GGDDEED- CCBBAAG-"
-"""A note for each quarter; - holds the one before. In G major, from the G above middle C up to E."""
+"""A note for each quarter; - holds the one before. In G major, from the G above middle C up to
+E."""
 
 PITCHES = {"G": 67, "A": 69, "B": 71, "C": 72, "D": 74, "E": 76}
 GAP = "bars:5-6"
@@ -34,8 +37,12 @@ def melody(steps_per_quarter: int) -> PianoRoll:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", nargs="?", default="chorales", help="a run folder, or a model in the box")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "own-music", help="a folder")
+    parser.add_argument(
+        "run", nargs="?", default="chorales", help="a run folder, or a model in the box"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "own-music", help="a folder"
+    )
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -48,15 +55,24 @@ def main() -> None:
         pieces[f"Harmony {number}"] = harmony
     filled = model.fill(harmonies[0], GAP, seed=seed)[0]
     pieces["Harmony 1, bars 5 and 6 drawn anew"] = filled
-    for name, piece in zip(("melody", "harmony", "filled"), (tune, harmonies[0], filled), strict=True):
+    for name, piece in zip(
+        ("melody", "harmony", "filled"), (tune, harmonies[0], filled), strict=True
+    ):
         lnfgen.write(asked.out / f"{name}.png", piece)
 
     pieces["Harmony 1, four bars more"] = model.extend(harmonies[0], bars=4, seed=seed)[0]
     for amount in (0.1, 0.25):
-        pieces[f"Harmony 1, {amount:.0%} of it drawn anew"] = model.vary(harmonies[0], amount=amount, seed=seed)[0]
+        pieces[f"Harmony 1, {amount:.0%} of it drawn anew"] = model.vary(
+            harmonies[0], amount=amount, seed=seed
+        )[0]
 
     page = to_bytes(
-        list(pieces.values()), PAGE, title="Ah! vous dirai-je, maman", names=list(pieces), voices=4, seed=seed
+        list(pieces.values()),
+        PAGE,
+        title="Ah! vous dirai-je, maman",
+        names=list(pieces),
+        voices=4,
+        seed=seed,
     )
     write_bytes(asked.out / "page.html", page)
     for made in ("melody.png", "harmony.png", "filled.png", "page.html"):

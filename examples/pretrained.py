@@ -1,10 +1,10 @@
 """Make the models in the box: `python examples/pretrained.py chorales`, or `folk-abc`.
 
-A model is trained by its recipe below, into `--run`. A run that is there already is not trained again, and one that was
-interrupted goes on. Then the folder `--out` gets all that the package keeps: the weights in half precision, settings,
-dataset manifest, curves, and the card with figures. These are measured with the stored weights, by `lnfgen eval --nll`
-on valid and test, and by `lnfgen compare` or `abc_share.py` on samples. The model in the box is replaced at the
-end, whole.
+A model is trained by its recipe below, into `--run`. A run that is there already is not trained
+again, and one that was interrupted goes on. Then the folder `--out` gets all that the package
+keeps: the weights in half precision, settings, dataset manifest, curves, and the card with figures.
+These are measured with the stored weights, by `lnfgen eval --nll` on valid and test, and by `lnfgen
+compare` or `abc_share.py` on samples. The model in the box is replaced at the end, whole.
 """
 
 import argparse
@@ -33,7 +33,17 @@ from lnfgen.runs.naming import is_run
 from lnfgen.training.recipes import Corpus, asked_for
 
 MAX_BYTES = 4_000_000
-_SCORES = ("nll", "elbo", "reconstruction", "kl", "sounding_nll", "marginal_nll", "samples", "sequences", "steps")
+_SCORES = (
+    "nll",
+    "elbo",
+    "reconstruction",
+    "kl",
+    "sounding_nll",
+    "marginal_nll",
+    "samples",
+    "sequences",
+    "steps",
+)
 _COPIED = ("config.json", "metrics.jsonl")
 
 
@@ -60,7 +70,11 @@ RECIPES = {
             "preset": "small",
             "seed": 1,
             "max_steps": 1500,
-            "set": {"model.dropout": 0.2, "training.keep": "last", "training.calibration_rounds": 80},
+            "set": {
+                "model.dropout": 0.2,
+                "training.keep": "last",
+                "training.calibration_rounds": 80,
+            },
         },
         makes="chorales in four voices, after Bach's",
         use="lnfgen sample chorales --out song.mid",
@@ -104,12 +118,18 @@ RECIPES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("name", choices=RECIPES)
-    parser.add_argument("--run", type=Path, help="run folder to train into, or that is trained (runs/NAME-boxed)")
+    parser.add_argument(
+        "--run", type=Path, help="run folder to train into, or that is trained (runs/NAME-boxed)"
+    )
     parser.add_argument("--out", type=Path, help="folder of the boxed model (where lnfgen has it)")
     parser.add_argument("--samples", type=int, default=50, help="K of the NLL (50)")
-    parser.add_argument("--count", type=int, default=200, help="samples for the figures of music or tunes (200)")
+    parser.add_argument(
+        "--count", type=int, default=200, help="samples for the figures of music or tunes (200)"
+    )
     given = parser.parse_args()
     try:
         run = trained(RECIPES[given.name], given.run or Path("runs") / f"{given.name}-boxed")
@@ -142,7 +162,8 @@ def trained(recipe: Recipe, path: Path) -> RunFolder:
 
 
 def fill_box(name: str, run: RunFolder, out: Path, samples: int, count: int) -> None:
-    """Write the boxed folder of a run: measure in a temporary folder, then put each file in its place."""
+    """Write the boxed folder of a run: measure in a temporary folder, then put each file in its
+    place."""
     with tempfile.TemporaryDirectory() as temporary:
         boxed = Path(temporary) / name
         pack(run, boxed)
@@ -156,7 +177,8 @@ def fill_box(name: str, run: RunFolder, out: Path, samples: int, count: int) -> 
 
 
 def pack(run: RunFolder, folder: Path) -> None:
-    """Copy what sampling and scoring need of a run. float32 becomes float16; the length model's float64 stays.
+    """Copy what sampling and scoring need of a run. float32 becomes float16; the length model's
+    float64 stays.
 
     Raises:
         LnfgenError: if the weights are too many, or too large for half precision.
@@ -164,16 +186,26 @@ def pack(run: RunFolder, folder: Path) -> None:
     folder.mkdir()
     for file in _COPIED:
         shutil.copy(run.path / file, folder)
-    # The place of the dataset on this machine says nothing on another one, where it is found by its name.
-    manifest = {key: value for key, value in run.dataset.items() if key not in ("sources", "skipped")}
+    # The place of the dataset on this machine says nothing on another one, where it is found by its
+    # name.
+    manifest = {
+        key: value for key, value in run.dataset.items() if key not in ("sources", "skipped")
+    }
     manifest["path"] = run.dataset["name"]
     write_text(folder / "dataset.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
     weights = read_tensors(run.path / "model.safetensors")
-    halved = {key: value.half() if value.dtype == torch.float32 else value for key, value in weights.items()}
+    halved = {
+        key: value.half() if value.dtype == torch.float32 else value
+        for key, value in weights.items()
+    }
     if not all(value.isfinite().all() for value in halved.values()):
-        raise lnfgen.LnfgenError(f"{run.path} holds weights above 65504, which half precision does not have")
+        raise lnfgen.LnfgenError(
+            f"{run.path} holds weights above 65504, which half precision does not have"
+        )
     if len(content := serialise(halved)) > MAX_BYTES:
-        raise lnfgen.LnfgenError(f"{run.path}: {len(content):,} bytes of weights; expected at most {MAX_BYTES:,}")
+        raise lnfgen.LnfgenError(
+            f"{run.path}: {len(content):,} bytes of weights; expected at most {MAX_BYTES:,}"
+        )
     write_bytes(folder / "model.safetensors", content)
 
 
@@ -194,9 +226,13 @@ def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
         "updates": facts["steps"],
         "bytes": (boxed / "model.safetensors").stat().st_size,
         "data": {
-            **{key: getattr(named, key) for key in ("description", "size", "source", "citation", "licence")},
+            **{
+                key: getattr(named, key)
+                for key in ("description", "size", "source", "citation", "licence")
+            },
             "splits": {
-                split: {key: run.dataset["splits"][split][key] for key in ("sequences", "steps")} for split in SPLITS
+                split: {key: run.dataset["splits"][split][key] for key in ("sequences", "steps")}
+                for split in SPLITS
             },
         },
         "unit": run.encoding.unit,
@@ -205,10 +241,16 @@ def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
     }
     if run.encoding.kind == "music":
         music = printed("compare", boxed, "--count", count)
-        card["music"] = {key: value for key, value in music.items() if key not in ("model", "dataset", "run")}
+        card["music"] = {
+            key: value for key, value in music.items() if key not in ("model", "dataset", "run")
+        }
     elif recipe.dataset == "folk-abc":
         card["tunes"] = tune_shares(lnfgen.load(boxed), count, temperature=1.0, seed=0)
-    card |= {"recipe": recipe.settings, "lnfgen": lnfgen.__version__, "torch": torch.__version__.split("+")[0]}
+    card |= {
+        "recipe": recipe.settings,
+        "lnfgen": lnfgen.__version__,
+        "torch": torch.__version__.split("+")[0],
+    }
     rounded: Card = _rounded(card)
     return rounded
 

@@ -1,18 +1,23 @@
-"""How fast models train and sample here: `python examples/speed.py > speed.md`. It takes about ten minutes.
+"""How fast models train and sample here: `python examples/speed.py > speed.md`. It takes about ten
+minutes.
 
-Every model is trained for some updates on random data, at the sizes of a preset, and then sampled. The tables have
+Every model is trained for some updates on random data, at the sizes of a preset, and then sampled.
+The tables have
 
-- the share of the machine's rate that an update reaches: the operations of the matrix products that it needs, divided
-  by the seconds that it takes, over the rate of a large product (1024 x 1024 x 1024) that is timed before and after;
-- updates a second, and the seconds of an update: forward, backward, clipping, AdamW, averaging of the weights;
+- the share of the machine's rate that an update reaches: the operations of the matrix products that
+  it needs, divided by the seconds that it takes, over the rate of a large product (1024 x 1024 x
+  1024) that is timed before and after;
+- updates a second, and the seconds of an update: forward, backward, clipping, AdamW, averaging of
+  the weights;
 - milliseconds to draw one piece, and each of 16 that are drawn together;
 - for the models in the box, pieces a second.
 
-All figures are medians, in float32, on as many threads as `lnfgen train` takes. A weight matrix meets each time step
-once, which is two operations an element; an update counts as three scores, since the backward pass has a product for
-the gradient of the weights and another one for that of the inputs. Embeddings are no products. Music with onsets has no
-share, because weights of its usual output (`past`) meet each key of a step. On a busy machine all seconds grow alike,
-so read the share first.
+All figures are medians, in float32, on as many threads as `lnfgen train` takes. A weight matrix
+meets each time step once, which is two operations an element; an update counts as three scores,
+since the backward pass has a product for the gradient of the weights and another one for that of
+the inputs. Embeddings are no products. Music with onsets has no share, because weights of its usual
+output (`past`) meet each key of a step. On a busy machine all seconds grow alike, so read the share
+first.
 
 `--quick` is a minute: three models at the preset `tiny`.
 """
@@ -45,18 +50,30 @@ ROUNDS = 3
 """Calls of which the median counts, after one that warms up."""
 
 EPOCH = 60
-"""Updates in a pass over the data. A run validates at its end, so that no update is timed together with that."""
+"""Updates in a pass over the data. A run validates at its end, so that no update is timed together
+with that."""
 
 BOXES = {"chorales": 64, "folk-abc": 288}
 """The models in the box, and the length of the pieces that are drawn from each."""
 
-MODELS = ("lstm", "af-scf", "af-af", "af-codes", "iaf-scf", "coupling", "blocks-scf", "blocks-codes", "af-only")
+MODELS = (
+    "lstm",
+    "af-scf",
+    "af-af",
+    "af-codes",
+    "iaf-scf",
+    "coupling",
+    "blocks-scf",
+    "blocks-codes",
+    "af-only",
+)
 TEXT_ONLY = ("af-codes", "blocks-codes")
 QUICK = ("lstm", "af-scf", "coupling")
 
 
 class Data(NamedTuple):
-    """Random sequences of one length: how many are a batch, how long they are, and how long a sample of them is."""
+    """Random sequences of one length: how many are a batch, how long they are, and how long a
+    sample of them is."""
 
     kind: str
     batch: int
@@ -72,7 +89,8 @@ DATA = {
 
 
 def random_dataset(name: str, folder: Path) -> Dataset:
-    """A dataset of random sequences of equal length: lines of text, a benchmark's pickle, or piano-rolls."""
+    """A dataset of random sequences of equal length: lines of text, a benchmark's pickle, or
+    piano-rolls."""
     data, rng = DATA[name], np.random.default_rng(0)
     count = EPOCH * data.batch
     sources = folder / f"{name}-files"
@@ -82,7 +100,10 @@ def random_dataset(name: str, folder: Path) -> Dataset:
         lines = ["".join(symbols[rng.integers(50, size=data.steps)]) for _ in range(count)]
         (sources / "lines.txt").write_text("\n".join(lines), encoding="utf-8")
     elif name == "music":
-        pieces = [[tuple((21 + rng.choice(88, 4, replace=False)).tolist())] * data.steps for _ in range(count)]
+        pieces = [
+            [tuple((21 + rng.choice(88, 4, replace=False)).tolist())] * data.steps
+            for _ in range(count)
+        ]
         splits = {"train": pieces, "valid": pieces[:1], "test": pieces[:1]}
         (sources / "jsb_chorales.pickle").write_bytes(pickle.dumps(splits))
         return lnfgen.preprocess(sources / "jsb_chorales.pickle", folder / name)
@@ -114,11 +135,18 @@ def product_rate() -> float:
 def operations(model: nn.Module, steps: int) -> float:
     """The operations of an update on so many time steps: see the head of this file."""
     tables = nn.Embedding | Codebook
-    weights = (p for part in model.modules() if not isinstance(part, tables) for p in part.parameters(recurse=False))
+    weights = (
+        p
+        for part in model.modules()
+        if not isinstance(part, tables)
+        for p in part.parameters(recurse=False)
+    )
     return 3 * 2 * steps * sum(p.numel() for p in weights if p.dim() == 2)
 
 
-def trained(dataset: Dataset, name: str, model: str, preset: str, updates: int) -> tuple[TrainedModel, float]:
+def trained(
+    dataset: Dataset, name: str, model: str, preset: str, updates: int
+) -> tuple[TrainedModel, float]:
     """A model after some updates, and the seconds of one of them."""
     data, times = DATA[name], [0.0]
     with tempfile.TemporaryDirectory() as folder:
@@ -144,12 +172,22 @@ def measured(dataset: Dataset, name: str, model: str, preset: str, updates: int)
     share = operations(run.model, data.batch * data.steps) / update / rate
     alone, together = sampling(run, data.sampled)
     shown = "" if name == "onsets" else f"{100 * share:.0f} %"
-    return [f"`{model}`", shown, f"{1 / update:.2f}", f"{update:.3f}", f"{1e3 * alone:.0f}", f"{1e3 * together:.0f}"]
+    return [
+        f"`{model}`",
+        shown,
+        f"{1 / update:.2f}",
+        f"{update:.3f}",
+        f"{1e3 * alone:.0f}",
+        f"{1e3 * together:.0f}",
+    ]
 
 
 def sampling(run: TrainedModel, steps: int) -> tuple[float, float]:
-    """The seconds to draw one piece of so many steps, and those for each of 16 that are drawn together."""
-    alone, together = (seconds_of(partial(run.sample, count, length=steps, seed=1)) for count in (1, 16))
+    """The seconds to draw one piece of so many steps, and those for each of 16 that are drawn
+    together."""
+    alone, together = (
+        seconds_of(partial(run.sample, count, length=steps, seed=1)) for count in (1, 16)
+    )
     return alone, together / 16
 
 
@@ -160,8 +198,19 @@ def print_row(cells: Sequence[str]) -> None:
 def print_table(name: str, models: Sequence[str], preset: str, updates: int, folder: Path) -> None:
     """A row for each model on one kind of data, printed as soon as it is known."""
     data, dataset = DATA[name], random_dataset(name, folder)
-    print(f"\n{data.kind}: batches of {data.batch} sequences of {data.steps} steps, samples of {data.sampled} steps\n")
-    print_row(["model", "of product rate", "updates a second", "seconds", "ms for a piece", "ms for each of 16"])
+    print(
+        f"\n{data.kind}: batches of {data.batch} sequences of {data.steps} steps, samples of {data.sampled} steps\n"
+    )
+    print_row(
+        [
+            "model",
+            "of product rate",
+            "updates a second",
+            "seconds",
+            "ms for a piece",
+            "ms for each of 16",
+        ]
+    )
     print_row(["---"] * 6)
     for model in models:
         if name == "text" or model not in TEXT_ONLY:
@@ -181,18 +230,34 @@ def print_box() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", default="paper", help="sizes of the models: tiny, small or paper (paper)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--preset", default="paper", help="sizes of the models: tiny, small or paper (paper)"
+    )
     parser.add_argument("--model", nargs="+", choices=MODELS, default=MODELS, help="all by default")
-    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA), help="kinds of data; all by default")
-    parser.add_argument("--updates", type=int, default=12, help="updates of each model, two of which warm up (12)")
-    parser.add_argument("--quick", action="store_true", help="a minute: three models at tiny, few updates")
+    parser.add_argument(
+        "--data", nargs="+", choices=DATA, default=list(DATA), help="kinds of data; all by default"
+    )
+    parser.add_argument(
+        "--updates", type=int, default=12, help="updates of each model, two of which warm up (12)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a minute: three models at tiny, few updates"
+    )
     asked = parser.parse_args()
     if not 5 <= asked.updates <= EPOCH:
         parser.error(f"--updates {asked.updates}: expected 5 to {EPOCH}")
-    models, preset, updates = (QUICK, "tiny", 5) if asked.quick else (asked.model, asked.preset, asked.updates)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor() or platform.machine()}")
-    print(f"preset {preset}, float32, {product_rate() / 1e9:.0f} GFLOP/s in a product of {PRODUCT}^3")
+    models, preset, updates = (
+        (QUICK, "tiny", 5) if asked.quick else (asked.model, asked.preset, asked.updates)
+    )
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor() or platform.machine()}"
+    )
+    print(
+        f"preset {preset}, float32, {product_rate() / 1e9:.0f} GFLOP/s in a product of {PRODUCT}^3"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for name in asked.data:
             print_table(name, models, preset, updates, Path(folder))

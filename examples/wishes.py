@@ -1,9 +1,11 @@
-"""Measure wishes, or draw the pictures of wishes.md: `python examples/wishes.py measure`, or `pictures`.
+"""Measure wishes, or draw the pictures of wishes.md: `python examples/wishes.py measure`, or
+`pictures`.
 
-Ten wishes that few free samples of the model in the box meet, each alone, and three together that hardly any meets.
-For each: how many of the free samples meet it, how many of twenty pieces that are drawn towards it, the seconds,
-and the share of the figures of `compare` inside the 5 to 95 % range of test, the mean over the figures: of free
-samples, of those that meet the wish, and of the twenty pieces.
+Ten wishes that few free samples of the model in the box meet, each alone, and three together that
+hardly any meets. For each: how many of the free samples meet it, how many of twenty pieces that are
+drawn towards it, the seconds, and the share of the figures of `compare` inside the 5 to 95 % range
+of test, the mean over the figures: of free samples, of those that meet the wish, and of the twenty
+pieces.
 """
 
 import argparse
@@ -48,9 +50,18 @@ def measure() -> None:
     """Print the table of wishes.md."""
     model = lnfgen.load("chorales", "cpu")
     free = rolls(model.sample(count=FREE, bars=BARS, seed=77))
-    windows = [part for piece in lnfgen.preprocess("chorales", out="c").pieces("test") for part in eight_bars(piece)]
-    ranges = {name: np.nanquantile([value(part) for part in windows], (0.05, 0.95)) for name, value in FIGURES.items()}
-    print("| wish | free that meet it | of 20 drawn towards it | seconds | inside: free | free that meet it | drawn |")
+    windows = [
+        part
+        for piece in lnfgen.preprocess("chorales", out="c").pieces("test")
+        for part in eight_bars(piece)
+    ]
+    ranges = {
+        name: np.nanquantile([value(part) for part in windows], (0.05, 0.95))
+        for name, value in FIGURES.items()
+    }
+    print(
+        "| wish | free that meet it | of 20 drawn towards it | seconds | inside: free | free that meet it | drawn |"
+    )
     print("|---|---|---|---|---|---|---|")
     for want in WISHES:
         wishes, start = wishes_for(want, model.encoding), time.perf_counter()
@@ -60,15 +71,21 @@ def measure() -> None:
         seconds = time.perf_counter() - start
         meeting = [piece for piece in free if wishes.distance(piece) == 0]
         held = sum(wishes.distance(piece) == 0 for piece in drawn)
-        shares = " | ".join(f"{100 * inside(pieces, ranges):.0f} %" for pieces in (free, meeting, drawn))
+        shares = " | ".join(
+            f"{100 * inside(pieces, ranges):.0f} %" for pieces in (free, meeting, drawn)
+        )
         print(
-            f"| {', '.join(want)} | {100 * len(meeting) / FREE:.0f} % | {held} | {seconds:.0f} | {shares} |", flush=True
+            f"| {', '.join(want)} | {100 * len(meeting) / FREE:.0f} % | {held} | {seconds:.0f} | {shares} |",
+            flush=True,
         )
 
 
 def inside(pieces: list[PianoRoll], ranges: dict[str, np.ndarray]) -> float:
     """The share of the pieces inside the range of each figure, the mean over the figures."""
-    each = [[low <= FIGURES[name](piece) <= high for piece in pieces] for name, (low, high) in ranges.items()]
+    each = [
+        [low <= FIGURES[name](piece) <= high for piece in pieces]
+        for name, (low, high) in ranges.items()
+    ]
     return float(np.mean(each))
 
 
@@ -94,7 +111,9 @@ def draw(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("measure", "pictures"))
     if parser.parse_args().what == "measure":
         measure()

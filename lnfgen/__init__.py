@@ -2,11 +2,13 @@
 
     >>> import lnfgen
     >>> tunes = lnfgen.preprocess("my-midi-folder", out="tunes")
-    >>> model = lnfgen.train(tunes, preset="tiny", seed=1)  # or lnfgen.load("runs/my-midi-folder-af-scf-001")
+    >>> model = lnfgen.train(tunes, preset="tiny", seed=1)  # or
+    lnfgen.load("runs/my-midi-folder-af-scf-001")
     >>> lnfgen.write("song.mid", model.sample(seed=1)[0])
     >>> model.nll(lnfgen.read("song.mid"))
 
-Names are loaded when they are first used, so that importing `lnfgen` loads neither torch nor music21.
+Names are loaded when they are first used, so that importing `lnfgen` loads neither torch nor
+music21.
 """
 
 import importlib
@@ -31,7 +33,17 @@ _HOMES = {
     "LnfgenError": "lnfgen.errors",
 }
 
-__all__ = ["LnfgenError", "PianoRoll", "__version__", "compare", "load", "preprocess", "read", "train", "write"]
+__all__ = [
+    "LnfgenError",
+    "PianoRoll",
+    "__version__",
+    "compare",
+    "load",
+    "preprocess",
+    "read",
+    "train",
+    "write",
+]
 
 
 def __getattr__(name: str) -> Any:

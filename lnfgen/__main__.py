@@ -6,7 +6,8 @@ import sys
 def main() -> None:
     """Run the command line; ends the process with a documented exit code."""
     try:
-        from lnfgen.cli import main as run  # it takes a moment, in which a Ctrl-C is no traceback either
+        # it takes a moment, in which a Ctrl-C is no traceback either
+        from lnfgen.cli import main as run
 
         run()
     except KeyboardInterrupt:

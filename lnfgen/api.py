@@ -1,4 +1,5 @@
-"""The verbs of the command line as Python functions, which the commands call. Only `train` and `load` load torch."""
+"""The verbs of the command line as Python functions, which the commands call. Only `train` and
+`load` load torch."""
 
 from __future__ import annotations
 
@@ -13,7 +14,14 @@ from lnfgen.data.benchmarks import SUFFIXES
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.gather import Options
 from lnfgen.data.prepare import build_named, prepare, source_name, warn_of_losses
-from lnfgen.errors import ConfigError, DatasetError, LnfgenError, LnfgenWarning, OutputError, RunError
+from lnfgen.errors import (
+    ConfigError,
+    DatasetError,
+    LnfgenError,
+    LnfgenWarning,
+    OutputError,
+    RunError,
+)
 from lnfgen.files import require_free_folder
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.parts import AUTO, ONE
@@ -31,7 +39,8 @@ if TYPE_CHECKING:
 
 Source = str | Path
 TrainingProgress = Callable[[int, int, dict[str, float]], None]
-"""Takes the updates made, the updates of the whole run, and figures: the ELBO, its parts, the KL weight, the speed."""
+"""Takes the updates made, the updates of the whole run, and figures: the ELBO, its parts, the KL
+weight, the speed."""
 
 
 def preprocess(
@@ -57,27 +66,34 @@ def preprocess(
         >>> print(len(tunes.split("train")), tunes.manifest["skipped"])
 
     Args:
-        sources: files and folders, or the name of one dataset, which the options of `Options` do not change.
-        out: the folder to write, which must be new or empty. By default it is named after the first source.
+        sources: files and folders, or the name of one dataset, which the options of `Options` do
+            not change.
+        out: the folder to write, which must be new or empty. By default it is named after the first
+            source.
         kind, max_length, chunks, split, seed, steps_per_quarter, parts, strict, tracks: see
             `lnfgen.data.gather.Options`.
         download: fetch the files of a named dataset if they are not here yet.
-        jobs: how many processes read files of music; None: as many as there are processors, but no more than 16. The
-            result is the same.
+        jobs: how many processes read files of music; None: as many as there are processors, but no
+            more than 16. The result is the same.
         progress: called with what is being done, how many files are done, and of how many.
 
     Raises:
-        LnfgenError: if a source is missing, nothing is readable, an option is out of range, or `out` is not free.
+        LnfgenError: if a source is missing, nothing is readable, an option is out of range, or
+        `out` is not free.
     """
     given = [sources] if isinstance(sources, str | Path) else list(sources)
     if not given:
         raise DatasetError("found no sources; expected files, folders or the name of a dataset")
-    options = Options(kind, max_length, chunks, split, seed, steps_per_quarter, strict, tracks, parts)
+    options = Options(
+        kind, max_length, chunks, split, seed, steps_per_quarter, strict, tracks, parts
+    )
     found = [find(source, "files", "dataset") for source in given]
     paths = [one.path for one in found]
     name = next((one.path.name for one in found if one.kind == "named"), None)
     if name is not None and len(given) > 1:
-        raise DatasetError(f"{name} is the name of a dataset, which stands alone; found {len(given)} sources")
+        raise DatasetError(
+            f"{name} is the name of a dataset, which stands alone; found {len(given)} sources"
+        )
     if download and name is None:
         raise LnfgenError(f"a download goes with a dataset's name; found the path {given[0]}")
     target = Path(out or name or source_name(paths[0]))
@@ -88,7 +104,9 @@ def preprocess(
         dataset = prepare(paths, target, options, progress, jobs=jobs)
     else:
         dataset = build_named(name, target, progress, download=download)
-    read = [record["path"] for record in dataset.manifest["sources"] if dataset.encoding.kind == "music"]
+    read = [
+        record["path"] for record in dataset.manifest["sources"] if dataset.encoding.kind == "music"
+    ]
     fixed = name or next((path for path in read if path.lower().endswith(SUFFIXES)), None)
     if fixed is not None and replace(options, kind=None) != Options():
         remark = f"{fixed} is a fixed dataset: options that shape one have no effect on it"
@@ -113,29 +131,34 @@ def train(
         >>> model = lnfgen.train("tunes", preset="tiny", seed=1)
         >>> pieces = model.sample(count=2)
 
-    The same seed gives the same weights. Two trainings in threads of one process share torch's random state and do not.
+    The same seed gives the same weights. Two trainings in threads of one process share torch's
+    random state and do not.
 
-    Ctrl-C loses the updates since the last validation. `resume=True` goes on from there, or trains a finished run
-    further, if it is given more `max_steps` or `epochs` (see `lnfgen.training.session.TrainingSession.resume`).
+    Ctrl-C loses the updates since the last validation. `resume=True` goes on from there, or trains
+    a finished run further, if it is given more `max_steps` or `epochs` (see
+    `lnfgen.training.session.TrainingSession.resume`).
 
     Args:
-        dataset: an open dataset, a dataset folder, a named dataset, or files to make one of; the chorales by default.
-            With `resume`, a copy of the run's dataset, which is needed only if that has been moved.
+        dataset: an open dataset, a dataset folder, a named dataset, or files to make one of; the
+            chorales by default. With `resume`, a copy of the run's dataset, which is needed only if
+            that has been moved.
         model: the name of a model; af-scf (for text af-codes) by default.
         preset: the recipe: tiny, small or paper; small by default.
         out: the run folder, which must be new or empty; `runs/DATASET-MODEL-NNN` by default.
-        resume: go on with the run in `out`, or the newest run under `runs/`, with the run's own settings. Of `settings`
-            only `max_steps` and `epochs` may be given.
+        resume: go on with the run in `out`, or the newest run under `runs/`, with the run's own
+            settings. Of `settings` only `max_steps` and `epochs` may be given.
         device: auto, cpu, cuda or cuda:N.
         progress: called after each update.
-        settings: transform, emission, backbone, config (a JSON file, a run or a dictionary with keys of `config.json`),
-            epochs, max_steps and seed (0), as the options of `lnfgen train`. `set` goes before all of them:
-            `set={"training.learning_rate": 1e-3}`.
+        settings: transform, emission, backbone, config (a JSON file, a run or a dictionary with
+            keys of `config.json`), epochs, max_steps and seed (0), as the options of `lnfgen
+            train`. `set` goes before all of them: `set={"training.learning_rate": 1e-3}`.
 
     Raises:
         LnfgenError: if a setting, the dataset, the run or the device cannot be used.
     """
-    session = open_session(dataset, model, preset, out=out, resume=resume, device=device, **settings)
+    session = open_session(
+        dataset, model, preset, out=out, resume=resume, device=device, **settings
+    )
 
     class Listener:
         def step(self, metrics: dict[str, float]) -> None:
@@ -162,7 +185,8 @@ def open_session(
     usual_seed: int = 0,
     **settings: Unpack[RunSettings],
 ) -> TrainingSession:
-    """The session that `train` asks for, for Python and for the command. `building` shows that a dataset is made."""
+    """The session that `train` asks for, for Python and for the command. `building` shows that a
+    dataset is made."""
     if resume:
         max_steps, epochs = settings.pop("max_steps", None), settings.pop("epochs", None)
         others = {"model": model, "preset": preset, **settings}
@@ -174,13 +198,19 @@ def open_session(
         run = RunFolder(newest_run(resumable=True) if out is None else find(out, "run").path)
         if is_boxed(run.path):
             advice = f"train a run of your own: lnfgen train {run.dataset['name']}"
-            raise RunError(f"{run.name} is a model in the box, which has no state to go on from; {advice}")
+            raise RunError(
+                f"{run.name} is a model in the box, which has no state to go on from; {advice}"
+            )
 
         from lnfgen.training.session import TrainingSession
 
-        return TrainingSession.resume(run, device, dataset, max_steps=max_steps, epochs=epochs, building=building)
+        return TrainingSession.resume(
+            run, device, dataset, max_steps=max_steps, epochs=epochs, building=building
+        )
     if out is not None and is_run(Path(out)):
-        raise OutputError(f"{out} is a run; go on with it: lnfgen train --resume --out {out}; or choose another folder")
+        raise OutputError(
+            f"{out} is a run; go on with it: lnfgen train --resume --out {out}; or choose another folder"
+        )
     asked = asked_for(model, preset, **settings)
     asked.require_possible()  # before a dataset is made
     if out is not None:
@@ -189,10 +219,18 @@ def open_session(
     encoding = opened.encoding
     train = opened.split("train")
     steps = int(train.lengths.sum()) // encoding.stride
-    corpus = Corpus(encoding.kind, encoding.has_onsets, len(train), encoding.num_symbols, steps, len(encoding.parts))
+    corpus = Corpus(
+        encoding.kind,
+        encoding.has_onsets,
+        len(train),
+        encoding.num_symbols,
+        steps,
+        len(encoding.parts),
+    )
     config = asked.config(corpus, usual_seed)
 
-    # torch is loaded only now, because that takes seconds, and what is wrong with the files is said before.
+    # torch is loaded only now, because that takes seconds, and what is wrong with the files is said
+    # before.
     from lnfgen.training.session import TrainingSession
 
     session = TrainingSession.begin(config, opened, device, out)
@@ -202,7 +240,8 @@ def open_session(
 
 
 def load(run: Source, device: str = "auto", passes: int | None = None) -> TrainedModel:
-    """Open a run folder, as `lnfgen train` prints it, or a model in the box by its name (`lnfgen list --models`).
+    """Open a run folder, as `lnfgen train` prints it, or a model in the box by its name (`lnfgen
+    list --models`).
 
         >>> model = lnfgen.load("chorales")  # or lnfgen.load("runs/chorales-af-scf-001")
         >>> pieces = model.sample(count=2, seed=1)
@@ -210,8 +249,8 @@ def load(run: Source, device: str = "auto", passes: int | None = None) -> Traine
     Args:
         run: the path of a run goes before the name of a model.
         device: auto, cpu, cuda or cuda:N.
-        passes: for a model by blocks, in how many passes it draws and scores a piece, from 4 on; 32 by default. More
-            take longer and fit better.
+        passes: for a model by blocks, in how many passes it draws and scores a piece, from 4 on; 32
+            by default. More take longer and fit better.
 
     Raises:
         RunError: if there is no such run, or its model is missing or damaged.
@@ -238,10 +277,10 @@ def compare(
     `TrainedModel.compare` compares samples of a model with a dataset.
 
     Args:
-        samples, reference: pieces; or a file or folder of music; or a dataset, open, as a folder or by name. Files that
-            cannot be read are left out, with a warning.
-        split: the split of datasets that is taken. Copies are searched for in the train split of the reference; in the
-            reference itself if it is no dataset, or `split` is train.
+        samples, reference: pieces; or a file or folder of music; or a dataset, open, as a folder or
+            by name. Files that cannot be read are left out, with a warning.
+        split: the split of datasets that is taken. Copies are searched for in the train split of
+            the reference; in the reference itself if it is no dataset, or `split` is train.
         seed: decides the folds of the classifier whose AUC is in the result.
         progress: called with what is being done, how much is done, and of how much.
 

@@ -1,7 +1,8 @@
 """A model's settings and how it is trained: two frozen dataclasses, JSON in and out.
 
-Their fields are all settings there are, and `config.json` holds each of them. No field has a default:
-`lnfgen.training.recipes` gives a new run its values. An impossible value is an error before any work is done.
+Their fields are all settings there are, and `config.json` holds each of them. No field has a
+default: `lnfgen.training.recipes` gives a new run its values. An impossible value is an error
+before any work is done.
 """
 
 import difflib
@@ -16,20 +17,29 @@ from typing import Annotated, Any, get_args, get_type_hints
 from lnfgen.errors import ConfigError
 from lnfgen.files import read_object
 
-CONFIG_FORMAT = 1  # the `format_version` of `config.json`, one more when a key is renamed or means something else
+# the `format_version` of `config.json`, one more when a key is renamed or means something else
+CONFIG_FORMAT = 1
 TIMES = ("af", "iaf", "coupling", "blocks", "none")
 FEATURES = ("af", "scf", "none", "codes")
 BACKBONES = ("lstm", "scan", "conv-scan")
 TRANSFORMS = ("affine", "nlsq", "mixture", "spline")
-EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}  # the outputs that fit each kind of data
+# the outputs that fit each kind of data
+EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}
 
-MAX_SIZE = 65_536  # the greatest size or count of a model; no computer holds a network with larger layers
+# the greatest size or count of a model; no computer holds a network with larger layers
+MAX_SIZE = 65_536
 
 WITHOUT_LAYERS: dict[str, Any] = {"transform": "none", "num_flow_layers": 0, "conditioner_size": 0}
 """The keys of `model` that mean nothing for a model without an elementwise transform."""
 
 NAMED_MODELS: dict[str, dict[str, Any]] = {
-    "lstm": {"time": "none", "features": "none", "latent_size": 0, "backbone": "lstm", **WITHOUT_LAYERS},
+    "lstm": {
+        "time": "none",
+        "features": "none",
+        "latent_size": 0,
+        "backbone": "lstm",
+        **WITHOUT_LAYERS,
+    },
     "af-only": {"time": "none", "features": "af"},
     "af-af": {"time": "af", "features": "af"},
     "af-scf": {"time": "af", "features": "scf"},
@@ -39,10 +49,13 @@ NAMED_MODELS: dict[str, dict[str, Any]] = {
     "iaf-scf": {"time": "iaf", "features": "scf"},
     "coupling": {"time": "coupling", "features": "none"},
 }
-"""The keys of `model` that each name stands for. A key that means nothing for a model is `none` or 0."""
+"""The keys of `model` that each name stands for. A key that means nothing for a model is `none` or
+0."""
 
-DECAYS_BEFORE_STOP = 3  # so many times `patience` validations in a row without improvement end training
-CALIBRATION_PIECES = 40  # the samples of each round of calibration for a band; twice as many where there are no parts
+# so many times `patience` validations in a row without improvement end training
+DECAYS_BEFORE_STOP = 3
+# the samples of each round of calibration for a band; twice as many where there are no parts
+CALIBRATION_PIECES = 40
 
 # A string has its choices beside its type, and a number the least and the greatest value.
 _Size = Annotated[int, (1, MAX_SIZE)]
@@ -58,25 +71,32 @@ class ModelConfig:
     """Sizes and choices of a model."""
 
     time: Annotated[str, TIMES]  # how the flow runs across time
-    features: Annotated[str, FEATURES]  # how it runs across the features of a step; codes: z says the symbol of a text
+    # how it runs across the features of a step; codes: z says the symbol of a text
+    features: Annotated[str, FEATURES]
     backbone: Annotated[str, BACKBONES]  # the network through time of posterior, prior and emission
     transform: Annotated[str, ("none", *TRANSFORMS)]  # the elementwise transform; none with codes
     emission: Annotated[str, (*EMISSIONS["text"], *EMISSIONS["music"])]  # the output
-    num_flow_layers: _SizeOrNone  # layers of the flow within a step, or of couplings through time; 0 with codes
-    conditioner_size: _SizeOrNone  # units in each of the two hidden layers of a flow layer's conditioner; 0 with codes
-    latent_size: _SizeOrNone  # features of z_t; 0 is the autoregressive LSTM baseline, which has no latent and no flow
+    # layers of the flow within a step, or of couplings through time; 0 with codes
+    num_flow_layers: _SizeOrNone
+    # units in each of the two hidden layers of a flow layer's conditioner; 0 with codes
+    conditioner_size: _SizeOrNone
+    # features of z_t; 0 is the autoregressive LSTM baseline, which has no latent and no flow
+    latent_size: _SizeOrNone
     hidden_size: _Size  # units of each layer of the backbone
     num_layers: _Size  # layers of the backbone
     embedding_size: _Size  # features that a symbol or frame is embedded in
     near_end: bool  # the networks also see how near the end is, so that a text ends as a whole
     in_metre: bool  # they also see each piece's time signature, and the place in its bars
     dropout: _Rate  # around and after the backbone; above 0, 0.1 on its inputs goes with it
-    note_noise: _Rate  # share of earlier keys hidden or moved in training, for the output past, which reads them
-    copy_attention: bool  # past, or else the prior of af, sees what came next where the piece was alike before
+    # share of earlier keys hidden or moved in training, for the output past, which reads them
+    note_noise: _Rate
+    # past, or else the prior of af, sees what came next where the piece was alike before
+    copy_attention: bool
 
     @property
     def name(self) -> str:
-        """The named model that this is, or its way across time and across features, as in `iaf-af`."""
+        """The named model that this is, or its way across time and across features, as in
+        `iaf-af`."""
         if self.baseline:
             return "lstm"
         name = f"{self.time}-{self.features}"
@@ -100,18 +120,31 @@ class ModelConfig:
     def facts(self) -> dict[str, str | None]:
         """The name and the choices of the model, for reports."""
         transform = self.transform if self.has_transform else None
-        return {"model": self.name, "backbone": self.backbone, "transform": transform, "emission": self.emission}
+        return {
+            "model": self.name,
+            "backbone": self.backbone,
+            "transform": transform,
+            "emission": self.emission,
+        }
 
     def __post_init__(self) -> None:
         if self.time == "coupling" and self.features != "none":
-            raise ConfigError(f"model.features: found {self.features!r} beside time 'coupling'; expected 'none'")
+            raise ConfigError(
+                f"model.features: found {self.features!r} beside time 'coupling'; expected 'none'"
+            )
         if self.time == "iaf" and self.features == "codes":
-            raise ConfigError("model.features: found 'codes' beside time 'iaf', which reads eps; expected another one")
+            raise ConfigError(
+                "model.features: found 'codes' beside time 'iaf', which reads eps; expected another one"
+            )
         if (self.features == "scf" or self.time == "coupling") and self.latent_size == 1:
-            raise ConfigError("model.latent_size: found 1, expected at least 2, one on each side of a split")
+            raise ConfigError(
+                "model.latent_size: found 1, expected at least 2, one on each side of a split"
+            )
         for name, nothing in WITHOUT_LAYERS.items():
             if self.has_transform and getattr(self, name) == nothing:
-                raise ConfigError(f"model.{name}: found {nothing!r}; expected more, as {self.name} has layers")
+                raise ConfigError(
+                    f"model.{name}: found {nothing!r}; expected more, as {self.name} has layers"
+                )
 
 
 @dataclass(frozen=True)
@@ -121,32 +154,47 @@ class TrainingConfig:
     max_steps: _Limit  # updates; with `epochs` as well, whichever ends first
     epochs: _Limit  # passes over the training split
     batch_size: _Count  # sequences
-    precision: Annotated[str, ("float32", "bfloat16")]  # of the networks, in training and its validations
+    # of the networks, in training and its validations
+    precision: Annotated[str, ("float32", "bfloat16")]
     learning_rate: Annotated[float, (1e-9, 1)]
-    cooldown_start: _Share  # fraction of the run after which the learning rate falls linearly to 0; 1: never
-    patience: _Count  # validations without improvement before the rate decays; three times that ends the run
-    ema_decay: Annotated[float, (0, 0.999999)]  # of the moving average of the weights, which is scored and sampled
-    keep: Annotated[str, ("best", "last")]  # the averaged weights that become the model; best: of the best valid ELBO
+    # fraction of the run after which the learning rate falls linearly to 0; 1: never
+    cooldown_start: _Share
+    # validations without improvement before the rate decays; three times that ends the run
+    patience: _Count
+    # of the moving average of the weights, which is scored and sampled
+    ema_decay: Annotated[float, (0, 0.999999)]
+    # the averaged weights that become the model; best: of the best valid ELBO
+    keep: Annotated[str, ("best", "last")]
     kl_warmup_start: _Share  # fraction of the run after which the KL weight begins to rise from 0
     kl_warmup_end: _Share  # fraction of the run after which it is 1; 0: from the first update on
     free_bits: Annotated[float, (0, 1000)]  # nats of KL a step that cost nothing, so that z is used
-    transpose: Annotated[int, (0, 127)]  # music: sequences move by up to so many semitones, in the register of train
-    calibration_rounds: Annotated[int, (0, 100_000)]  # in which samples are moved to the figures of train
+    # music: sequences move by up to so many semitones, in the register of train
+    transpose: Annotated[int, (0, 127)]
+    # in which samples are moved to the figures of train
+    calibration_rounds: Annotated[int, (0, 100_000)]
     seed: Annotated[int, (0, 2**63 - 1)]  # a seed that torch's generators take
 
     def __post_init__(self) -> None:
         if self.max_steps is None and self.epochs is None:
-            raise ConfigError("training: found neither max_steps nor epochs; expected one of them, or both")
+            raise ConfigError(
+                "training: found neither max_steps nor epochs; expected one of them, or both"
+            )
         if self.kl_warmup_start > self.kl_warmup_end:
-            raise ConfigError(f"training.kl_warmup_start: found {self.kl_warmup_start}, expected at most kl_warmup_end")
+            raise ConfigError(
+                f"training.kl_warmup_start: found {self.kl_warmup_start}, expected at most kl_warmup_end"
+            )
 
     def total_steps(self, num_sequences: int) -> int:
         """The updates of the whole run, where the training split has so many sequences."""
-        limits = [self.max_steps, self.epochs and self.epochs * math.ceil(num_sequences / self.batch_size)]
+        limits = [
+            self.max_steps,
+            self.epochs and self.epochs * math.ceil(num_sequences / self.batch_size),
+        ]
         return min(limit for limit in limits if limit is not None)
 
     def rounds_after(self, step: int) -> int:
-        """The rounds of calibration after so many updates. They draw at most twice as many pieces as these saw."""
+        """The rounds of calibration after so many updates. They draw at most twice as many pieces
+        as these saw."""
         return min(self.calibration_rounds, step * self.batch_size // CALIBRATION_PIECES)
 
 
@@ -175,39 +223,49 @@ class Config:
 
     def flat(self) -> dict[str, Any]:
         """All settings by their keys, as in `training.learning_rate`."""
-        return {f"{name}.{key}": value for name in _SECTIONS for key, value in vars(getattr(self, name)).items()}
+        return {
+            f"{name}.{key}": value
+            for name in _SECTIONS
+            for key, value in vars(getattr(self, name)).items()
+        }
 
 
 def config_of(keys: Mapping[str, Any], where: str = "config") -> Config:
     """The configuration with these values of all keys, as in `training.learning_rate`.
 
     Raises:
-        ConfigError: if a key is unknown or missing, or a value is impossible. `where` begins the line.
+        ConfigError: if a key is unknown or missing, or a value is impossible. `where` begins the
+        line.
     """
     keys = checked(keys, where)
     if missing := [key for key in KEYS if key not in keys]:
         raise ConfigError(f"{where}: found no {' and no '.join(missing)}; expected all keys")
     try:
         model, training = (
-            {key.name: keys[f"{name}.{key.name}"] for key in fields(section)} for name, section in _SECTIONS.items()
+            {key.name: keys[f"{name}.{key.name}"] for key in fields(section)}
+            for name, section in _SECTIONS.items()
         )
         return Config(ModelConfig(**model), TrainingConfig(**training))
-    except ConfigError as error:  # values that do not go together, which do not know where they come from
+    # values that do not go together, which do not know where they come from
+    except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
 
 
 def checked(keys: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The keys with their values, a whole number as a float where need be; `ConfigError` if one is not possible."""
+    """The keys with their values, a whole number as a float where need be; `ConfigError` if one is
+    not possible."""
     if unknown := [key for key in keys if key not in KEYS]:
         raise ConfigError(f"{where}: unknown key {unknown[0]!r}; {_hint(unknown[0])}")
     return {key: _possible(f"{where}: {key}", KEYS[key], value) for key, value in keys.items()}
 
 
 def read_config(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
-    """The keys in a file such as `config.json`, in the folder of a run, or in a dictionary of the same form.
+    """The keys in a file such as `config.json`, in the folder of a run, or in a dictionary of the
+    same form.
 
     Raises:
-        ConfigError: if the file is missing or no JSON object, or a key is unknown or its value impossible.
+        ConfigError: if the file is missing or no JSON object, or a key is unknown or its value
+        impossible.
     """
     where = "config"
     if isinstance(source, str | Path):
@@ -216,7 +274,9 @@ def read_config(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
             source = read_object(Path(where))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise ConfigError(f"{where}: {reason}; expected a JSON object with keys of config.json") from error
+            raise ConfigError(
+                f"{where}: {reason}; expected a JSON object with keys of config.json"
+            ) from error
     version = source.get("format_version", CONFIG_FORMAT)
     if type(version) is not int or version != CONFIG_FORMAT:
         raise ConfigError(
@@ -226,7 +286,9 @@ def read_config(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     for name, inner in source.items():
         if name in _SECTIONS:
             if not isinstance(inner, Mapping):
-                raise ConfigError(f"{where}: {name}: found {inner!r}, expected an object of settings")
+                raise ConfigError(
+                    f"{where}: {name}: found {inner!r}, expected an object of settings"
+                )
             keys |= {f"{name}.{key}": value for key, value in inner.items()}
         elif name != "format_version":
             keys[name] = inner  # an unknown key
@@ -234,28 +296,46 @@ def read_config(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _hint(key: str) -> str:
-    """The known key that is most like an unknown one, by its own name, its initials or its whole name."""
+    """The known key that is most like an unknown one, by its own name, its initials or its whole
+    name."""
     known = {} if "." in key or key in _SECTIONS else {name: name for name in _SECTIONS}
     for name in KEYS:
         own = name.partition(".")[2]
         known |= dict.fromkeys((own, name, "".join(word[0] for word in own.split("_"))), name)
-    near = difflib.get_close_matches(key.rpartition(".")[2], known, n=1) or difflib.get_close_matches(key, known, n=1)
+    near = difflib.get_close_matches(
+        key.rpartition(".")[2], known, n=1
+    ) or difflib.get_close_matches(key, known, n=1)
     return f"did you mean {known[near[0]]!r}?" if near else "expected one of " + ", ".join(KEYS)
 
 
 def _possible(where: str, annotation: Any, value: Any) -> Any:
-    """The value, if it has the annotated type and is one of the choices or in the range beside it."""
-    annotated, limits = get_args(annotation) if hasattr(annotation, "__metadata__") else (annotation, None)
+    """The value, if it has the annotated type and is one of the choices or in the range beside
+    it."""
+    annotated, limits = (
+        get_args(annotation) if hasattr(annotation, "__metadata__") else (annotation, None)
+    )
     types = get_args(annotated) or (annotated,)
     if float in types and type(value) is int and abs(value) <= sys.float_info.max:
         value = float(value)
     if type(value) not in types:  # true and false are not numbers
-        names = {bool: "true or false", int: "a whole number", float: "a number", str: "a string", type(None): "null"}
-        raise ConfigError(f"{where}: found {value!r}, expected {' or '.join(names[accept] for accept in types)}")
+        names = {
+            bool: "true or false",
+            int: "a whole number",
+            float: "a number",
+            str: "a string",
+            type(None): "null",
+        }
+        raise ConfigError(
+            f"{where}: found {value!r}, expected {' or '.join(names[accept] for accept in types)}"
+        )
     if isinstance(value, str):
         if value not in limits:
             raise ConfigError(f"{where}: found {value!r}, expected one of {', '.join(limits)}")
     elif limits and value is not None and not limits[0] <= value <= limits[1]:  # NaN is refused too
-        expected = f"at least {limits[0]}" if limits[1] == math.inf else f"from {limits[0]:g} to {limits[1]:.15g}"
+        expected = (
+            f"at least {limits[0]}"
+            if limits[1] == math.inf
+            else f"from {limits[0]:g} to {limits[1]:.15g}"
+        )
         raise ConfigError(f"{where}: found {value}, expected {expected}")
     return value

@@ -1,7 +1,8 @@
-"""Conventions that the data wing and the model wing share, and default numbers of commands and Python.
+"""Conventions that the data wing and the model wing share, and default numbers of commands and
+Python.
 
-Both wings import this module and it imports neither, so that a dataset, a model and a score cannot disagree about it.
-It loads no library, so that a command can show a default in its --help.
+Both wings import this module and it imports neither, so that a dataset, a model and a score cannot
+disagree about it. It loads no library, so that a command can show a default in its --help.
 """
 
 from collections.abc import Callable
@@ -11,13 +12,20 @@ Kind = Literal["music", "text"]  # the content of a dataset
 TimeSignature = tuple[int, int]  # the beats of a bar, and the unit of a beat: 3/4 is (3, 4)
 SplitName = Literal["train", "valid", "test"]  # the parts of every dataset
 SPLITS: Final = get_args(SplitName)  # to train on, to choose a model by, and to report
-Unit = Literal["nats_per_step", "bits_per_char"]  # the units of a negative log-likelihood, of music and of text
-UNITS: Final[dict[Kind, Unit]] = {"music": "nats_per_step", "text": "bits_per_char"}  # the unit of each kind
-UNIT_WORDS: Final[dict[Unit, str]] = {"nats_per_step": "nats per time step", "bits_per_char": "bits per character"}
+# the units of a negative log-likelihood, of music and of text
+Unit = Literal["nats_per_step", "bits_per_char"]
+# the unit of each kind
+UNITS: Final[dict[Kind, Unit]] = {"music": "nats_per_step", "text": "bits_per_char"}
+UNIT_WORDS: Final[dict[Unit, str]] = {
+    "nats_per_step": "nats per time step",
+    "bits_per_char": "bits per character",
+}
 """The units as people read them."""
 
-MAX_LENGTH: Final = 100_000  # the most steps that one may ask for: three hours of sixteenths, gigabytes of memory
-Progress = Callable[[str, int, int], None]  # takes the name of the work, how much is done, and how much there is
+# the most steps that one may ask for: three hours of sixteenths, gigabytes of memory
+MAX_LENGTH: Final = 100_000
+# takes the name of the work, how much is done, and how much there is
+Progress = Callable[[str, int, int], None]
 
 
 def no_progress(description: str, done: int, total: int) -> None:
@@ -26,12 +34,15 @@ def no_progress(description: str, done: int, total: int) -> None:
 
 # A key of a piano-roll at one step is an integer of two bits: 0 silent, 1 held, 3 struck.
 SOUNDING: Final = 1  # the bit that says that the key sounds: `x & SOUNDING`
-ONSET_SHIFT: Final = 1  # how far to the right the onset's bit must move to be 0 or 1: `x >> ONSET_SHIFT`
-ONSET: Final = 1 << ONSET_SHIFT  # the bit that says that the key is struck at this step; set only where `SOUNDING` is
+# how far to the right the onset's bit must move to be 0 or 1: `x >> ONSET_SHIFT`
+ONSET_SHIFT: Final = 1
+# the bit that says that the key is struck at this step; set only where `SOUNDING` is
+ONSET: Final = 1 << ONSET_SHIFT
 
 
 def stream_seed(seed: int, index: int) -> int:
-    """The seed of stream number `index` of `seed`; each pair of the two numbers gives an unrelated stream.
+    """The seed of stream number `index` of `seed`; each pair of the two numbers gives an unrelated
+    stream.
 
         generator = torch.Generator().manual_seed(stream_seed(seed, index))
 
@@ -39,15 +50,21 @@ def stream_seed(seed: int, index: int) -> int:
     """
     import numpy as np
 
-    return int(np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return int(
+        np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    )
 
 
 # Default numbers that a command and a Python function share.
 
 NLL_SAMPLES: Final = 50  # samples K of the latent for each sequence that is scored
 MUSIC_COUNT: Final = 200  # pieces that are drawn to be compared with other music
-PARTICLES: Final = 32  # for each piece that is filled; with more, harmonies follow what is known better, for more time
-MELODY_PARTICLES: Final = 16  # for a known melody, whose steps keep the particles from going astray; and for wishes
-SECONDS: Final = 30.0  # for all pieces of a command that are drawn towards wishes; then the nearest ones are taken
-PASSES: Final = 32  # in how many passes a model by blocks draws and scores, if nobody asks for another number
+# for each piece that is filled; with more, harmonies follow what is known better, for more time
+PARTICLES: Final = 32
+# for a known melody, whose steps keep the particles from going astray; and for wishes
+MELODY_PARTICLES: Final = 16
+# for all pieces of a command that are drawn towards wishes; then the nearest ones are taken
+SECONDS: Final = 30.0
+# in how many passes a model by blocks draws and scores, if nobody asks for another number
+PASSES: Final = 32
 AMOUNT: Final = 0.25  # the share of a piece that a variation draws anew

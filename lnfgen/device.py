@@ -1,4 +1,5 @@
-"""The device that a model computes on, and what makes torch faster on a CPU: threads, memory, dropout, AdamW.
+"""The device that a model computes on, and what makes torch faster on a CPU: threads, memory,
+dropout, AdamW.
 
 All that computes with a model calls `prepare_machine` before it builds or loads one.
 """
@@ -16,25 +17,27 @@ from torch import Tensor, nn
 
 from lnfgen.errors import LnfgenError
 
-SMALL_HIDDEN_SIZE = 128  # models up to this size use one thread of a CPU: two are hardly faster, and slow on a busy one
+# models up to this size use one thread of a CPU: two are hardly faster, and slow on a busy one
+SMALL_HIDDEN_SIZE = 128
 
-# With the output `past`, which computes each of some fifty keys with a quarter to a half of `hidden_size`, a step is as
-# much work as one of a network so many times as wide.
+# With the output `past`, which computes each of some fifty keys with a quarter to a half of
+# `hidden_size`, a step is as much work as one of a network so many times as wide.
 PAST_WORK = 16
 
 _default_threads = torch.get_num_threads()
 
 
 def prepare_machine(device: str, hidden_size: int, emission: str) -> torch.device:
-    """Make the process ready to compute with a model of this size and output; return the device that `device` names.
+    """Make the process ready to compute with a model of this size and output; return the device
+    that `device` names.
 
     Raises:
         LnfgenError: if the device is unknown or not on this machine.
     """
     found = resolve_device(device)
     keep_freed_memory()
-    # The number of threads follows from the model alone, not from the load of the machine, because other numbers of
-    # threads round otherwise: so the same seed gives the same bytes.
+    # The number of threads follows from the model alone, not from the load of the machine, because
+    # other numbers of threads round otherwise: so the same seed gives the same bytes.
     if "OMP_NUM_THREADS" not in os.environ:
         work = hidden_size * (PAST_WORK if emission == "past" else 1)
         torch.set_num_threads(1 if work <= SMALL_HIDDEN_SIZE else _default_threads)
@@ -55,7 +58,8 @@ def resolve_device(name: str) -> torch.device:
 
 
 def keep_freed_memory() -> None:
-    """Keep freed memory in the process: glibc returns large blocks, and each page of the next one is a page fault."""
+    """Keep freed memory in the process: glibc returns large blocks, and each page of the next one
+    is a page fault."""
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(-4, 0)  # M_MMAP_MAX (malloc.h)
         library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
@@ -63,7 +67,8 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def without_onednn(is_off: bool) -> Iterator[None]:
-    """A context in which a CPU does not use oneDNN, if `is_off`. Under autocast an LSTM then computes in float32."""
+    """A context in which a CPU does not use oneDNN, if `is_off`. Under autocast an LSTM then
+    computes in float32."""
     settings: Any = torch.backends.mkldnn  # its types do not know that its settings can be assigned
     before = settings.enabled
     settings.enabled = before and not is_off
@@ -74,7 +79,8 @@ def without_onednn(is_off: bool) -> Iterator[None]:
 
 
 class AdamW(torch.optim.AdamW):
-    """`torch.optim.AdamW`, to the bit, without guards whose first call loads the compiler of torch."""
+    """`torch.optim.AdamW`, to the bit, without guards whose first call loads the compiler of
+    torch."""
 
     add_param_group = unwrap(torch.optim.AdamW.add_param_group)
     zero_grad = unwrap(torch.optim.AdamW.zero_grad)
@@ -84,8 +90,8 @@ class AdamW(torch.optim.AdamW):
 class Dropout(nn.Dropout):
     """`nn.Dropout` with cheaper random numbers on a CPU.
 
-    nn.Dropout draws a double for each element there, and keeps a float32 mask. This class draws 16 bits and keeps a
-    mask of bytes, so it rounds the probability to a multiple of 2^-16.
+    nn.Dropout draws a double for each element there, and keeps a float32 mask. This class draws 16
+    bits and keeps a mask of bytes, so it rounds the probability to a multiple of 2^-16.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,10 +99,14 @@ class Dropout(nn.Dropout):
             return x
         if x.device.type != "cpu":
             return super().forward(x)
-        threshold = round((1 - self.p) * 2**16)  # how many of the 2^16 possible draws keep an element
-        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)  # all 64 bits are random
-        mask = words.view(torch.int16)[: x.numel()].view(x.shape) <= threshold - 2**15 - 1  # fits in 16 bits
-        return _Mask.apply(x, mask.view(torch.uint8), 2**16 / threshold)  # torch converts bytes faster
+        # how many of the 2^16 possible draws keep an element
+        threshold = round((1 - self.p) * 2**16)
+        # all 64 bits are random
+        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)
+        # fits in 16 bits
+        mask = words.view(torch.int16)[: x.numel()].view(x.shape) <= threshold - 2**15 - 1
+        # torch converts bytes faster
+        return _Mask.apply(x, mask.view(torch.uint8), 2**16 / threshold)
 
 
 class _Mask(torch.autograd.Function):

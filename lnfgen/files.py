@@ -1,4 +1,5 @@
-"""Write files and folders as a whole: a crash, a full disk or Ctrl-C never leaves half of one behind. Lock folders."""
+"""Write files and folders as a whole: a crash, a full disk or Ctrl-C never leaves half of one
+behind. Lock folders."""
 
 import fcntl
 import glob
@@ -16,7 +17,8 @@ from typing import Any
 
 from lnfgen.errors import OutputError
 
-UNLOCKED_SECONDS = 60.0  # an older temporary folder without a lock is of a killed process; a new one soon gets its lock
+# an older temporary folder without a lock is of a killed process; a new one soon gets its lock
+UNLOCKED_SECONDS = 60.0
 STALE_SECONDS = 24 * 3600.0  # so is any older one where the file system has no locks
 
 
@@ -31,7 +33,8 @@ def read_object(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: if the file is missing or cannot be read.
-        ValueError: if it holds anything else, such as NaN, which Python reads and writes but JSON lacks.
+        ValueError: if it holds anything else, such as NaN, which Python reads and writes but JSON
+        lacks.
     """
 
     def refuse(constant: str) -> None:
@@ -49,11 +52,13 @@ def read_object(path: Path) -> dict[str, Any]:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, replacing what is there.
 
-    The bytes go to a temporary file in the same folder first, and reach the disk before that file is renamed to `path`.
-    A file that is replaced passes on its permissions. A symbolic link stays, and what it leads to is replaced.
+    The bytes go to a temporary file in the same folder first, and reach the disk before that file
+    is renamed to `path`. A file that is replaced passes on its permissions. A symbolic link stays,
+    and what it leads to is replaced.
 
     Raises:
-        OutputError: if the folder is missing or cannot be written, or the disk is full. `path` is then unchanged.
+        OutputError: if the folder is missing or cannot be written, or the disk is full. `path` is
+        then unchanged.
     """
     target = Path(os.path.realpath(path))
     with output_errors(path):
@@ -76,7 +81,8 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, value: Any, indent: int) -> None:
-    """Write a value as JSON in UTF-8. Bytes in names of files that are no UTF-8 become escapes, which are read back."""
+    """Write a value as JSON in UTF-8. Bytes in names of files that are no UTF-8 become escapes,
+    which are read back."""
     text = json.dumps(value, indent=indent, ensure_ascii=False) + "\n"
     write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
@@ -90,16 +96,21 @@ def make_folder(path: Path) -> None:
 def require_free_folder(path: Path) -> None:
     """Raise an `OutputError` if `path` cannot become a new folder."""
     if path.resolve() == Path.cwd():
-        raise OutputError(f"{path} is the folder that you are in; expected the name of a new folder; choose another")
+        raise OutputError(
+            f"{path} is the folder that you are in; expected the name of a new folder; choose another"
+        )
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file; expected the name of a new folder; choose another")
     if path.is_dir() and any(path.iterdir()):
-        raise OutputError(f"{path} is not empty; expected a new or empty folder; remove it or choose another")
+        raise OutputError(
+            f"{path} is not empty; expected a new or empty folder; remove it or choose another"
+        )
     require_writable(next(parent for parent in path.resolve().parents if parent.exists()), path)
 
 
 def require_parent(path: Path) -> None:
-    """Raise an `OutputError` if no file can be written at `path`; call it before the work whose result goes there."""
+    """Raise an `OutputError` if no file can be written at `path`; call it before the work whose
+    result goes there."""
     parent = path.parent
     if not parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {parent}; make it first")
@@ -110,14 +121,15 @@ def require_parent(path: Path) -> None:
 
 def require_writable(folder: Path, path: Path) -> None:
     """Raise an `OutputError` about `path` if nothing can be written in an existing folder."""
-    # This tries, because permission bits say little about the root user or a network drive. On Linux the file has no
-    # name, so nothing is left behind if the process is killed.
+    # This tries, because permission bits say little about the root user or a network drive. On
+    # Linux the file has no name, so nothing is left behind if the process is killed.
     with output_errors(path), tempfile.TemporaryFile(dir=folder):
         pass
 
 
 def numbered(path: Path, index: int, count: int) -> Path:
-    """One of `count` files that a person named `path`: `song.mid` alone, or else `song-01.mid` for index 0."""
+    """One of `count` files that a person named `path`: `song.mid` alone, or else `song-01.mid` for
+    index 0."""
     if count == 1:
         return path
     return path.with_name(f"{path.stem}-{index + 1:0{max(2, len(str(count)))}d}{path.suffix}")
@@ -125,7 +137,8 @@ def numbered(path: Path, index: int, count: int) -> Path:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder to fill. It is renamed to `path` at the end of the block, or deleted after an error.
+    """Yield a temporary folder to fill. It is renamed to `path` at the end of the block, or deleted
+    after an error.
 
     Where `path` is a symbolic link, the folder is where it leads to.
 
@@ -143,7 +156,8 @@ def new_folder(path: Path) -> Iterator[Path]:
         with output_errors(path), try_lock(temporary):
             yield temporary
             os.replace(temporary, target)  # this also replaces an empty folder
-    except OutputError as error:  # an error of a file inside names the temporary folder, which nobody knows
+    # an error of a file inside names the temporary folder, which nobody knows
+    except OutputError as error:
         raise OutputError(str(error).replace(str(temporary), str(path))) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -151,9 +165,11 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def try_lock(folder: Path) -> Iterator[bool | None]:
-    """Take the lock of a folder for the length of the block if it is free, and yield True; otherwise yield False.
+    """Take the lock of a folder for the length of the block if it is free, and yield True;
+    otherwise yield False.
 
-    Where the file system has no locks, None is yielded. The system takes a lock away when its process ends.
+    Where the file system has no locks, None is yielded. The system takes a lock away when its
+    process ends.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -168,7 +184,8 @@ def try_lock(folder: Path) -> Iterator[bool | None]:
 
 
 def _sweep(path: Path) -> None:
-    """Delete the folders that killed processes left beside `path`. A process at work holds the lock of its folder."""
+    """Delete the folders that killed processes left beside `path`. A process at work holds the lock
+    of its folder."""
     for item in path.parent.glob(f"{glob.escape(_prefix(path))}????????.tmp"):
         with suppress(OSError), try_lock(item) as free:
             age = time.time() - item.stat().st_mtime
@@ -182,7 +199,8 @@ def _beside(path: Path) -> Path:
 
 
 def _prefix(path: Path) -> str:
-    """The start of temporary names for `path`: 12 bytes follow, of 255, and a character takes up to 4."""
+    """The start of temporary names for `path`: 12 bytes follow, of 255, and a character takes up to
+    4."""
     return f".{path.name[:60]}."
 
 
@@ -193,4 +211,6 @@ def output_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OutputError(f"cannot write {path}: {reason}; choose another place or make room there") from error
+        raise OutputError(
+            f"cannot write {path}: {reason}; choose another place or make room there"
+        ) from error

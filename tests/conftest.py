@@ -19,18 +19,27 @@ from lnfgen.models.observation import Observation
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.nn.stepper import FASTER
 
-# Small tensors gain nothing from threads, and threads that wait for one another on a busy machine cost a great deal.
+# Small tensors gain nothing from threads, and threads that wait for one another on a busy machine
+# cost a great deal.
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# The same few examples each time, and nothing written beside the tests; `--hypothesis-profile thorough` looks further.
-os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(Path(tempfile.gettempdir(), "hypothesis")))
+# The same few examples each time, and nothing written beside the tests; `--hypothesis-profile
+# thorough` looks further.
+os.environ.setdefault(
+    "HYPOTHESIS_STORAGE_DIRECTORY", str(Path(tempfile.gettempdir(), "hypothesis"))
+)
 calm = [HealthCheck.too_slow]  # on a busy machine
-settings.register_profile("thorough", deadline=None, database=None, suppress_health_check=calm, max_examples=1000)
-settings.register_profile("few", settings.get_profile("thorough"), derandomize=True, max_examples=20)
+settings.register_profile(
+    "thorough", deadline=None, database=None, suppress_health_check=calm, max_examples=1000
+)
+settings.register_profile(
+    "few", settings.get_profile("thorough"), derandomize=True, max_examples=20
+)
 settings.load_profile("few")
 
-if os.environ.get("LNFGEN_TEST_PLAIN"):  # the program without its faster steps, for the contracts of flows
+# the program without its faster steps, for the contracts of flows
+if os.environ.get("LNFGEN_TEST_PLAIN"):
     FASTER.clear()
 
 
@@ -38,20 +47,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("cuda"):
-                item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU: torch.cuda.is_available() is False"))
+                item.add_marker(
+                    pytest.mark.skip(
+                        reason="needs an NVIDIA GPU: torch.cuda.is_available() is False"
+                    )
+                )
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
-    """Finds a file or folder of the benchmark data below `$LNFGEN_TEST_DATA`; the test skips where it is absent."""
+    """Finds a file or folder of the benchmark data below `$LNFGEN_TEST_DATA`; the test skips where
+    it is absent."""
 
     def find(name: str) -> Path:
         folder = os.environ.get("LNFGEN_TEST_DATA")
         if not folder:
-            pytest.skip(f"needs the benchmark data {name}; set LNFGEN_TEST_DATA to the folder that holds it")
+            pytest.skip(
+                f"needs the benchmark data {name}; set LNFGEN_TEST_DATA to the folder that holds it"
+            )
         path = Path(folder) / name
         if not path.exists():
-            pytest.skip(f"needs the benchmark data {name}; LNFGEN_TEST_DATA is {folder}, which does not hold it")
+            pytest.skip(
+                f"needs the benchmark data {name}; LNFGEN_TEST_DATA is {folder}, which does not hold it"
+            )
         return path
 
     return find
@@ -66,20 +84,25 @@ def toy_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def call(toy_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+def call(
+    toy_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Call:
     """`lnfgen ARGS` in `toy_home`, in this process."""
     return call_in(toy_home, monkeypatch, capsys)
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+def here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Call:
     """`lnfgen ARGS` in the test's own folder, in this process."""
     return call_in(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture
 def few_home_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorter samples where a model is asked for the keys that it is at home on; the usual ones take a second."""
+    """Shorter samples where a model is asked for the keys that it is at home on; the usual ones
+    take a second."""
     monkeypatch.setattr("lnfgen.inference.filling.HOME_STEPS", 12)
 
 
@@ -107,7 +130,10 @@ def emission(output: tuple[Observation, str]) -> str:
 
 
 @pytest.fixture(
-    params=[pytest.param(pair, marks=[] if pair in OFTEN else pytest.mark.slow, id="-".join(pair)) for pair in PAIRS]
+    params=[
+        pytest.param(pair, marks=[] if pair in OFTEN else pytest.mark.slow, id="-".join(pair))
+        for pair in PAIRS
+    ]
 )
 def model(request: pytest.FixtureRequest) -> SequenceModel:
     """Each named model of each observation, at toy sizes."""

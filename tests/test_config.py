@@ -44,7 +44,9 @@ def test_json_round_trip_of_every_named_model(model, tmp_path):
 
 def possible(key: str) -> st.SearchStrategy[Any]:
     """The values that a key can take."""
-    kind, limits = get_args(KEYS[key]) if hasattr(KEYS[key], "__metadata__") else (KEYS[key], (False, True))
+    kind, limits = (
+        get_args(KEYS[key]) if hasattr(KEYS[key], "__metadata__") else (KEYS[key], (False, True))
+    )
     if kind in (bool, str):
         return st.sampled_from(limits)
     whole = st.integers(math.ceil(limits[0]), None if limits[1] == math.inf else int(limits[1]))
@@ -171,7 +173,17 @@ def test_a_single_latent_feature_needs_no_coupling():
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[1]", b"3", b'"text"', b"\xff\xfe\x00", b"[" * 100_000, b'{"model": NaN}', b'{"model": []}'],
+    [
+        b"",
+        b"{",
+        b"[1]",
+        b"3",
+        b'"text"',
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"model": NaN}',
+        b'{"model": []}',
+    ],
 )
 def test_files_that_are_no_json_object(tmp_path, content):
     path = tmp_path / "config.json"
@@ -186,14 +198,18 @@ def test_files_that_are_no_json_object(tmp_path, content):
 def test_another_format_is_refused(tmp_path, version):
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"format_version": version, "anything": {"new": 1}}))
-    with pytest.raises(ConfigError, match=rf"format_version: found .*, expected {CONFIG_FORMAT}; another version"):
+    with pytest.raises(
+        ConfigError, match=rf"format_version: found .*, expected {CONFIG_FORMAT}; another version"
+    ):
         read_config(path)
 
 
 def test_a_persons_file_may_have_a_few_keys_and_a_runs_file_has_all():
     few: dict[str, Any] = {"model": {"latent_size": 8}}
     assert read_config(few) == {"model.latent_size": 8}
-    with pytest.raises(ConfigError, match=r"config\.json: found no model\.time and no .*; expected all keys"):
+    with pytest.raises(
+        ConfigError, match=r"config\.json: found no model\.time and no .*; expected all keys"
+    ):
         config_of(read_config(few), "config.json")
 
 

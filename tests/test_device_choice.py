@@ -1,4 +1,5 @@
-"""What commands ask of the machine: the device, the number of threads, and that freed memory is kept."""
+"""What commands ask of the machine: the device, the number of threads, and that freed memory is
+kept."""
 
 import json
 import os
@@ -46,9 +47,12 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def fresh_process() -> dict[str, Any]:
-    """What a process that has just begun finds; torch takes a second or two to load, so there is one for all tests."""
+    """What a process that has just begun finds; torch takes a second or two to load, so there is
+    one for all tests."""
     free = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, env=free)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, env=free
+    )
     return json.loads(done.stdout)
 
 
@@ -68,7 +72,9 @@ def test_devices():
         with pytest.raises(LnfgenError, match="expected auto") as error:
             resolve_device(name)
         assert "\n" not in str(error.value)
-        assert ("cuda" in str(error.value).partition("expected")[2]) == torch.cuda.is_available(), "what is here"
+        assert ("cuda" in str(error.value).partition("expected")[2]) == torch.cuda.is_available(), (
+            "what is here"
+        )
 
 
 def test_the_number_of_threads_follows_from_the_size_and_output_unless_it_is_given(fresh_process):

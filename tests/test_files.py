@@ -8,7 +8,14 @@ import time
 
 import pytest
 
-from lnfgen.files import STALE_SECONDS, UNLOCKED_SECONDS, new_folder, require_writable, try_lock, write_text
+from lnfgen.files import (
+    STALE_SECONDS,
+    UNLOCKED_SECONDS,
+    new_folder,
+    require_writable,
+    try_lock,
+    write_text,
+)
 
 
 def test_what_a_killed_process_left_of_a_folder_is_swept(tmp_path):
@@ -70,7 +77,9 @@ def test_new_files_and_folders_have_the_modes_that_the_umask_leaves(tmp_path, mo
     assert modes == [0o640, 0o750]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems count the length of a name in another way")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems count the length of a name in another way"
+)
 @pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "𝄞" * 63])
 def test_the_longest_names_are_written_and_swept(name, tmp_path):
     write_text(tmp_path / name, "x")

@@ -14,7 +14,9 @@ import lnfgen
 
 PACKAGE = Path(lnfgen.__file__).parent
 MODULES = {
-    ".".join(("lnfgen", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
+    ".".join(("lnfgen", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
+        ".__init__"
+    ): path
     for path in PACKAGE.rglob("*.py")
 }
 
@@ -32,7 +34,8 @@ FLOORS = (
     ("api", "plots"),
     ("cli",),
 )
-"""From the ground up. A room imports from rooms on the floors below and from itself, never from its own floor."""
+"""From the ground up. A room imports from rooms on the floors below and from itself, never from its
+own floor."""
 
 WINGS = (("transforms", "nn", "flows", "models"), ("music", "formats", "data"))
 """The two wings: neither imports from the other."""
@@ -46,7 +49,8 @@ def room(module: str) -> str:
 
 @cache
 def imports(module: str, *, top_level: bool = False) -> frozenset[str]:
-    """The modules that a module imports, in functions and under TYPE_CHECKING too, `from a import b` as a and a.b.
+    """The modules that a module imports, in functions and under TYPE_CHECKING too, `from a import
+    b` as a and a.b.
 
     With `top_level`, only those that are loaded with the module.
     """
@@ -74,7 +78,9 @@ def imports(module: str, *, top_level: bool = False) -> frozenset[str]:
 @cache
 def imported_modules(module: str) -> frozenset[str]:
     """The modules of this package that a module imports."""
-    return frozenset(name for name in imports(module) if name in MODULES and name not in (module, "lnfgen"))
+    return frozenset(
+        name for name in imports(module) if name in MODULES and name not in (module, "lnfgen")
+    )
 
 
 def within(module: str, *rooms: str) -> bool:
@@ -95,7 +101,9 @@ def test_few_modules_stand_at_the_root():
 def test_imports_run_down(module):
     height = {name: number for number, floor in enumerate(FLOORS) for name in floor}
     for other in imported_modules(module):
-        assert room(other) == room(module) or height[room(other)] < height[room(module)], f"{module} imports {other}"
+        assert room(other) == room(module) or height[room(other)] < height[room(module)], (
+            f"{module} imports {other}"
+        )
 
 
 @pytest.mark.parametrize(("one", "other"), [WINGS, WINGS[::-1]])
@@ -122,7 +130,9 @@ def test_rooms_load_only_the_libraries_that_are_theirs():
             assert "rich" not in outside(module), module  # console alone knows Rich
         if not within(module, "cli", "__main__"):
             assert "typer" not in outside(module), module
-        if within(module, "music", "formats") or (within(module, "data") and module != "lnfgen.data.batches"):
+        if within(module, "music", "formats") or (
+            within(module, "data") and module != "lnfgen.data.batches"
+        ):
             assert "torch" not in outside(module), module
         if within(module, *WINGS[0]):
             assert "pathlib" not in outside(module), module  # a model knows no files
@@ -138,8 +148,14 @@ def test_no_pickle_but_in_the_reader_of_the_benchmark_sets_and_between_a_program
 
 
 def test_nothing_imports_the_faster_steps_but_the_place_where_a_model_is_loaded():
-    users = {module for module in MODULES if any(within(name, "stepping") for name in imported_modules(module))}
-    assert {module for module in users if not within(module, "stepping")} <= {"lnfgen.runs.checkpoint"}
+    users = {
+        module
+        for module in MODULES
+        if any(within(name, "stepping") for name in imported_modules(module))
+    }
+    assert {module for module in users if not within(module, "stepping")} <= {
+        "lnfgen.runs.checkpoint"
+    }
 
 
 def test_a_file_of_over_450_lines_says_why():
@@ -149,12 +165,17 @@ def test_a_file_of_over_450_lines_says_why():
 
 
 def test_what_many_commands_share_names_no_option():
-    """A message of these modules reaches people through commands with different options, and through Python."""
+    """A message of these modules reaches people through commands with different options, and
+    through Python."""
     for module in (name for name in MODULES if within(name, "files", "formats", "music")):
         constants = [
-            node.value for node in ast.walk(ast.parse(MODULES[module].read_text())) if type(node) is ast.Constant
+            node.value
+            for node in ast.walk(ast.parse(MODULES[module].read_text()))
+            if type(node) is ast.Constant
         ]
-        assert not [text for text in constants if isinstance(text, str) and re.search(r"--[a-z]", text)], module
+        assert not [
+            text for text in constants if isinstance(text, str) and re.search(r"--[a-z]", text)
+        ], module
 
 
 def test_every_public_name_is_there():

@@ -1,4 +1,5 @@
-"""The cells of the results: what is trained, on what, and for how long. `run.py` runs them in this order."""
+"""The cells of the results: what is trained, on what, and for how long. `run.py` runs them in this
+order."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ FILES = {TEXT: TEXT, "musedata": "polyphonic/MuseData.mat"}
 """The places of the sets that are no pickle."""
 
 PASSES = (4, 8, 16, 32, 64, 4096)
-"""The numbers of passes in which a text model by blocks is scored; no text of PTB has as many steps as the last."""
+"""The numbers of passes in which a text model by blocks is scored; no text of PTB has as many steps
+as the last."""
 
 PAST_BUDGET: dict[str, Any] = {
     "preset": "tiny",
@@ -29,13 +31,16 @@ PAST_BUDGET: dict[str, Any] = {
     "training.kl_warmup_end": 0.0,
     "training.free_bits": 0.2,
 }
-"""What suits music with onsets and this output (`lnfgen.training.recipes`), without transposition."""
+"""What suits music with onsets and this output (`lnfgen.training.recipes`), without
+transposition."""
 
 LONG_PIECES: dict[str, Any] = {"training.max_steps": 300, "training.batch_size": 2}
-"""The pieces of the other sets are four and fourteen times as long as chorales, so fewer of them are enough."""
+"""The pieces of the other sets are four and fourteen times as long as chorales, so fewer of them
+are enough."""
 
 COPIES: dict[str, Any] = {"model.copy_attention": "true"}
-"""The output that reads the past, or else the prior, is told how the music went on where it was like this before."""
+"""The output that reads the past, or else the prior, is told how the music went on where it was
+like this before."""
 
 GRID_BUDGET: dict[str, Any] = {"preset": "tiny", "training.cooldown_start": 0.5}
 
@@ -50,7 +55,8 @@ BUDGETS: dict[str, dict[str, Any]] = {
     "grid": GRID_BUDGET,
     "longer": {"preset": "small", "training.cooldown_start": 0.5},
     "longer-dropout": LONGER_BUDGET,
-    # In this many updates the baseline takes as long on text as the other models take in those of `grid`.
+    # In this many updates the baseline takes as long on text as the other models take in those of
+    # `grid`.
     "equal-time": {"preset": "tiny", "training.max_steps": 7000, "training.cooldown_start": 0.5},
     # An hour of one core, validations included: `HOUR`.
     "hour": {"preset": "small", "model.dropout": 0.0, "training.cooldown_start": 0.5},
@@ -61,7 +67,8 @@ BUDGETS: dict[str, dict[str, Any]] = {
     "copies": PAST_BUDGET | COPIES,
     "copies-long-pieces": PAST_BUDGET | COPIES | LONG_PIECES,
 }
-"""How long and by what settings cells are trained: a preset, and keys of `config.json` that differ from it.
+"""How long and by what settings cells are trained: a preset, and keys of `config.json` that differ
+from it.
 
 Cells of one budget have as many updates; their times differ, but for those of `hour`.
 """
@@ -79,8 +86,8 @@ HOUR: dict[tuple[str, str], dict[str, Any]] = {
     ("iaf-scf", "lstm"): {"training.max_steps": 2_800},
     ("coupling", "lstm"): {"training.max_steps": 6_200},
 }
-"""The text models of the budget `hour` and their backbones, with as many updates as take about 60 minutes of a core
-(10 % more where other programs use the same memory)."""
+"""The text models of the budget `hour` and their backbones, with as many updates as take about 60
+minutes of a core (10 % more where other programs use the same memory)."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,8 @@ class Cell:
 
     @property
     def source(self) -> str:
-        """The place of its dataset in the data folder: a file of music, or the folder of a text's three files."""
+        """The place of its dataset in the data folder: a file of music, or the folder of a text's
+        three files."""
         return FILES.get(self.dataset, f"polyphonic/{self.dataset}.pickle")
 
     @property
@@ -115,7 +123,8 @@ class Cell:
 
     @property
     def by_passes(self) -> bool:
-        """Whether it is scored in several numbers of passes: a text model by blocks that had an hour."""
+        """Whether it is scored in several numbers of passes: a text model by blocks that had an
+        hour."""
         return self.model == "blocks-codes" and self.budget == "hour"
 
     @property
@@ -134,7 +143,9 @@ class Cell:
         budget = dict(BUDGETS[self.budget])
         chosen = {"preset": budget.pop("preset"), "model": self.model, "backbone": self.backbone}
         has_transform = "transform" not in NAMED_MODELS[self.model]
-        chosen |= {"emission": self.emission} | ({"transform": self.transform} if has_transform else {})
+        chosen |= {"emission": self.emission} | (
+            {"transform": self.transform} if has_transform else {}
+        )
         budget |= HOUR[self.model, self.backbone] if self.budget == "hour" else {}
         keys = budget | ({} if self.features is None else {"model.features": self.features})
         keys |= {"training.transpose": self.transpose} if self.transpose else {}
@@ -151,7 +162,10 @@ NADE += [Cell("jsb_chorales", "lstm", "lstm", emission="nade", seed=seed) for se
 
 LONGER = [Cell("jsb_chorales", "af-scf", budget="longer")]
 LONGER += [Cell("jsb_chorales", "af-scf", transform="mixture", budget="longer-dropout")]
-LONGER += [Cell("jsb_chorales", model, emission="nade", budget="longer") for model in ("af-scf", "coupling")]
+LONGER += [
+    Cell("jsb_chorales", model, emission="nade", budget="longer")
+    for model in ("af-scf", "coupling")
+]
 LONGER += [Cell(dataset, "lstm", "lstm", budget="longer-dropout") for dataset in SETS]
 
 PAST = [
@@ -159,14 +173,22 @@ PAST = [
     for transpose in (0, 5)
     for model, backbone in (("af-scf", "scan"), ("lstm", "lstm"))
 ]
-PAST += [Cell(dataset, "lstm", "lstm", emission="past", budget="long-pieces") for dataset in SETS[1:]]
+PAST += [
+    Cell(dataset, "lstm", "lstm", emission="past", budget="long-pieces") for dataset in SETS[1:]
+]
 
 COPYING = [Cell("jsb_chorales", "lstm", "lstm", emission="past", budget="copies")]
 COPYING += [
-    Cell("jsb_chorales", "af-scf", emission="past", transpose=transpose, budget="copies") for transpose in (0, 5)
+    Cell("jsb_chorales", "af-scf", emission="past", transpose=transpose, budget="copies")
+    for transpose in (0, 5)
 ]
-COPYING += [Cell(dataset, "lstm", "lstm", emission="past", budget="copies-long-pieces") for dataset in SETS[1:]]
-COPYING += [Cell(dataset, "af-scf", emission="past", budget="copies-long-pieces") for dataset in SETS[1:]]
+COPYING += [
+    Cell(dataset, "lstm", "lstm", emission="past", budget="copies-long-pieces")
+    for dataset in SETS[1:]
+]
+COPYING += [
+    Cell(dataset, "af-scf", emission="past", budget="copies-long-pieces") for dataset in SETS[1:]
+]
 COPYING += [Cell(dataset, "af-scf", budget="prior-copies") for dataset in SETS[:2]]
 COPYING += [Cell("jsb_chorales", "af-scf", transform="mixture", budget="longer-prior-copies")]
 
@@ -174,10 +196,18 @@ BLOCKS = [Cell("jsb_chorales", "blocks-scf", seed=seed) for seed in (1, 2, 3)]
 BLOCKS += [Cell(dataset, "blocks-scf") for dataset in SETS[1:]]
 
 CODES = ("af-codes", "blocks-codes")
-ON_TEXT = [Cell(TEXT, model, "conv-scan", emission="categorical") for model in (*CODES, *LATENT, "blocks-scf")]
+ON_TEXT = [
+    Cell(TEXT, model, "conv-scan", emission="categorical")
+    for model in (*CODES, *LATENT, "blocks-scf")
+]
 ON_TEXT += [Cell(TEXT, model, "lstm", emission="categorical") for model in ("af-codes", *LATENT)]
-ON_TEXT += [Cell(TEXT, "lstm", "lstm", emission="categorical", budget=budget) for budget in ("grid", "equal-time")]
-ON_TEXT += [Cell(TEXT, model, backbone, emission="categorical", budget="hour") for model, backbone in HOUR]
+ON_TEXT += [
+    Cell(TEXT, "lstm", "lstm", emission="categorical", budget=budget)
+    for budget in ("grid", "equal-time")
+]
+ON_TEXT += [
+    Cell(TEXT, model, backbone, emission="categorical", budget="hour") for model, backbone in HOUR
+]
 ON_TEXT += [Cell(TEXT, "blocks-codes", "conv-scan", emission="categorical", budget="hour", seed=2)]
 
 ABLATION = [
@@ -189,7 +219,10 @@ ABLATION = [
 
 def _on_scans(dataset: str, seed: int = 1) -> list[Cell]:
     """The paper's models on scans, and its baseline."""
-    return [*(Cell(dataset, model, seed=seed) for model in LATENT), Cell(dataset, "lstm", "lstm", seed=seed)]
+    return [
+        *(Cell(dataset, model, seed=seed) for model in LATENT),
+        Cell(dataset, "lstm", "lstm", seed=seed),
+    ]
 
 
 def _on_lstms(dataset: str, seed: int = 1) -> list[Cell]:
@@ -207,8 +240,16 @@ _ordered = [
     Cell("nottingham", "af-scf"),
     *ABLATION,
     *LONGER,
-    *(cell for dataset in SETS[2:] for cell in (Cell(dataset, "lstm", "lstm"), Cell(dataset, "af-scf"))),
-    *(cell for seed in (2, 3) for cell in [*_on_scans("jsb_chorales", seed), *_on_lstms("jsb_chorales", seed)]),
+    *(
+        cell
+        for dataset in SETS[2:]
+        for cell in (Cell(dataset, "lstm", "lstm"), Cell(dataset, "af-scf"))
+    ),
+    *(
+        cell
+        for seed in (2, 3)
+        for cell in [*_on_scans("jsb_chorales", seed), *_on_lstms("jsb_chorales", seed)]
+    ),
     *_on_scans("nottingham"),
     *_on_lstms("nottingham"),
 ]

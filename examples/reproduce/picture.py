@@ -1,4 +1,5 @@
-"""The picture of the budget: what a few rows of the results cost on valid after so many minutes of one core."""
+"""The picture of the budget: what a few rows of the results cost on valid after so many minutes of
+one core."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +13,8 @@ class Course(NamedTuple):
     Attributes:
         kind: models of one kind have one colour in all panels.
         dashed: the second model of a kind in a panel has a dashed curve.
-        curve: minutes and the valid ELBO at each validation. A course of one point is drawn as a dot.
+        curve: minutes and the valid ELBO at each validation. A course of one point is drawn as a
+            dot.
     """
 
     name: str
@@ -44,7 +46,13 @@ def by_minutes(panels: Sequence[Panel]) -> bytes:
                 "label": course.name,
                 "zorder": 2 + (len(costs) == 1),
             }
-            axis.plot(minutes, costs, "o" if len(costs) == 1 else "--" if course.dashed else "-", markersize=5, **look)
+            axis.plot(
+                minutes,
+                costs,
+                "o" if len(costs) == 1 else "--" if course.dashed else "-",
+                markersize=5,
+                **look,
+            )
         last = [course.curve[-1][1] for course in panel.courses]
         axis.set_ylim(0.93 * min(last), 1.3 * max(last))
         axis.set_xlim(left=0)

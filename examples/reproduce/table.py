@@ -1,7 +1,9 @@
-"""Write the tables of results from `results/*.json`: `python examples/reproduce/table.py`; `--check` only compares.
+"""Write the tables of results from `results/*.json`: `python examples/reproduce/table.py`;
+`--check` only compares.
 
-All tables go into `examples/results.md`, and the first one of them into README too, between two comments. They are
-never typed. Each figure is a mean over the seeds of a row. `examples/budget.png` has the curves of the best rows.
+All tables go into `examples/results.md`, and the first one of them into README too, between two
+comments. They are never typed. Each figure is a mean over the seeds of a row. `examples/budget.png`
+has the curves of the best rows.
 """
 
 import argparse
@@ -39,7 +41,18 @@ OUTPUTS = {
     "categorical": "",
 }
 NOT_OF_TEXT = ("keys of a frame", "over T")
-HEAD = ("model", "keys of a frame", "updates", "NLL(50)", "over T", "ELBO", "reconstruction", "KL", "minutes", "seeds")
+HEAD = (
+    "model",
+    "keys of a frame",
+    "updates",
+    "NLL(50)",
+    "over T",
+    "ELBO",
+    "reconstruction",
+    "KL",
+    "minutes",
+    "seeds",
+)
 
 ONE_PASS = ("iaf-scf", "coupling", "blocks-scf", "blocks-codes")
 """The models that draw z of all steps at once, or by blocks in 32 passes."""
@@ -51,7 +64,8 @@ Results = dict[str, dict[str, Any]]
 
 
 def _is_factorised(cell: Cell) -> bool:
-    """True if the keys of a frame are independent given the latent, as in the paper; a step of a text is one symbol."""
+    """True if the keys of a frame are independent given the latent, as in the paper; a step of a
+    text is one symbol."""
     return cell.emission in ("bernoulli", "categorical") and not cell.transpose
 
 
@@ -63,7 +77,9 @@ curve, where it ended. The dashed models are those whose z says the symbol.
 
 KINDS: dict[str, Callable[[Cell], bool]] = {
     "`lstm`": lambda cell: _is_factorised(cell) and cell.model == "lstm",
-    "a flow, step by step": lambda cell: _is_factorised(cell) and cell.model not in ("lstm", *ONE_PASS),
+    "a flow, step by step": lambda cell: (
+        _is_factorised(cell) and cell.model not in ("lstm", *ONE_PASS)
+    ),
     "a flow, in one pass or in 32": lambda cell: _is_factorised(cell) and cell.model in ONE_PASS,
     "any output": lambda cell: cell.dataset != TEXT and not cell.transpose,
 }
@@ -71,8 +87,12 @@ KINDS: dict[str, Callable[[Cell], bool]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="fail if a page does not hold these tables")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="fail if a page does not hold these tables"
+    )
     given = parser.parse_args()
     try:
         results = read_results(RESULTS)
@@ -94,7 +114,9 @@ def check(page: Path, made: str) -> None:
         LnfgenError: if they disagree.
     """
     if with_tables(page, made) != page.read_text(encoding="utf-8"):
-        raise LnfgenError(f"{page} does not hold the tables of the results; run python examples/reproduce/table.py")
+        raise LnfgenError(
+            f"{page} does not hold the tables of the results; run python examples/reproduce/table.py"
+        )
 
 
 def read_results(folder: Path) -> Results:
@@ -103,7 +125,10 @@ def read_results(folder: Path) -> Results:
     Raises:
         LnfgenError: if one is of no cell.
     """
-    results = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    results = {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.json"))
+    }
     if unknown := results.keys() - {cell.name for cell in CELLS}:
         raise LnfgenError(
             f"{folder} holds {min(unknown)}.json, which is no cell of cells.py; name it there or delete it"
@@ -120,15 +145,21 @@ def with_tables(page: Path, made: str) -> str:
     before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise LnfgenError(f"{page} has no {END if begin else BEGIN!r}; expected it around the tables of results")
+        raise LnfgenError(
+            f"{page} has no {END if begin else BEGIN!r}; expected it around the tables of results"
+        )
     return f"{before}{begin}\n\n{made}\n{end}{after}"
 
 
 def tables(results: Results) -> str:
-    """All tables as Markdown: the best of each set, then for each set all figures and the published ones."""
+    """All tables as Markdown: the best of each set, then for each set all figures and the published
+    ones."""
     pages = [best(results), _bits_by_time(results), _bits_by_passes(results), DRAWN]
     for dataset, title in TITLES.items():
-        rows = [_row(cells, [results[cell.name] for cell in cells]) for cells in _measured(dataset, results)]
+        rows = [
+            _row(cells, [results[cell.name] for cell in cells])
+            for cells in _measured(dataset, results)
+        ]
         if rows:
             rows.append(_row_of_marginal(dataset, results))
             rows += [_row_of_published(one, dataset) for one in PUBLISHED if dataset in one.costs]
@@ -138,34 +169,50 @@ def tables(results: Results) -> str:
 
 
 def best(results: Results, place: str = "") -> str:
-    """For each set and kind of model, the NLL(50) on test of the row with the lowest one on valid, and its minutes.
+    """For each set and kind of model, the NLL(50) on test of the row with the lowest one on valid,
+    and its minutes.
 
-    The models whose z says the symbol have a row of their own. `place` leads from the page to `examples/`.
+    The models whose z says the symbol have a row of their own. `place` leads from the page to
+    `examples/`.
     """
     rows = []
     for dataset, title in TITLES.items():
         for codes, name in ((False, title), (True, "the same, where z says the symbol")):
-            row = [_shown(_best_row(dataset, fits, codes, results), results, place) for fits in KINDS.values()]
+            row = [
+                _shown(_best_row(dataset, fits, codes, results), results, place)
+                for fits in KINDS.values()
+            ]
             if any(row):
                 rows.append([name, *row, "" if codes else _of_paper(dataset)])
     return _markdown(("set", *KINDS, "the paper: LSTM, best flow"), rows) if rows else ""
 
 
-def _best_row(dataset: str, fits: Callable[[Cell], bool], codes: bool, results: Results) -> list[Cell]:
-    """The cells of the row that is best on valid, of those that fit, with codes or without; none if there is none."""
-    rows = [cells for cells in _measured(dataset, results) if fits(cells[0]) and (cells[0].model in CODES) == codes]
+def _best_row(
+    dataset: str, fits: Callable[[Cell], bool], codes: bool, results: Results
+) -> list[Cell]:
+    """The cells of the row that is best on valid, of those that fit, with codes or without; none if
+    there is none."""
+    rows = [
+        cells
+        for cells in _measured(dataset, results)
+        if fits(cells[0]) and (cells[0].model in CODES) == codes
+    ]
     return min(rows, key=lambda cells: _mean_nll(cells, results, "valid"), default=[])
 
 
 def _shown(cells: list[Cell], results: Results, place: str) -> str:
     if not cells:
         return ""
-    figure = f"[{_mean_nll(cells, results, 'test'):.2f}]({place}reproduce/results/{cells[0].name}.json)"
+    figure = (
+        f"[{_mean_nll(cells, results, 'test'):.2f}]({place}reproduce/results/{cells[0].name}.json)"
+    )
     return f"**{figure}**, {_model(cells[0])}, {_minutes([results[cell.name] for cell in cells]):.0f} min"
 
 
 def _of_paper(dataset: str) -> str:
-    costs = {one.system: one.costs.get(dataset, "") for one in PUBLISHED if "the paper" in one.system}
+    costs = {
+        one.system: one.costs.get(dataset, "") for one in PUBLISHED if "the paper" in one.system
+    }
     baseline = costs.pop("LSTM, the paper")
     return f"{baseline}, {min(filter(None, costs.values()), key=float)}"
 
@@ -175,7 +222,8 @@ def _mean_nll(cells: list[Cell], results: Results, split: str) -> float:
 
 
 def _bits_by_time(results: Results) -> str:
-    """For each text model that had an hour of a core, its valid ELBO at the last validation before some minutes."""
+    """For each text model that had an hour of a core, its valid ELBO at the last validation before
+    some minutes."""
     rows = []
     for cell in CELLS:
         if cell.budget == "hour" and cell.seed == 1 and cell.name in results:
@@ -189,27 +237,38 @@ def _bits_by_time(results: Results) -> str:
 
 
 def _bits_by_passes(results: Results) -> str:
-    """For each text model by blocks that had an hour of a core, its test ELBO by the number of passes."""
+    """For each text model by blocks that had an hour of a core, its test ELBO by the number of
+    passes."""
     cells = [cell for cell in CELLS if "elbo_by_passes" in results.get(cell.name, {})]
     found = [results[cell.name]["elbo_by_passes"]["test"] for cell in cells]
     if not cells:
         return ""
-    head = (f"{TITLES[TEXT]}: test ELBO in so many passes", *list(found[0])[:-1], "all steps in order")
+    head = (
+        f"{TITLES[TEXT]}: test ELBO in so many passes",
+        *list(found[0])[:-1],
+        "all steps in order",
+    )
     names = [f"{_model(cell)}, seed {cell.seed}" for cell in cells]
     return _markdown(
-        head, [[name, *(f"{bits:.2f}" for bits in by.values())] for name, by in zip(names, found, strict=True)]
+        head,
+        [
+            [name, *(f"{bits:.2f}" for bits in by.values())]
+            for name, by in zip(names, found, strict=True)
+        ],
     )
 
 
 def _curve(result: dict[str, Any]) -> list[tuple[float, float]]:
-    """The minutes of a processor and the valid ELBO at each validation; of old results only those at the end."""
+    """The minutes of a processor and the valid ELBO at each validation; of old results only those
+    at the end."""
     minutes_per_update = result["cpu_seconds"] / 60 / result["steps"]
     curve = result.get("valid_elbo_at") or {result["steps"]: result["valid"]["elbo"]}
     return [(int(step) * minutes_per_update, elbo) for step, elbo in curve.items()]
 
 
 def panels(results: Results) -> list[Panel]:
-    """What is drawn: for three sets the valid ELBO by minutes of the rows that the first table shows.
+    """What is drawn: for three sets the valid ELBO by minutes of the rows that the first table
+    shows.
 
     If a row has several seeds, the first one is drawn.
     """
@@ -219,19 +278,35 @@ def panels(results: Results) -> list[Panel]:
         for codes in (False, True):
             for kind in list(KINDS)[:3]:
                 for cell in _best_row(dataset, KINDS[kind], codes, results)[:1]:
-                    courses.append(Course(_model(cell).replace("`", ""), kind, codes, _curve(results[cell.name])))
-        drawn.append(Panel(TITLES[dataset], "bits per character" if dataset == TEXT else "nats per time step", courses))
+                    courses.append(
+                        Course(
+                            _model(cell).replace("`", ""), kind, codes, _curve(results[cell.name])
+                        )
+                    )
+        drawn.append(
+            Panel(
+                TITLES[dataset],
+                "bits per character" if dataset == TEXT else "nats per time step",
+                courses,
+            )
+        )
     return drawn
 
 
 def _columns_of(dataset: str, rows: list[list[str]]) -> tuple[tuple[str, ...], list[list[str]]]:
-    """The head and the rows of a set's table. A text has no frames, and its published figures are over T + 1."""
-    kept = [column for column, name in enumerate(HEAD) if dataset != TEXT or name not in NOT_OF_TEXT]
-    return tuple(HEAD[column] for column in kept), [[row[column] for column in kept] for row in rows]
+    """The head and the rows of a set's table. A text has no frames, and its published figures are
+    over T + 1."""
+    kept = [
+        column for column, name in enumerate(HEAD) if dataset != TEXT or name not in NOT_OF_TEXT
+    ]
+    return tuple(HEAD[column] for column in kept), [
+        [row[column] for column in kept] for row in rows
+    ]
 
 
 def _measured(dataset: str, results: Results) -> Iterator[list[Cell]]:
-    """The cells of each row of a set, which differ in their seeds. Cells that only the ablation has are left out."""
+    """The cells of each row of a set, which differ in their seeds. Cells that only the ablation has
+    are left out."""
     only_there = {cell for cell in ABLATION if cell.transform != "nlsq" or cell.features}
     shown = [cell for cell in CELLS if cell.dataset == dataset and cell not in only_there]
     for row in dict.fromkeys(map(same_but_seed, shown)):
@@ -268,10 +343,25 @@ def _row(cells: list[Cell], found: list[dict[str, Any]]) -> list[str]:
 
 def _row_of_marginal(dataset: str, results: Results) -> list[str]:
     """The cost of keys or characters that depend on nothing, which any model must beat."""
-    test = next(results[cell.name]["test"] for cell in CELLS if cell.dataset == dataset and cell.name in results)
+    test = next(
+        results[cell.name]["test"]
+        for cell in CELLS
+        if cell.dataset == dataset and cell.name in results
+    )
     nll = test["marginal_nll"]
     model = f"none: {'characters' if dataset == TEXT else 'keys'} as often as in train"
-    return [model, OUTPUTS["bernoulli"], "", f"{nll:.2f}", _mean([_over_steps(test, nll)]), "", "", "", "", "exact"]
+    return [
+        model,
+        OUTPUTS["bernoulli"],
+        "",
+        f"{nll:.2f}",
+        _mean([_over_steps(test, nll)]),
+        "",
+        "",
+        "",
+        "",
+        "exact",
+    ]
 
 
 def _over_steps(test: dict[str, Any], cost: float) -> float:
@@ -305,14 +395,17 @@ def _row_of_published(one: Published, dataset: str) -> list[str]:
 
 
 def _ablation(results: Results) -> str:
-    """NLL(50) on the chorales by transform, with and without the flow across the features of a step."""
+    """NLL(50) on the chorales by transform, with and without the flow across the features of a
+    step."""
     transforms = list(dict.fromkeys(cell.transform for cell in ABLATION))
     rows = []
     for features, name in ((None, "with split couplings"), ("none", "without")):
         cells = {cell.transform: cell for cell in ABLATION if cell.features == features}
         found = [results.get(cells[transform].name) for transform in transforms]
         if sum(map(bool, found)) > 1:
-            rows.append([name, *(f"{result['test']['nll']:.2f}" if result else "" for result in found)])
+            rows.append(
+                [name, *(f"{result['test']['nll']:.2f}" if result else "" for result in found)]
+            )
     if not rows:
         return ""
     head = ("`af-scf` on scans, JSB chorales: NLL(50) with", *(f"`{name}`" for name in transforms))

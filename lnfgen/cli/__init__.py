@@ -1,4 +1,5 @@
-"""The `lnfgen` command. Each subcommand has a file, which loads torch and music21 only when the command runs."""
+"""The `lnfgen` command. Each subcommand has a file, which loads torch and music21 only when the
+command runs."""
 
 import importlib
 import inspect
@@ -54,7 +55,8 @@ def _line(error: Exception) -> str | None:
 
 
 def _help(command: Any) -> str:
-    """A command's docstring with a line for each paragraph, as Typer keeps line ends; `python -OO` leaves nothing."""
+    """A command's docstring with a line for each paragraph, as Typer keeps line ends; `python -OO`
+    leaves nothing."""
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
@@ -75,26 +77,36 @@ def _print_version(wanted: bool) -> None:
 
 
 def _commit() -> str:
-    """The commit of a checkout, as ` (2a90537)`; empty if the package is installed, or there is no git."""
+    """The commit of a checkout, as ` (2a90537)`; empty if the package is installed, or there is no
+    git."""
     root = Path(__file__).parents[2]
     git = shutil.which("git") if (root / ".git").exists() else None
-    asked = git and subprocess.run([git, "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    asked = git and subprocess.run(
+        [git, "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    )
     return f" ({asked.stdout.strip()})" if asked and asked.stdout else ""
 
 
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", help="On an error, show where in lnfgen it arose.")] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="On an error, show where in lnfgen it arose.")
+    ] = False,
 ) -> None:
-    """Train latent normalizing flows on music and text, score them, and sample .mid and .txt from them.
+    """Train latent normalizing flows on music and text, score them, and sample .mid and .txt from
+    them.
 
-    Without further arguments, train learns the Bach chorales, and eval and sample take the newest run in runs/, or
-    a model that comes with lnfgen. harmonize, fill, continue and vary keep a part of your own piece and draw the rest.
+    Without further arguments, train learns the Bach chorales, and eval and sample take the newest
+    run in runs/, or a model that comes with lnfgen. harmonize, fill, continue and vary keep a part
+    of your own piece and draw the rest.
 
-    Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage; 130, 143 and 129 after
-    Ctrl-C, SIGTERM or the end of the terminal.
+    Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage; 130,
+    143 and 129 after Ctrl-C, SIGTERM or the end of the terminal.
     """
 
 
@@ -110,9 +122,10 @@ for _panel, _names in PANELS.items():
 def main(args: list[str] | None = None) -> None:
     """Run the command line; ends the process with a documented exit code."""
     console.prepare_streams()
-    # libgomp, which runs torch's threads, reads this when torch is loaded. A thread that waits for another one spins
-    # first, and by default (300,000 turns) so long that on a busy machine it holds up the thread that it waits for.
-    # With far fewer turns than these, a quiet machine gets slower.
+    # libgomp, which runs torch's threads, reads this when torch is loaded. A thread that waits for
+    # another one spins first, and by default (300,000 turns) so long that on a busy machine it
+    # holds up the thread that it waits for. With far fewer turns than these, a quiet machine gets
+    # slower.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # --traceback comes first, wherever it stands, because people add it at the end of the line.

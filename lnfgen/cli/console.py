@@ -1,7 +1,9 @@
-"""All that a command prints: results on stdout, everything else on stderr. No other module uses Rich.
+"""All that a command prints: results on stdout, everything else on stderr. No other module uses
+Rich.
 
-A stream that nobody reads is as /dev/null: one that the shell has closed (`>&-`), and a pipe whose reader went away
-(`| head -1`). The command goes on, so that all its files are written, and ends with the exit code of its work.
+A stream that nobody reads is as /dev/null: one that the shell has closed (`>&-`), and a pipe whose
+reader went away (`| head -1`). The command goes on, so that all its files are written, and ends
+with the exit code of its work.
 """
 
 import io
@@ -18,7 +20,15 @@ from typing import Any
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -26,12 +36,14 @@ from lnfgen.errors import LnfgenWarning, OutputError
 
 
 class _Stream(io.FileIO):
-    """A standard stream that goes on when its reader has gone: all that is still written goes nowhere."""
+    """A standard stream that goes on when its reader has gone: all that is still written goes
+    nowhere."""
 
     def write(self, content: Any) -> int:
         try:
             return super().write(content)
-        except OSError as error:  # it is reported once; the rest of a buffer must not fail again at the end
+        # it is reported once; the rest of a buffer must not fail again at the end
+        except OSError as error:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
@@ -40,16 +52,19 @@ class _Stream(io.FileIO):
             raise
 
 
-_err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)  # :cat: may be a part of a name
+# :cat: may be a part of a name
+_err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _quiet = False
 _GAP = 2  # spaces between the columns of a table
 
 
 def prepare_streams() -> None:
-    """Open /dev/null in place of each standard stream that the shell has closed, and let readers of the others leave.
+    """Open /dev/null in place of each standard stream that the shell has closed, and let readers of
+    the others leave.
 
-    This is done here, once, because Rich and Typer write too, and end the program with 1 when a reader leaves.
+    This is done here, once, because Rich and Typer write too, and end the program with 1 when a
+    reader leaves.
     """
     for name in ("stdin", "stdout", "stderr"):  # in this order they get the numbers 0, 1 and 2
         stream = getattr(sys, name)
@@ -57,16 +72,22 @@ def prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
         elif name != "stdin" and type(stream) is io.TextIOWrapper:
             if name == "stdout":
-                stream.reconfigure(errors="surrogateescape")  # the name of a file may be any bytes, and is printed so
+                # the name of a file may be any bytes, and is printed so
+                stream.reconfigure(errors="surrogateescape")
             if stream.isatty():
                 continue
             raw = io.BufferedWriter(_Stream(stream.fileno(), "w", closefd=False))
             buffering = stream.line_buffering
-            setattr(sys, name, io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=buffering))
+            setattr(
+                sys,
+                name,
+                io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=buffering),
+            )
 
 
 def set_quiet(quiet: bool) -> bool:
-    """Silence `note` and progress; errors still show. Typer calls this with the value of --quiet, and takes it back."""
+    """Silence `note` and progress; errors still show. Typer calls this with the value of --quiet,
+    and takes it back."""
     global _quiet
     _quiet = quiet
     return quiet
@@ -79,20 +100,26 @@ def result(text: str) -> None:
 
 
 def result_bytes(content: bytes) -> None:
-    """A file as a command's result, on stdout. Raises an `OutputError` if that is a terminal that it would garble."""
+    """A file as a command's result, on stdout. Raises an `OutputError` if that is a terminal that
+    it would garble."""
     if b"\0" in content and sys.stdout.isatty():
-        raise OutputError("found a terminal at stdout, which MIDI would garble; pipe it on, or give a file name")
+        raise OutputError(
+            "found a terminal at stdout, which MIDI would garble; pipe it on, or give a file name"
+        )
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
 
 
 def result_json(value: dict[str, Any], *, lines: bool = False) -> None:
-    """One JSON object on stdout, on a single line with `lines`. What is not finite is null, with a warning."""
+    """One JSON object on stdout, on a single line with `lines`. What is not finite is null, with a
+    warning."""
     lost: list[str] = []
 
     def known(found: Any, name: str) -> Any:
         if isinstance(found, dict):
-            return {key: known(item, f"{name}.{key}" if name else key) for key, item in found.items()}
+            return {
+                key: known(item, f"{name}.{key}" if name else key) for key, item in found.items()
+            }
         if isinstance(found, list | tuple):
             return [known(item, f"{name}.{index}") for index, item in enumerate(found)]
         if isinstance(found, float) and not math.isfinite(found):
@@ -100,18 +127,25 @@ def result_json(value: dict[str, Any], *, lines: bool = False) -> None:
             return None
         return found
 
-    text = json.dumps(known(value, ""), indent=None if lines else 2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        known(value, ""), indent=None if lines else 2, ensure_ascii=False, allow_nan=False
+    )
     if lost:
         warn(f"null stands for a figure that is not finite: {', '.join(lost)}")
-    result(text.encode("utf-8", "backslashreplace").decode("utf-8"))  # JSON has no bytes: they become escapes
+    # JSON has no bytes: they become escapes
+    result(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def result_table(
-    title: str, rows: Iterable[Sequence[object]], columns: Sequence[str] = (), optional: Sequence[str] = ()
+    title: str,
+    rows: Iterable[Sequence[object]],
+    columns: Sequence[str] = (),
+    optional: Sequence[str] = (),
 ) -> None:
     """A table on stdout; without `columns`, a list of names and values.
 
-    A screen that is too narrow for all columns gets fewer: those of `optional` go, the first one first.
+    A screen that is too narrow for all columns gets fewer: those of `optional` go, the first one
+    first.
     """
     out = Console(highlight=False)
     if not out.is_terminal:
@@ -127,15 +161,21 @@ def result_table(
     table = Table(title=escape(title), title_justify="left", box=None, show_header=bool(columns))
     table.padding, table.pad_edge = (0, _GAP, 0, 0), False
     for index, header in enumerate(headers):
-        table.add_column(escape(header), style=None if index else "bold", overflow="fold", width=widths[index])
+        table.add_column(
+            escape(header), style=None if index else "bold", overflow="fold", width=widths[index]
+        )
     for row in cells:
         table.add_row(*map(escape, row))
     out.print(table)
 
 
 def _least_widths(rows: Sequence[Sequence[str]]) -> list[int]:
-    """Return the widths at which no name in the first column breaks, and no other word of up to 12 characters."""
-    longest = [max(map(cell_len, " ".join(column).split()), default=0) for column in zip(*rows, strict=True)]
+    """Return the widths at which no name in the first column breaks, and no other word of up to 12
+    characters."""
+    longest = [
+        max(map(cell_len, " ".join(column).split()), default=0)
+        for column in zip(*rows, strict=True)
+    ]
     return [*longest[:1], *(min(12, width) for width in longest[1:])]
 
 
@@ -145,11 +185,14 @@ def _line(widths: Sequence[int]) -> int:
 
 
 def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Widths of columns, so that cells wrap between words. If the line is too short for that, names break last."""
+    """Widths of columns, so that cells wrap between words. If the line is too short for that, names
+    break last."""
     least = _least_widths(rows)
     while (spare := width - _line(least)) < 0 and max(least) > 1:
         # Of the columns beside the first, the widest one, down to 4 characters; then of all.
-        widest = max(range(len(least)), key=lambda index: (index > 0 and least[index] > 4, least[index]))
+        widest = max(
+            range(len(least)), key=lambda index: (index > 0 and least[index] > 4, least[index])
+        )
         least[widest] -= 1
     # The rows get their width before the header, because a header that wraps adds a line only once.
     columns = [[*map(cell_len, column)] for column in zip(*rows, strict=True)]
@@ -161,7 +204,8 @@ def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
 
 
 def _plain(message: str) -> str:
-    """The words of a message for Rich. A control character, which the name of a file may hold, is shown as `\\x1b`."""
+    """The words of a message for Rich. A control character, which the name of a file may hold, is
+    shown as `\\x1b`."""
     return escape(_CONTROL.sub(lambda found: ascii(found[0])[1:-1], message))
 
 
@@ -179,7 +223,8 @@ def warn(message: str) -> None:
 
 @contextmanager
 def warnings_as_lines() -> Iterator[None]:
-    """In the block, print the warnings of lnfgen's Python functions by `warn`. Python prints all others."""
+    """In the block, print the warnings of lnfgen's Python functions by `warn`. Python prints all
+    others."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", LnfgenWarning)
         python_shows = warnings.showwarning
@@ -208,8 +253,10 @@ class _Status(ProgressColumn):
 
 @contextmanager
 def jobs() -> Iterator[Callable[..., None]]:
-    """Yield a `Progress` that shows a bar for each description. Its fourth argument is a few words beside the bar."""
-    whole = Column(no_wrap=True)  # Rich makes it narrower only when all others are as narrow as they can be
+    """Yield a `Progress` that shows a bar for each description. Its fourth argument is a few words
+    beside the bar."""
+    # Rich makes it narrower only when all others are as narrow as they can be
+    whole = Column(no_wrap=True)
     columns: list[ProgressColumn] = [
         TextColumn("{task.description}", table_column=whole),
         BarColumn(bar_width=20, table_column=whole),
@@ -217,7 +264,9 @@ def jobs() -> Iterator[Callable[..., None]]:
         TimeRemainingColumn(compact=True, table_column=whole),
         _Status(),
     ]
-    with Progress(*columns, console=_err, transient=True, disable=_quiet or not _err.is_terminal) as bar:
+    with Progress(
+        *columns, console=_err, transient=True, disable=_quiet or not _err.is_terminal
+    ) as bar:
 
         def report(description: str, done: int, total: int, status: str = "") -> None:
             name = _plain(description)

@@ -25,15 +25,19 @@ def command(
         ),
     ],
     to: Annotated[
-        str | None, typer.Option(help="Format to write each IN in: mid, musicxml, npz, txt, png, html, wav.")
+        str | None,
+        typer.Option(help="Format to write each IN in: mid, musicxml, npz, txt, png, html, wav."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the files of --to.", show_default="the folder of each IN")
+        Path | None,
+        typer.Option(help="Folder for the files of --to.", show_default="the folder of each IN"),
     ] = None,
     steps_per_quarter: options.StepsPerQuarter = 4,
     tracks: options.Tracks = "all",
     parts: options.Parts = "1",
-    transpose: Annotated[int, typer.Option(help="Move up by this many semitones, or down if negative.")] = 0,
+    transpose: Annotated[
+        int, typer.Option(help="Move up by this many semitones, or down if negative.")
+    ] = 0,
     key: options.InKey = None,
     tempo: options.Tempo = None,
     program: options.Programs = None,
@@ -42,12 +46,14 @@ def command(
 ) -> None:
     """Write the piece in IN as OUT, in the format of OUT's suffix, and print the path.
 
-    With --to, each IN is written in that format under its own name. If OUT is a .html, any number of IN become one
-    page. If one fails, the others are still converted.
+    With --to, each IN is written in that format under its own name. If OUT is a .html, any number
+    of IN become one page. If one fails, the others are still converted.
 
-    If IN holds several pieces, as a book of ABC tunes does, they become OUT-01, OUT-02 ..., or one page.
+    If IN holds several pieces, as a book of ABC tunes does, they become OUT-01, OUT-02 ..., or one
+    page.
 
-    IN and OUT may be -, for stdin and stdout. Stdout takes one piece, as MIDI (music) or UTF-8 (text).
+    IN and OUT may be -, for stdin and stdout. Stdout takes one piece, as MIDI (music) or UTF-8
+    (text).
     """
     from lnfgen.cli.sources import for_each, read_pieces, require_no_roll, source_name, tell_of_file
     from lnfgen.formats.read_write import SOUND, WRITABLE_TEXT, write
@@ -75,7 +81,8 @@ def command(
         mended = [*LOSSES]
     if to is None and files[-1] != "-":
         require_parent(Path(files[-1]))
-    # A file that was given is not replaced, and none is written twice. With IN OUT a person has said what to replace.
+    # A file that was given is not replaced, and none is written twice. With IN OUT a person has
+    # said what to replace.
     taken = {Path(file).resolve() for file in files} if to is not None else set()
     page: list[Piece] = []
     names: list[str] = []
@@ -97,7 +104,9 @@ def command(
             raise LnfgenError(f"{name} is a text; a page holds music alone")
         page.extend(rolls)
         stem = Path(source).stem
-        names.extend([stem] if len(rolls) == 1 else [f"{stem} {index + 1}" for index in range(len(rolls))])
+        names.extend(
+            [stem] if len(rolls) == 1 else [f"{stem} {index + 1}" for index in range(len(rolls))]
+        )
 
     failed = for_each(list(targets), convert)
     if page:
@@ -107,13 +116,18 @@ def command(
         raise typer.Exit(1)
 
 
-def _write(pieces: "Sequence[Piece]", source: str, target: str, played: dict[str, Any], taken: set[Path]) -> None:
-    """Write the pieces of a file, and print the paths. None may be in `taken`, to which they are added."""
+def _write(
+    pieces: "Sequence[Piece]", source: str, target: str, played: dict[str, Any], taken: set[Path]
+) -> None:
+    """Write the pieces of a file, and print the paths. None may be in `taken`, to which they are
+    added."""
     from lnfgen.formats.read_write import PAGE, to_bytes
 
     if target == "-":
         if len(pieces) > 1:
-            raise LnfgenError(f"{source} holds {len(pieces)} pieces, stdout takes one; name a file such as out.mid")
+            raise LnfgenError(
+                f"{source} holds {len(pieces)} pieces, stdout takes one; name a file such as out.mid"
+            )
         suffix = ".txt" if isinstance(pieces[0], str) else ".mid"
         console.result_bytes(to_bytes(pieces[0], suffix, **played))
         return
@@ -121,7 +135,9 @@ def _write(pieces: "Sequence[Piece]", source: str, target: str, played: dict[str
     for index, part in enumerate(parts):
         path = numbered(Path(target), index, len(parts))
         if path.resolve() in taken:
-            raise OutputError(f"{source} would replace {path}, which was given or just written; choose another --out")
+            raise OutputError(
+                f"{source} would replace {path}, which was given or just written; choose another --out"
+            )
         content = to_bytes(part, path.suffix, title=path.stem, **played)
         make_folder(path.parent)  # only now, as there is something to write
         taken.add(path.resolve())
@@ -129,8 +145,11 @@ def _write(pieces: "Sequence[Piece]", source: str, target: str, played: dict[str
         console.result(str(path))
 
 
-def _moved(roll: "PianoRoll", transpose: int, tonic: int | None, tempo: float | None, name: str) -> "PianoRoll":
-    """Bring a piece to the tempo and the pitch that are asked for, and print the key that was found and the move."""
+def _moved(
+    roll: "PianoRoll", transpose: int, tonic: int | None, tempo: float | None, name: str
+) -> "PianoRoll":
+    """Bring a piece to the tempo and the pitch that are asked for, and print the key that was found
+    and the move."""
     from lnfgen.formats.song import at_tempo, transposed
     from lnfgen.music.tonality import find_key
 
@@ -162,14 +181,22 @@ def _targets(files: list[str], to: str | None, out: Path | None) -> dict[str, st
             expected = "expected IN and OUT, any number of IN and a .html as OUT, or --to FORMAT and any number of IN"
             raise typer.BadParameter(f"found {counted(len(files), 'file')}; {expected}")
         if out is not None:
-            raise typer.BadParameter("found no --to; expected it with --out, or OUT as the last file")
+            raise typer.BadParameter(
+                "found no --to; expected it with --out, or OUT as the last file"
+            )
         targets = dict.fromkeys(sources, target)
     elif "-" in files:
-        raise LnfgenError("stdin has no name to write a file under; convert it alone: lnfgen convert - OUT")
+        raise LnfgenError(
+            "stdin has no name to write a file under; convert it alone: lnfgen convert - OUT"
+        )
     else:
         suffix = "." + to.lower().removeprefix(".")
-        targets = {file: str((out or Path(file).parent) / (Path(file).stem + suffix)) for file in files}
+        targets = {
+            file: str((out or Path(file).parent) / (Path(file).stem + suffix)) for file in files
+        }
     if suffix not in {*WRITABLE_MUSIC, *WRITABLE_TEXT} and files[-1] != "-":
         subject = f"cannot write {files[-1]}" if to is None else f"--to {to}"
-        raise LnfgenError(f"{subject}: unknown suffix {suffix!r}; expected one of {' '.join(WRITABLE_MUSIC)}")
+        raise LnfgenError(
+            f"{subject}: unknown suffix {suffix!r}; expected one of {' '.join(WRITABLE_MUSIC)}"
+        )
     return targets

@@ -22,12 +22,14 @@ def command(
         ),
     ] = None,
     gap: Annotated[
-        str | None, typer.Option(help="Character that marks each missing one in a text.", show_default="_")
+        str | None,
+        typer.Option(help="Character that marks each missing one in a text.", show_default="_"),
     ] = None,
 ) -> None:
     """Keep a part of a piece as it is, draw the rest, and print the files written.
 
-    Everything that --free does not name is kept exactly: notes, held notes and silence. A text may have gaps in place
-    of --free: each _, or where the model writes _ itself, as folk-abc does, the character that --gap names.
+    Everything that --free does not name is kept exactly: notes, held notes and silence. A text may
+    have gaps in place of --free: each _, or where the model writes _ itself, as folk-abc does, the
+    character that --gap names.
     """
     drawing.draw("fill", piece, "fill", free=free or [], gap=gap)

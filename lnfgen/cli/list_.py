@@ -13,28 +13,36 @@ from lnfgen.errors import LnfgenError
 from lnfgen.files import read_object
 from lnfgen.pretrained import BOX, BOXED
 
-Item = tuple[dict[str, Any], list[tuple[str, Any]]]  # the facts of a model or dataset for --json, and its table's rows
+# the facts of a model or dataset for --json, and its table's rows
+Item = tuple[dict[str, Any], list[tuple[str, Any]]]
 
 
 def command(
     folders: Annotated[
         list[Path] | None, typer.Argument(help="Runs, or folders of runs.", show_default="runs/")
     ] = None,
-    models: Annotated[bool, typer.Option("--models", help="List the models that come with lnfgen.")] = False,
-    datasets: Annotated[bool, typer.Option("--datasets", help="List the datasets that lnfgen knows by name.")] = False,
+    models: Annotated[
+        bool, typer.Option("--models", help="List the models that come with lnfgen.")
+    ] = False,
+    datasets: Annotated[
+        bool, typer.Option("--datasets", help="List the datasets that lnfgen knows by name.")
+    ] = False,
     figures: Annotated[
         bool, typer.Option("--figures", help="List the figures of pieces, for --want and compare.")
     ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List runs with their best valid scores and their progress, or the models and datasets that have a name.
+    """List runs with their best valid scores and their progress, or the models and datasets that
+    have a name.
 
-    The newest run comes last. A narrow screen has fewer columns; --json has all. Commands that take a run also take the
-    name of a model, and those that take a dataset the name of a dataset.
+    The newest run comes last. A narrow screen has fewer columns; --json has all. Commands that take
+    a run also take the name of a model, and those that take a dataset the name of a dataset.
     """
     if bool(folders) + models + datasets + figures > 1:
-        raise LnfgenError("found several of FOLDERS, --models, --datasets and --figures; expected one of them")
+        raise LnfgenError(
+            "found several of FOLDERS, --models, --datasets and --figures; expected one of them"
+        )
     if models:
         _show("models", _models(), json)
     elif datasets:
@@ -83,7 +91,11 @@ def _datasets() -> Iterator[Item]:
             ("cite", named.citation),
             ("licence", named.licence),
         ]
-        yield {key: value for key, value in vars(named).items() if key != "files"} | {"available": available}, rows
+        yield (
+            {key: value for key, value in vars(named).items() if key != "files"}
+            | {"available": available},
+            rows,
+        )
 
 
 def _show_figures(json: bool) -> None:
@@ -97,10 +109,18 @@ def _show_figures(json: bool) -> None:
         for name, figure in numbers(kind, ROLES).items():
             rows.append((name, kind if name in of_all else "a band", figure.label, figure.unit / 2))
     if json:
-        console.result_json({"figures": [dict(zip(("name", "of", "is", "within"), row, strict=True)) for row in rows]})
+        console.result_json(
+            {
+                "figures": [
+                    dict(zip(("name", "of", "is", "within"), row, strict=True)) for row in rows
+                ]
+            }
+        )
     else:
         cells = [(*words, "" if within is None else f"{within:g}") for *words, within in rows]
-        console.result_table("", cells, ["figure", "of", "what it is", "within"], optional=("within", "of"))
+        console.result_table(
+            "", cells, ["figure", "of", "what it is", "within"], optional=("within", "of")
+        )
 
 
 def _show_runs(folders: list[Path], json: bool) -> None:
@@ -111,15 +131,20 @@ def _show_runs(folders: list[Path], json: bool) -> None:
         console.result_json({"runs": rows})
     elif rows:
         columns = ["run", "dataset", "model, backbone", "valid ELBO", "changed", "state"]
-        console.result_table("", map(_cells, rows), columns, optional=("changed", "model, backbone", "dataset"))
+        console.result_table(
+            "", map(_cells, rows), columns, optional=("changed", "model, backbone", "dataset")
+        )
     else:
-        console.note("no runs under runs/ yet; train one: lnfgen train; the models in the box: lnfgen list --models")
+        console.note(
+            "no runs under runs/ yet; train one: lnfgen train; the models in the box: lnfgen list --models"
+        )
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
     state = row["state"]
     if state == "damaged":
-        state += f": {row['problem'].split(';')[0]}"  # without the advice, which is the same for all
+        # without the advice, which is the same for all
+        state += f": {row['problem'].split(';')[0]}"
     elif state == "interrupted" and row["step"] >= row["total_steps"]:
         state += f" after its {row['total_steps']:,} updates"  # while it was calibrated
     elif state != "finished":
@@ -129,7 +154,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["run"],
         row["dataset"] or "-",
         ", ".join(dict.fromkeys(row[key] for key in ("model", "backbone") if row[key])) or "-",
-        "-" if elbo is None else f"{elbo:.3f} {row['unit'].split('_')[0]}",  # nats (a step) or bits (a character)
+        # nats (a step) or bits (a character)
+        "-" if elbo is None else f"{elbo:.3f} {row['unit'].split('_')[0]}",
         row["changed"][:16].replace("T", " "),
         state,
     ]

@@ -13,27 +13,37 @@ from lnfgen.music.instruments import programs_of
 from lnfgen.wording import counted
 
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", callback=console.set_quiet, help="Print results and errors only.")
+    bool,
+    typer.Option(
+        "--quiet", "-q", callback=console.set_quiet, help="Print results and errors only."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
 def checked_seed(seed: int | None) -> int | None:
-    """Refuse seeds that torch's generators do not take. Typer's range would fill the screen of --help with 2^63."""
+    """Refuse seeds that torch's generators do not take. Typer's range would fill the screen of
+    --help with 2^63."""
     if seed is not None and not 0 <= seed < 2**63:
         raise LnfgenError(f"--seed {seed}: expected a whole number from 0 to 2^63 - 1")
     return seed
 
 
 Seed = Annotated[
-    int | None, typer.Option(callback=checked_seed, help="Random seed.", show_default="drawn, and printed on stderr")
+    int | None,
+    typer.Option(
+        callback=checked_seed, help="Random seed.", show_default="drawn, and printed on stderr"
+    ),
 ]
 FixedSeed = Annotated[int, typer.Option(callback=checked_seed, help="Random seed.")]
 A_RUN = "Folder of a run, as `lnfgen train` prints it, or a model of `lnfgen list --models`."
 USUAL_RUN = "the newest run in runs/, or else the model chorales"
 Run = Annotated[Path | None, typer.Argument(help=A_RUN, show_default=USUAL_RUN)]
 Count = Annotated[
-    int, typer.Option(min=1, help="Pieces to draw. Several become OUT-01, OUT-02, ..., or one .html page.")
+    int,
+    typer.Option(
+        min=1, help="Pieces to draw. Several become OUT-01, OUT-02, ..., or one .html page."
+    ),
 ]
 Want = Annotated[
     list[str] | None,
@@ -43,7 +53,9 @@ Want = Annotated[
         "contains=WORD, ...; `lnfgen list --figures` has all. Repeatable.",
     ),
 ]
-Seconds = Annotated[float, typer.Option(min=0, help="Time for --want; after it the nearest pieces are taken.")]
+Seconds = Annotated[
+    float, typer.Option(min=0, help="Time for --want; after it the nearest pieces are taken.")
+]
 Temperature = Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")]
 Passes = Annotated[
     int | None,
@@ -93,7 +105,11 @@ def _tempo(bpm: float | None) -> float | None:
 
 Tempo = Annotated[
     float | None,
-    typer.Option(callback=_tempo, rich_help_panel=WRITING, help="Quarter notes a minute, in place of the piece's own."),
+    typer.Option(
+        callback=_tempo,
+        rich_help_panel=WRITING,
+        help="Quarter notes a minute, in place of the piece's own.",
+    ),
 ]
 Programs = Annotated[
     str | None,
@@ -116,12 +132,17 @@ Voices = Annotated[
 ]
 InKey = Annotated[
     str | None,
-    typer.Option("--key", rich_help_panel=WRITING, help="Move the nearest way to a tonic: G or Bb. The mode stays."),
+    typer.Option(
+        "--key",
+        rich_help_panel=WRITING,
+        help="Move the nearest way to a tonic: G or Bb. The mode stays.",
+    ),
 ]
 
 
 def played(program: str | None, voices: int | None, *, is_band: bool) -> dict[str, Any]:
-    """Return the programs and the voices for a writer; several programs are as many voices, or parts of a band."""
+    """Return the programs and the voices for a writer; several programs are as many voices, or
+    parts of a band."""
     programs = None if program is None else programs_of(program)
     if programs and len(programs) > 1 and not is_band:
         voices = voices or len(programs)
@@ -132,13 +153,16 @@ def played(program: str | None, voices: int | None, *, is_band: bool) -> dict[st
 
 
 def require_fitting(suffix: str, played: dict[str, Any]) -> None:
-    """Raise an `LnfgenError` if a file with this suffix cannot be written, or not with what `played` gives."""
+    """Raise an `LnfgenError` if a file with this suffix cannot be written, or not with what
+    `played` gives."""
     from lnfgen.formats.read_write import MIDI, PAGE, SOUND, require_writer
 
     require_writer(suffix, played["voices"])
     named = (*MIDI, PAGE, SOUND)
     if len(played["program"] or ()) == 1 and suffix not in named:
-        raise LnfgenError(f"{suffix!r} names no instrument; leave --program out, or write one of {' '.join(named)}")
+        raise LnfgenError(
+            f"{suffix!r} names no instrument; leave --program out, or write one of {' '.join(named)}"
+        )
 
 
 def fresh_seed() -> int:

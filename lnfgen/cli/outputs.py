@@ -1,4 +1,5 @@
-"""The writer of the pieces that a command draws: to files by their suffix, to one page, or to stdout.
+"""The writer of the pieces that a command draws: to files by their suffix, to one page, or to
+stdout.
 
 It loads all formats, and so a command imports it when it runs.
 """
@@ -17,7 +18,8 @@ from lnfgen.runs.folder import RunFolder
 class PieceWriter:
     """Writes pieces one after another. Without --json it prints the path of each.
 
-    It is made before a model is loaded, and checks all that can be wrong with the place to write to.
+    It is made before a model is loaded, and checks all that can be wrong with the place to write
+    to.
 
     Args:
         target: the file that a person named, or - for stdout.
@@ -25,12 +27,18 @@ class PieceWriter:
         instruments: the programs and the voices, as `options.played` gives them.
 
     Raises:
-        LnfgenError: if the suffix does not fit what the run makes, or stdout would have to hold too much.
-        OutputError: if the folder is not there.
+        LnfgenError: if the suffix does not fit what the run makes, or stdout would have to hold too
+        much. OutputError: if the folder is not there.
     """
 
     def __init__(
-        self, run: RunFolder, target: str, count: int, counted_by: str, instruments: dict[str, Any], json: bool
+        self,
+        run: RunFolder,
+        target: str,
+        count: int,
+        counted_by: str,
+        instruments: dict[str, Any],
+        json: bool,
     ) -> None:
         kind = run.encoding.kind
         fitting = WRITABLE_MUSIC if kind == "music" else WRITABLE_TEXT
@@ -39,12 +47,18 @@ class PieceWriter:
             found = f"--out {target}: found suffix {self.suffix or 'none'!r}, but {run.name} makes {kind}"
             raise LnfgenError(f"{found}; expected one of {' '.join(fitting)}")
         if target == "-" and count > 1:
-            raise LnfgenError(f"--out - holds one piece, found {counted_by} {count}; give a file name")
+            raise LnfgenError(
+                f"--out - holds one piece, found {counted_by} {count}; give a file name"
+            )
         if target == "-" and json:
-            raise LnfgenError("found --json beside --out -, and both write to stdout; give a file name")
+            raise LnfgenError(
+                "found --json beside --out -, and both write to stdout; give a file name"
+            )
         require_fitting(self.suffix, instruments)
         if run.encoding.parts and instruments.get("voices") is not None:
-            raise LnfgenError(f"found --voices; {run.name} makes bands, whose parts are written apart; leave it out")
+            raise LnfgenError(
+                f"found --voices; {run.name} makes bands, whose parts are written apart; leave it out"
+            )
         if target != "-":
             require_parent(Path(target))
         self.target, self.count, self.instruments, self.json = target, count, instruments, json
@@ -53,7 +67,8 @@ class PieceWriter:
 
     @property
     def next_name(self) -> str:
-        """The name of the next piece in messages: its file, or its number if it has no file of its own."""
+        """The name of the next piece in messages: its file, or its number if it has no file of its
+        own."""
         if self.target == "-" or self._page is not None:
             return f"piece {len(self.facts) + 1}"
         return str(numbered(Path(self.target), len(self.facts), self.count))
@@ -75,7 +90,8 @@ class PieceWriter:
         self.facts.append({"path": path, **facts})
 
     def close(self, **facts: Any) -> None:
-        """Write the page, which names the seed if it is among the facts, and print the JSON object."""
+        """Write the page, which names the seed if it is among the facts, and print the JSON
+        object."""
         if self._page:
             write(self.target, self._page, seed=facts.get("seed"), **self.instruments)
         if self.json:

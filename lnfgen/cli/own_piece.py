@@ -1,4 +1,5 @@
-"""The commands that draw pieces from one piece of a person share this: their options, and the way from file to file."""
+"""The commands that draw pieces from one piece of a person share this: their options, and the way
+from file to file."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -12,15 +13,21 @@ from lnfgen.cli import console, options
 from lnfgen.conventions import PARTICLES, SECONDS
 from lnfgen.errors import LnfgenError
 
-Source = Annotated[str, typer.Argument(help="A piece of music, or a text for a model of text; - is stdin.")]
+Source = Annotated[
+    str, typer.Argument(help="A piece of music, or a text for a model of text; - is stdin.")
+]
 
 
 @dataclass(frozen=True)
 class DrawingOptions:
     """The options that these commands share, one for each field."""
 
-    out: Annotated[str, typer.Option(help="File to write, - for stdout; the suffix chooses the format.")]
-    model: Annotated[Path | None, typer.Option(help=options.A_RUN, show_default=options.USUAL_RUN)] = None
+    out: Annotated[
+        str, typer.Option(help="File to write, - for stdout; the suffix chooses the format.")
+    ]
+    model: Annotated[
+        Path | None, typer.Option(help=options.A_RUN, show_default=options.USUAL_RUN)
+    ] = None
     count: options.Count = 1
     want: options.Want = None
     seconds: options.Seconds = SECONDS
@@ -28,7 +35,9 @@ class DrawingOptions:
     particles: Annotated[
         int,
         typer.Option(
-            min=1, max=100_000, help="Candidates for each piece. More fit the kept part better, and take longer."
+            min=1,
+            max=100_000,
+            help="Candidates for each piece. More fit the kept part better, and take longer.",
         ),
     ] = PARTICLES
     seed: options.Seed = None
@@ -47,15 +56,25 @@ class DrawingOptions:
     voices: options.Voices = None
 
     def draw(
-        self, name: str, source: str, method: str, *, music_alone: bool = False, shown: Sequence[str] = (), **own: Any
+        self,
+        name: str,
+        source: str,
+        method: str,
+        *,
+        music_alone: bool = False,
+        shown: Sequence[str] = (),
+        **own: Any,
     ) -> None:
-        """Read a piece, draw others from it with a trained model, write them, and print their paths or a JSON object.
+        """Read a piece, draw others from it with a trained model, write them, and print their paths
+        or a JSON object.
 
-        The run, the place to write to and the file are checked before the model is loaded, which takes long.
+        The run, the place to write to and the file are checked before the model is loaded, which
+        takes long.
 
         Args:
             name: that of the command, and of the tracks of drawn notes.
-            method: the name of a method of `TrainedModel`. It takes the piece, `own` options and those of `Drawing`.
+            method: the name of a method of `TrainedModel`. It takes the piece, `own` options and
+                those of `Drawing`.
             shown: those of `own` that the JSON object has too, by name.
         """
         from lnfgen.api import load
@@ -65,12 +84,17 @@ class DrawingOptions:
 
         run = resolve_run(self.model)
         if music_alone and run.encoding.kind == "text":
-            raise LnfgenError(f"{run.name} makes text; expected a model of music; choose another --model")
+            raise LnfgenError(
+                f"{run.name} makes text; expected a model of music; choose another --model"
+            )
         require_no_text(run, tracks=self.tracks != "all", flat=self.flat)
         wishes = wishes_for(self.want, run.encoding)
-        instruments = options.played(self.program, self.voices, is_band=bool(run.encoding.parts)) | {"drawn_name": name}
+        instruments = options.played(
+            self.program, self.voices, is_band=bool(run.encoding.parts)
+        ) | {"drawn_name": name}
         writer = PieceWriter(run, self.out, self.count, "--count", instruments, self.json)
-        # Without a choice of its own, harmonize reads a band whole, because all parts but the melody are drawn.
+        # Without a choice of its own, harmonize reads a band whole, because all parts but the
+        # melody are drawn.
         is_whole = music_alone and self.tracks == "melody" and run.encoding.parts
         piece = read_one(run, source, "all" if is_whole else self.tracks, self.flat)
         trained = load(run.path)
@@ -82,13 +106,16 @@ class DrawingOptions:
         if self.seed is None:
             console.note(f"seed {seed}")  # only now, because a piece that was refused has none
         for drawn in pieces:
-            written = replace(drawn, song=None) if self.flat and not isinstance(drawn, str) else drawn
+            written = (
+                replace(drawn, song=None) if self.flat and not isinstance(drawn, str) else drawn
+            )
             writer.write(written, {"wishes": wishes.report(drawn)} if self.want else {})
         writer.close(run=run.name, **drawing, **{option: own[option] for option in shown})
 
 
 def shares_options(command: Callable[..., None], **defaults: Any) -> Callable[..., None]:
-    """Decorate a command that takes `DrawingOptions` first: Typer sees an option for each of its fields instead.
+    """Decorate a command that takes `DrawingOptions` first: Typer sees an option for each of its
+    fields instead.
 
     Args:
         defaults: other defaults of these options for this command.

@@ -15,9 +15,14 @@ from lnfgen.files import write_bytes
 def command(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Runs, or models of `lnfgen list --models`; several to compare.", show_default=USUAL_RUN),
+        typer.Argument(
+            help="Runs, or models of `lnfgen list --models`; several to compare.",
+            show_default=USUAL_RUN,
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="File to write: .png, .svg or .pdf.")] = Path("curves.png"),
+    out: Annotated[Path, typer.Option(help="File to write: .png, .svg or .pdf.")] = Path(
+        "curves.png"
+    ),
     quiet: Quiet = False,
 ) -> None:
     """Draw the training curves of a run, or of several together, and print the file written.
@@ -34,14 +39,24 @@ def command(
     units = {run.encoding.unit: run for run in folders}
     if len(units) > 1:
         found = ", ".join(f"{run.name} is in {UNIT_WORDS[unit]}" for unit, run in units.items())
-        raise LnfgenError(f"cannot draw runs of different units together: {found}; draw each kind by itself")
+        raise LnfgenError(
+            f"cannot draw runs of different units together: {found}; draw each kind by itself"
+        )
     names = [run.path.resolve().name for run in folders]
     if len(set(names)) < len(names):
         names = [str(run.path) for run in folders]
     if len(names) == 1:
         names = [f"{names[0]}: {folders[0].config.model.name} on {folders[0].dataset['name']}"]
-    courses = [Course(name, run.metrics(), str(run.path / METRICS)) for name, run in zip(names, folders, strict=True)]
+    courses = [
+        Course(name, run.metrics(), str(run.path / METRICS))
+        for name, run in zip(names, folders, strict=True)
+    ]
     (unit,) = units
     several = len(courses) > 1
-    write_bytes(out, compared_curves(courses, unit, suffix) if several else training_curves(courses[0], unit, suffix))
+    write_bytes(
+        out,
+        compared_curves(courses, unit, suffix)
+        if several
+        else training_curves(courses[0], unit, suffix),
+    )
     console.result(str(out))

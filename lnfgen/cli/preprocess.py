@@ -12,10 +12,17 @@ from lnfgen.conventions import Kind
 
 def command(
     source: Annotated[
-        list[str], typer.Argument(help="Files, folders, or the name of one dataset of `lnfgen list --datasets`.")
+        list[str],
+        typer.Argument(
+            help="Files, folders, or the name of one dataset of `lnfgen list --datasets`."
+        ),
     ],
-    out: Annotated[Path | None, typer.Option(help="Dataset folder to write.", show_default="./NAME of source")] = None,
-    as_: Annotated[Kind | None, typer.Option("--as", help="Read all files as this.", show_default="by suffix")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Dataset folder to write.", show_default="./NAME of source")
+    ] = None,
+    as_: Annotated[
+        Kind | None, typer.Option("--as", help="Read all files as this.", show_default="by suffix")
+    ] = None,
     max_length: Annotated[
         int | None,
         typer.Option(
@@ -28,31 +35,42 @@ def command(
         bool, typer.Option("--chunks", help="Cut text every --max-length characters, not at lines.")
     ] = False,
     split: Annotated[
-        str, typer.Option(help="Shares of train, valid and test, if the files are not named after the splits.")
+        str,
+        typer.Option(
+            help="Shares of train, valid and test, if the files are not named after the splits."
+        ),
     ] = "0.8,0.1,0.1",
     seed: FixedSeed = 0,
     steps_per_quarter: StepsPerQuarter = 4,
     tracks: Tracks = "all",
     parts: Parts = "auto",
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on the first unreadable file.")] = False,
-    download: Annotated[bool, typer.Option("--download", help="Download the files of a named dataset.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail on the first unreadable file.")
+    ] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="Download the files of a named dataset.")
+    ] = False,
     jobs: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Processes that read music. The result is the same.", show_default="processors, to 16"
+            min=1,
+            help="Processes that read music. The result is the same.",
+            show_default="processors, to 16",
         ),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make a dataset folder from music, text, benchmark files or a named dataset, and print its path.
+    """Make a dataset folder from music, text, benchmark files or a named dataset, and print its
+    path.
 
-    Files that are named train, valid and test, or are in folders with these names, become these splits. Otherwise whole
-    pieces are dealt in an order that --seed decides, so that the steps of the splits keep to the shares. If there are
-    too few, each is cut into the splits. Copies are left out.
+    Files that are named train, valid and test, or are in folders with these names, become these
+    splits. Otherwise whole pieces are dealt in an order that --seed decides, so that the steps of
+    the splits keep to the shares. If there are too few, each is cut into the splits. Copies are
+    left out.
 
-    A file that takes over 20 CPU seconds or 1,500 MB of memory to read is left out. The environment variables
-    LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more.
+    A file that takes over 20 CPU seconds or 1,500 MB of memory to read is left out. The environment
+    variables LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more.
     """
     from lnfgen.api import preprocess
     from lnfgen.cli.sources import tell_sizes

@@ -1,4 +1,5 @@
-"""Datasets, runs and pieces, as commands name them. It loads all readers, and so a command imports it when it runs."""
+"""Datasets, runs and pieces, as commands name them. It loads all readers, and so a command imports
+it when it runs."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -20,7 +21,8 @@ from lnfgen.wording import counted, shown, with_name
 
 
 def tell_sizes(dataset: Dataset, *sources: str | Path) -> None:
-    """Print the sizes of a dataset on stderr, and if it was just made of `sources` what these are worth."""
+    """Print the sizes of a dataset on stderr, and if it was just made of `sources` what these are
+    worth."""
     encoding = dataset.encoding
     unit = "character" if encoding.kind == "text" else "row" if encoding.parts else "step"
     for split, counts in dataset.manifest["splits"].items():
@@ -28,7 +30,9 @@ def tell_sizes(dataset: Dataset, *sources: str | Path) -> None:
         sizes = f"{counted(counts['sequences'], 'sequence')}, {counted(counts['steps'], unit)}"
         console.note(f"{split}: {sizes}{dropped}")
     if encoding.kind == "text":
-        console.note(f"vocabulary: {counted(encoding.num_symbols - 1, 'character')} in train, and an unknown symbol")
+        console.note(
+            f"vocabulary: {counted(encoding.num_symbols - 1, 'character')} in train, and an unknown symbol"
+        )
     if dataset.survey:
         facts = dataset.survey.facts(*sources)
         for name in ("files", "grid", "music", "verdict"):  # a remark has the tracks
@@ -36,7 +40,8 @@ def tell_sizes(dataset: Dataset, *sources: str | Path) -> None:
 
 
 def resolve_run(run: Path | None) -> RunFolder:
-    """Open the run that a person names, or the newest under runs/, or else a model in the box, and print which."""
+    """Open the run that a person names, or the newest under runs/, or else a model in the box, and
+    print which."""
     if run is None:
         try:
             path = newest_run()
@@ -52,7 +57,8 @@ def resolve_run(run: Path | None) -> RunFolder:
 
 
 def for_each(paths: Sequence[str], do: Callable[[str], None]) -> bool:
-    """Do something with each path, print errors, and return True if there were any. That of an only path is raised."""
+    """Do something with each path, print errors, and return True if there were any. That of an only
+    path is raised."""
     failed = False
     for path in paths:
         try:
@@ -76,18 +82,28 @@ def read_pieces(path: str, steps_per_quarter: int, tracks: str, parts: str) -> l
     if path != "-":
         return read(path, steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts)
     content = rest_of(sys.stdin.buffer, "stdin")
-    return read_bytes(content, "stdin", steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts)
+    return read_bytes(
+        content, "stdin", steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts
+    )
 
 
 def read_one(run: RunFolder, source: str, tracks: str, flat: bool) -> Piece:
-    """The one piece in a file, as the run's kind has it: ABC is text or notes. Remarks on it go to stderr."""
+    """The one piece in a file, as the run's kind has it: ABC is text or notes. Remarks on it go to
+    stderr."""
     name = source_name(source)
     if run.encoding.kind == "text":
         suffix = Path(source).suffix.lower()
         if suffix in READABLE and suffix not in WRITABLE_TEXT:
-            raise LnfgenError(f"{name} is music; expected a text, as {run.name} makes; choose another --model")
-        text = decode_utf8(rest_of(sys.stdin.buffer, "stdin"), "stdin") if source == "-" else read_text(Path(source))
-        # The last line of a file ends. A line of a corpus does not, and a chunk ends anywhere; a tune does.
+            raise LnfgenError(
+                f"{name} is music; expected a text, as {run.name} makes; choose another --model"
+            )
+        text = (
+            decode_utf8(rest_of(sys.stdin.buffer, "stdin"), "stdin")
+            if source == "-"
+            else read_text(Path(source))
+        )
+        # The last line of a file ends. A line of a corpus does not, and a chunk ends anywhere; a
+        # tune does.
         if "\n" not in run.encoding.vocabulary:
             text = text.rstrip("\r\n")
         elif reading_options(run).chunks:
@@ -99,7 +115,9 @@ def read_one(run: RunFolder, source: str, tracks: str, flat: bool) -> Piece:
     # Of a roll, harmonize takes the highest line as of any track.
     require_no_roll(source, ["--tracks"] if tracks not in ("all", "melody") else [])
     if len(pieces) != 1:
-        raise LnfgenError(f"{name} holds {len(pieces)} pieces; expected one; `lnfgen convert` writes each on its own")
+        raise LnfgenError(
+            f"{name} holds {len(pieces)} pieces; expected one; `lnfgen convert` writes each on its own"
+        )
     (piece,) = pieces
     if isinstance(piece, str):
         return piece
@@ -112,10 +130,15 @@ def read_one(run: RunFolder, source: str, tracks: str, flat: bool) -> Piece:
 
 
 def require_no_roll(source: str, given: Sequence[str]) -> None:
-    """Raise an `LnfgenError` if the file is a piano-roll and an option is given that is for other files alone."""
-    unused = [option for option in given if option in ("--steps-per-quarter", "--parts", "--tracks")]
+    """Raise an `LnfgenError` if the file is a piano-roll and an option is given that is for other
+    files alone."""
+    unused = [
+        option for option in given if option in ("--steps-per-quarter", "--parts", "--tracks")
+    ]
     if unused and Path(source).suffix.lower() in ROLLS:
-        raise LnfgenError(f"{source} is a piano-roll; leave {unused[0]} out, which is for MIDI files and scores")
+        raise LnfgenError(
+            f"{source} is a piano-roll; leave {unused[0]} out, which is for MIDI files and scores"
+        )
 
 
 def require_no_text(run: RunFolder, **given: bool) -> None:
@@ -126,7 +149,8 @@ def require_no_text(run: RunFolder, **given: bool) -> None:
 
 
 def tell_of_file(rolls: Sequence[PianoRoll], source: str, mended: Sequence[str]) -> None:
-    """Print on stderr which tracks of a file were merged, and what else its pieces lost; but not what is `mended`."""
+    """Print on stderr which tracks of a file were merged, and what else its pieces lost; but not
+    what is `mended`."""
     for roll in rolls:
         if len(roll.tracks) > 1:
             console.note(f"{source}: {said_of([roll.tracks])}")

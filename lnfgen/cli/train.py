@@ -31,19 +31,28 @@ def command(
     datasets: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="DATASET", help="Dataset, its name, or a file or folder to make one of.", show_default="chorales"
+            metavar="DATASET",
+            help="Dataset, its name, or a file or folder to make one of.",
+            show_default="chorales",
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help=", ".join(NAMED_MODELS) + ".", show_default="af-scf; af-codes for text")
+        str | None,
+        typer.Option(help=", ".join(NAMED_MODELS) + ".", show_default="af-scf; af-codes for text"),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help=f"Size of the model and length of the training: {', '.join(PRESETS)}.", show_default="small"),
+        typer.Option(
+            help=f"Size of the model and length of the training: {', '.join(PRESETS)}.",
+            show_default="small",
+        ),
     ] = None,
     transform: Annotated[
         str | None,
-        typer.Option(help=f"Elementwise transform: {', '.join(TRANSFORMS)}.", show_default="nlsq; with codes none"),
+        typer.Option(
+            help=f"Elementwise transform: {', '.join(TRANSFORMS)}.",
+            show_default="nlsq; with codes none",
+        ),
     ] = None,
     emission: Annotated[
         str | None,
@@ -61,15 +70,24 @@ def command(
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="JSON file with keys of config.json, or a run whose settings to take.")
+        Path | None,
+        typer.Option(help="JSON file with keys of config.json, or a run whose settings to take."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Length of the training in passes over the data.")] = None,
-    max_steps: Annotated[int | None, typer.Option(min=1, help="Length of the training in updates.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the run.", show_default="runs/DATASET-MODEL-NNN")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Length of the training in passes over the data.")
+    ] = None,
+    max_steps: Annotated[
+        int | None, typer.Option(min=1, help="Length of the training in updates.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the run.", show_default="runs/DATASET-MODEL-NNN")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Set a key of config.json: training.learning_rate=1e-3. Repeatable."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Set a key of config.json: training.learning_rate=1e-3. Repeatable.",
         ),
     ] = None,
     resume: Annotated[
@@ -85,8 +103,9 @@ def command(
 ) -> None:
     """Train a model and print the run folder. Ctrl-C and SIGTERM save; --resume goes on.
 
-    The preset and the kind of data choose a recipe. --model, --transform, --emission and --backbone replace some of its
-    keys, and those that depend on them. If several options give one key, --set counts, or else --config.
+    The preset and the kind of data choose a recipe. --model, --transform, --emission and --backbone
+    replace some of its keys, and those that depend on them. If several options give one key, --set
+    counts, or else --config.
     """
     from lnfgen.api import open_session
     from lnfgen.cli.sources import tell_sizes
@@ -124,13 +143,17 @@ def command(
     )
     console.note(f"figures are costs in {UNIT_WORDS[trainer.unit]}: lower is better")
     if trainer.validated_on is None:
-        console.warn(f"{name} has no valid split: the last weights are kept, and the rate does not decay")
+        console.warn(
+            f"{name} has no valid split: the last weights are kept, and the rate does not decay"
+        )
     with console.jobs() as progress, _interruptible() as received:
         show = partial(progress, "training", total=trainer.total_steps)
         show(trainer.step)
         finished = session.train(_Display(show, trainer.total_steps), lambda: bool(received))
     if not finished:
-        console.note(f"saved at update {trainer.step:,}; go on with: lnfgen train --resume --out {run.path}")
+        console.note(
+            f"saved at update {trainer.step:,}; go on with: lnfgen train --resume --out {run.path}"
+        )
         _end(received[0])
     console.result(str(run.path))
 
@@ -141,7 +164,8 @@ class _Display:
     def __init__(self, show: Callable[..., None], total: int) -> None:
         self.show = show
         self.total = total
-        self.first: tuple[int, float] | None = None  # an update after which the clock was read, and its time
+        # an update after which the clock was read, and its time
+        self.first: tuple[int, float] | None = None
         self.validations = 0
 
     def step(self, metrics: dict[str, float]) -> None:
@@ -166,7 +190,9 @@ class _Display:
         self.validations += 1
         valid = ""
         if "valid_elbo" in metrics:
-            parts = (f"{metrics[f'valid_{name}']:.3f}" for name in ("reconstruction", "kl", "length"))
+            parts = (
+                f"{metrics[f'valid_{name}']:.3f}" for name in ("reconstruction", "kl", "length")
+            )
             valid = f"{metrics['valid_elbo']:10.3f} = {' + '.join(parts)}"
         skipped = f"  {metrics['skipped_updates']} skipped" if metrics["skipped_updates"] else ""
         console.note(
@@ -178,12 +204,15 @@ class _Display:
         if of_round.number == 1:
             console.note("calibrating: samples are moved to the figures of the train split")
         auc = "not known" if math.isnan(of_round.auc) else f"{of_round.auc:.2f}"
-        console.note(f"round {of_round.number} of {of_round.rounds}: samples are told from train by an AUC of {auc}")
+        console.note(
+            f"round {of_round.number} of {of_round.rounds}: samples are told from train by an AUC of {auc}"
+        )
 
 
 @contextmanager
 def _interruptible() -> Iterator[list[int]]:
-    """Yield a list of the signals received to end the run. The first asks to save and stop; a second stops at once."""
+    """Yield a list of the signals received to end the run. The first asks to save and stop; a
+    second stops at once."""
     received: list[int] = []
 
     def receive(number: int, frame: object) -> None:
@@ -191,14 +220,20 @@ def _interruptible() -> Iterator[list[int]]:
         if len(received) > 1:
             _end(number)
         try:
-            console.note("stopping after this update; a second signal, such as Ctrl-C, stops at once")
-        except RuntimeError:  # it came while a line was written, and a stream cannot be entered a second time
+            console.note(
+                "stopping after this update; a second signal, such as Ctrl-C, stops at once"
+            )
+        # it came while a line was written, and a stream cannot be entered a second time
+        except RuntimeError:
             pass
         except OSError:  # the terminal is gone, and messages before the save must not fail
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
     # SIGHUP comes when the terminal is closed. It stays ignored under nohup.
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     for number, handler in before.items():
         if number == signal.SIGINT or handler is not signal.SIG_IGN:
             signal.signal(number, receive)

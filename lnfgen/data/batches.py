@@ -14,7 +14,8 @@ from lnfgen.conventions import ONSET, SOUNDING
 from lnfgen.music.figures import chords
 from lnfgen.music.parts import pitched_rows
 
-BUCKET_BATCHES = 32  # so many batches are sorted by length together: little is padding, and epochs still differ
+# so many batches are sorted by length together: little is padding, and epochs still differ
+BUCKET_BATCHES = 32
 
 
 class Batch(NamedTuple):
@@ -23,17 +24,21 @@ class Batch(NamedTuple):
     x: Tensor  # [B, T] of text or [B, T, P] of music, padded with 0 at the end
     lengths: Tensor  # [B], the steps of each sequence
     indices: list[int]  # the place of each sequence in the split
-    metres: Tensor | None = None  # [B, 3], the metre of each where it is known, as `Encoding.metres` gives it
+    # [B, 3], the metre of each where it is known, as `Encoding.metres` gives it
+    metres: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         metres = None if self.metres is None else self.metres.to(device)
         return Batch(self.x.to(device), self.lengths.to(device), self.indices, metres)
 
 
-def collate(sequences: Sequence[np.ndarray], indices: list[int], metres: np.ndarray | None = None) -> Batch:
+def collate(
+    sequences: Sequence[np.ndarray], indices: list[int], metres: np.ndarray | None = None
+) -> Batch:
     """The batch of these sequences, `[T_i]` or `[T_i, P]`, all padded to the length of the longest.
 
-    `indices` are their places in a split, and `metres` `[N, 3]` are those of all sequences of the split.
+    `indices` are their places in a split, and `metres` `[N, 3]` are those of all sequences of the
+    split.
     """
     x = pad_sequence([torch.tensor(sequence) for sequence in sequences], batch_first=True)
     own_metres = None if metres is None else torch.from_numpy(metres[indices])
@@ -41,33 +46,46 @@ def collate(sequences: Sequence[np.ndarray], indices: list[int], metres: np.ndar
 
 
 class Register(NamedTuple):
-    """Where the pieces of a split lie among the keys: the mean of their middles (`middle_key`), and the deviation."""
+    """Where the pieces of a split lie among the keys: the mean of their middles (`middle_key`), and
+    the deviation."""
 
     mean: float
     deviation: float
 
     @classmethod
     def of(cls, sequences: Iterable[np.ndarray], roles: Sequence[str] = ()) -> "Register":
-        """The register of sequences `[T, P]` without drums. The deviation is at least a semitone, also of one piece."""
+        """The register of sequences `[T, P]` without drums. The deviation is at least a semitone,
+        also of one piece."""
         pitched = (sequence[pitched_rows(roles, len(sequence))] for sequence in sequences)
         middles = [middle_key(sequence) for sequence in pitched if sequence.any()]
-        return cls(float(np.mean(middles)), max(1.0, float(np.std(middles)))) if middles else cls(0.0, 1.0)
+        return (
+            cls(float(np.mean(middles)), max(1.0, float(np.std(middles))))
+            if middles
+            else cls(0.0, 1.0)
+        )
 
 
 def middle_key(sequence: np.ndarray) -> float:
-    """The mean column of the keys of a sequence `[T, P]`, each weighted by the steps that it sounds."""
+    """The mean column of the keys of a sequence `[T, P]`, each weighted by the steps that it
+    sounds."""
     steps_of_key = (sequence > 0).sum(0)
     return float(steps_of_key @ np.arange(len(steps_of_key)) / steps_of_key.sum())
 
 
 def transposed(
-    sequences: Sequence[np.ndarray], semitones: int, register: Register, seed: int, roles: Sequence[str] = ()
+    sequences: Sequence[np.ndarray],
+    semitones: int,
+    register: Register,
+    seed: int,
+    roles: Sequence[str] = (),
 ) -> list[np.ndarray]:
-    """Each sequence `[T, P]` moved by a random number of semitones, or left where it is. Drums of a band stay.
+    """Each sequence `[T, P]` moved by a random number of semitones, or left where it is. Drums of a
+    band stay.
 
-    A move is drawn from `-semitones` to `semitones`. It is made if all keys stay inside, with the probability of
-    Metropolis et al. (1953), `min(1, p(register after) / p(register before))`, where p is normal. So moved pieces lie
-    where the pieces of the data lie, and samples of a model that was trained on them do too.
+    A move is drawn from `-semitones` to `semitones`. It is made if all keys stay inside, with the
+    probability of Metropolis et al. (1953), `min(1, p(register after) / p(register before))`, where
+    p is normal. So moved pieces lie where the pieces of the data lie, and samples of a model that
+    was trained on them do too.
     """
     rng = np.random.default_rng(seed)
     moved: list[np.ndarray] = []
@@ -85,14 +103,17 @@ def transposed(
     return moved
 
 
-LIKE_AN_END = 3  # a chord that lasts at least so many times as long as the median chord is a close as at an end
+# a chord that lasts at least so many times as long as the median chord is a close as at an end
+LIKE_AN_END = 3
 EARLY_ENDS = 0.5  # the share of the pieces that end at one of their closes in training
 
 
 def ended_early(sequences: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
-    """Some sequences `[T, P]` with onsets cut after one of their closes, at random; the others as they are.
+    """Some sequences `[T, P]` with onsets cut after one of their closes, at random; the others as
+    they are.
 
-    From the one end of each piece a model learns little of how music leads up to an end, and nothing of shorter pieces.
+    From the one end of each piece a model learns little of how music leads up to an end, and
+    nothing of shorter pieces.
     """
     rng = np.random.default_rng(seed)
     ended: list[np.ndarray] = []
@@ -105,11 +126,16 @@ def ended_early(sequences: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
 def closes(sequence: np.ndarray) -> np.ndarray:
     """The steps at which closes of a sequence `[T, P]` with onsets are over."""
     starts, lengths = chords((sequence & SOUNDING) > 0, (sequence & ONSET) > 0)
-    return (starts + lengths)[lengths >= LIKE_AN_END * np.median(lengths)] if len(lengths) else lengths
+    return (
+        (starts + lengths)[lengths >= LIKE_AN_END * np.median(lengths)] if len(lengths) else lengths
+    )
 
 
-def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int, start: int = 0) -> Iterator[list[int]]:
-    """The batches of an epoch from number `start` on, as indices: similar lengths together, the rest at random."""
+def shuffled_batches(
+    lengths: np.ndarray, batch_size: int, seed: int, start: int = 0
+) -> Iterator[list[int]]:
+    """The batches of an epoch from number `start` on, as indices: similar lengths together, the
+    rest at random."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(lengths))
     bucket = batch_size * BUCKET_BATCHES
@@ -117,13 +143,15 @@ def shuffled_batches(lengths: np.ndarray, batch_size: int, seed: int, start: int
         inside = order[first : first + bucket]
         order[first : first + bucket] = inside[np.argsort(lengths[inside], kind="stable")]
     for first in batch_size * rng.permutation(-(-len(order) // batch_size))[start:]:
-        yield order[first : first + batch_size].tolist()  # one by one: all lists of a large corpus fill the memory
+        # one by one: all lists of a large corpus fill the memory
+        yield order[first : first + batch_size].tolist()
 
 
 def shuffled_epochs(
     lengths: np.ndarray, batch_size: int, seed_of: Callable[[int], int], start: int = 0
 ) -> Iterator[list[int]]:
-    """The batches of `shuffled_batches`, epoch after epoch, from number `start` on. `seed_of` seeds each epoch."""
+    """The batches of `shuffled_batches`, epoch after epoch, from number `start` on. `seed_of` seeds
+    each epoch."""
     epoch, position = divmod(start, -(-len(lengths) // batch_size))
     for number in itertools.count(epoch):
         yield from shuffled_batches(lengths, batch_size, seed_of(number), position)
@@ -137,7 +165,8 @@ def lengths_of(sequences: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def batches_by_length(sequences: Sequence[np.ndarray], max_steps: int) -> Iterator[Batch]:
-    """All sequences in batches of up to `max_steps` padded steps, the shortest first. A longer one is by itself."""
+    """All sequences in batches of up to `max_steps` padded steps, the shortest first. A longer one
+    is by itself."""
     lengths, metres = lengths_of(sequences), getattr(sequences, "metres", None)
     groups: list[list[int]] = []
     for index in np.argsort(lengths, kind="stable").tolist():

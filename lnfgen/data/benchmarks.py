@@ -1,9 +1,10 @@
 """Read the polyphonic benchmark sets of Boulanger-Lewandowski et al. (ICML 2012, arXiv 1206.6392).
 
-They are passed on in two forms. One is a pickle, `{'train': [piece, ...], 'valid': ..., 'test': ...}`; a piece is a
-list of frames, and a frame is a tuple of MIDI note numbers (Python ints, or in the original files numpy scalars). The
-other is a MATLAB file with the cell arrays `traindata`, `validdata` and `testdata`; a piece is [T, 88], and its first
-column is MIDI note 21. The files say which keys sound but not which are struck, so `onsets` is None.
+They are passed on in two forms. One is a pickle, `{'train': [piece, ...], 'valid': ..., 'test':
+...}`; a piece is a list of frames, and a frame is a tuple of MIDI note numbers (Python ints, or in
+the original files numpy scalars). The other is a MATLAB file with the cell arrays `traindata`,
+`validdata` and `testdata`; a piece is [T, 88], and its first column is MIDI note 21. The files say
+which keys sound but not which are struck, so `onsets` is None.
 """
 
 import io
@@ -26,15 +27,28 @@ from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, PianoRoll
 
 SUFFIXES = (".pickle", ".pkl", ".mat")
 
-# (part of the file's name, steps per quarter, quarters per minute), for samples: no score depends on them. A frame of
-# the chorales is a quarter note. Of the other sets nobody says what it is, but four to a quarter sound right.
+# (part of the file's name, steps per quarter, quarters per minute), for samples: no score depends
+# on them. A frame of the chorales is a quarter note. Of the other sets nobody says what it is, but
+# four to a quarter sound right.
 _GRIDS = (("jsb", 1, 80.0), ("nottingham", 4, 120.0), ("piano", 4, 100.0), ("muse", 4, 110.0))
 _MAX_STEPS = 2_000_000  # in all; the largest of the sets has about 400,000
 _MAX_INFLATED = _MAX_STEPS * NUM_PITCHES  # bytes; a number that is 0 or 1 is saved as one byte
 _EXPECTED = "a benchmark set as .pickle or .mat"
 
-# Of MATLAB files: the types of numbers, and of other elements; the classes of arrays; a flag of an array.
-_NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+# Of MATLAB files: the types of numbers, and of other elements; the classes of arrays; a flag of an
+# array.
+_NUMBERS = {
+    1: "i1",
+    2: "u1",
+    3: "i2",
+    4: "u2",
+    5: "i4",
+    6: "u4",
+    7: "f4",
+    9: "f8",
+    12: "i8",
+    13: "u8",
+}
 _ARRAY, _COMPRESSED = 14, 15
 _CELL, _NUMERIC = 1, range(6, 16)
 _COMPLEX = 8
@@ -47,11 +61,18 @@ def read_benchmark(path: Path) -> dict[str, list[PianoRoll]]:
 
 def _parse(content: bytes, path: Path) -> dict[str, list[PianoRoll]]:
     restart_clock()
-    splits = _read_mat(content, path) if path.suffix.lower() == ".mat" else _read_pickle(content, path)
-    grid, tempo = next(((grid, tempo) for part, grid, tempo in _GRIDS if part in path.stem.lower()), (4, 120.0))
+    splits = (
+        _read_mat(content, path) if path.suffix.lower() == ".mat" else _read_pickle(content, path)
+    )
+    grid, tempo = next(
+        ((grid, tempo) for part, grid, tempo in _GRIDS if part in path.stem.lower()), (4, 120.0)
+    )
     try:
         return {
-            name: [PianoRoll(sounding, None, steps_per_quarter=grid, tempo_bpm=tempo) for sounding in splits[name]]
+            name: [
+                PianoRoll(sounding, None, steps_per_quarter=grid, tempo_bpm=tempo)
+                for sounding in splits[name]
+            ]
             for name in SPLITS
         }
     except LnfgenError as error:
@@ -62,10 +83,17 @@ def _read_pickle(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
     with unreadable(f"{path} is no readable pickle", f"expected {_EXPECTED}"):
         value = _PlainUnpickler(content, path).load()
     if not isinstance(value, dict) or not all(isinstance(value.get(name), list) for name in SPLITS):
-        keys = f"keys {', '.join(map(repr, list(value)[:5]))}" if isinstance(value, dict) else type(value).__name__
-        raise UnreadableFileError(f"{path} holds {keys:.80}; expected lists of pieces under 'train', 'valid', 'test'")
+        keys = (
+            f"keys {', '.join(map(repr, list(value)[:5]))}"
+            if isinstance(value, dict)
+            else type(value).__name__
+        )
+        raise UnreadableFileError(
+            f"{path} holds {keys:.80}; expected lists of pieces under 'train', 'valid', 'test'"
+        )
     with unreadable(f"{path} is no benchmark set"):
-        # A few bytes of a pickle can name the same piece a thousand times, so sizes are added up first.
+        # A few bytes of a pickle can name the same piece a thousand times, so sizes are added up
+        # first.
         steps = sum(len(piece) for name in SPLITS for piece in value[name])
         if steps > _MAX_STEPS:
             raise ValueError(f"it holds {steps} frames; expected at most {_MAX_STEPS}")
@@ -83,31 +111,39 @@ def _frames_to_sounding(piece: Any) -> np.ndarray:
     if any(type(note) is not int for note in notes):
         raise ValueError("a frame holds something else than whole MIDI note numbers")
     if notes and not LOWEST_PITCH <= min(notes) <= max(notes) < LOWEST_PITCH + NUM_PITCHES:
-        raise ValueError(f"a frame holds a note outside {LOWEST_PITCH} to {LOWEST_PITCH + NUM_PITCHES - 1}")
+        raise ValueError(
+            f"a frame holds a note outside {LOWEST_PITCH} to {LOWEST_PITCH + NUM_PITCHES - 1}"
+        )
     sounding[times, [note - LOWEST_PITCH for note in notes]] = True
     return sounding
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads plain containers and numbers, and the numbers of numpy; all else is refused, as a pickle can run programs.
+    """Reads plain containers and numbers, and the numbers of numpy; all else is refused, as a
+    pickle can run programs.
 
-    Where a pickle names something of numpy, it gets one of the methods below instead. They have no attributes that a
-    pickle could change. numpy gets nothing but the checked name of a type, and bytes of the right length.
+    Where a pickle names something of numpy, it gets one of the methods below instead. They have no
+    attributes that a pickle could change. numpy gets nothing but the checked name of a type, and
+    bytes of the right length.
     """
 
     def __init__(self, content: bytes, path: Path) -> None:
-        super().__init__(io.BytesIO(content), encoding="latin1")  # Python 2 wrote the bytes of numpy's values as str
+        # Python 2 wrote the bytes of numpy's values as str
+        super().__init__(io.BytesIO(content), encoding="latin1")
         self.path = path
 
     def refused(self, reason: str) -> UnreadableFileError:
-        return UnreadableFileError(f"{self.path} is refused, and nothing in it was run: it {reason}")
+        return UnreadableFileError(
+            f"{self.path} is refused, and nothing in it was run: it {reason}"
+        )
 
     def find_class(self, module: str, name: str) -> Any:
         admitted = {
             "numpy.core.multiarray.scalar": self._scalar,
             "numpy._core.multiarray.scalar": self._scalar,
             "numpy.dtype": self._dtype,
-            "_codecs.encode": self._encode,  # how Python 3 writes bytes in the pickle protocols 0 to 2
+            # how Python 3 writes bytes in the pickle protocols 0 to 2
+            "_codecs.encode": self._encode,
         }
         full_name = f"{module}.{name}"
         if full_name not in admitted:
@@ -133,7 +169,8 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 class _NumberType:
-    """Stands for `numpy.dtype`: the type of a number, and its byte order once the pickle has given that."""
+    """Stands for `numpy.dtype`: the type of a number, and its byte order once the pickle has given
+    that."""
 
     __slots__ = ("code", "order")
 
@@ -152,9 +189,15 @@ def _read_mat(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
     for split, name in wanted.items():
         pieces = arrays.get(name)
         if not isinstance(pieces, list):
-            raise UnreadableFileError(f"{path} has no cells {name}; expected {', '.join(wanted.values())}")
-        if odd := [list(np.shape(piece)) for piece in pieces if np.shape(piece)[1:] != (NUM_PITCHES,)]:
-            raise UnreadableFileError(f"{path} holds a piece of shape {odd[0]}; expected [steps, {NUM_PITCHES}]")
+            raise UnreadableFileError(
+                f"{path} has no cells {name}; expected {', '.join(wanted.values())}"
+            )
+        if odd := [
+            list(np.shape(piece)) for piece in pieces if np.shape(piece)[1:] != (NUM_PITCHES,)
+        ]:
+            raise UnreadableFileError(
+                f"{path} holds a piece of shape {odd[0]}; expected [steps, {NUM_PITCHES}]"
+            )
         splits[split] = [np.asarray(piece) != 0 for piece in pieces]
     return splits
 
@@ -162,7 +205,8 @@ def _read_mat(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
 def _arrays_of_mat(content: bytes, names: Sequence[str]) -> dict[str, Any]:
     """The arrays with these names in a MATLAB file of level 5: numbers, or a list for cells.
 
-    After a header of 128 bytes, each element is an array, or one that is compressed (The MathWorks, MAT-File Format).
+    After a header of 128 bytes, each element is an array, or one that is compressed (The MathWorks,
+    MAT-File Format).
     """
     if content[126:128] != b"IM":
         raise ValueError("it does not say that its numbers are little-endian")
@@ -200,16 +244,24 @@ def _array(kind: int, element: memoryview, names: Sequence[str] = ("",)) -> tupl
         if len(values) != math.prod(shape):
             raise ValueError(f"a cell array of sizes {shape} holds {len(values)} arrays")
         return name, [_array(*value)[1] for value in values]
-    if array_class not in _NUMERIC or kinds & _COMPLEX or len(types) != 1 or types[0] not in _NUMBERS or min(shape) < 0:
-        raise ValueError(f"an array of class {array_class}, flags {kinds} and sizes {shape} holds the types {types}")
+    if (
+        array_class not in _NUMERIC
+        or kinds & _COMPLEX
+        or len(types) != 1
+        or types[0] not in _NUMBERS
+        or min(shape) < 0
+    ):
+        raise ValueError(
+            f"an array of class {array_class}, flags {kinds} and sizes {shape} holds the types {types}"
+        )
     return name, np.frombuffer(values[0][1], "<" + _NUMBERS[types[0]]).reshape(shape, order="F")
 
 
 def _elements(content: memoryview) -> Iterator[tuple[int, memoryview]]:
     """The type and the bytes of each element.
 
-    Before the bytes are type and size in 4 bytes each, or in 2 bytes each where the whole element takes 8 bytes. Other
-    elements are aligned to 8 bytes, but not compressed ones.
+    Before the bytes are type and size in 4 bytes each, or in 2 bytes each where the whole element
+    takes 8 bytes. Other elements are aligned to 8 bytes, but not compressed ones.
     """
     position = 0
     while position + 8 <= len(content):

@@ -1,4 +1,5 @@
-"""The dataset folder: `dataset.json`, and a safetensors file (a shard) for each split. `prepared.py` writes it."""
+"""The dataset folder: `dataset.json`, and a safetensors file (a shard) for each split.
+`prepared.py` writes it."""
 
 import hashlib
 import json
@@ -24,19 +25,31 @@ from lnfgen.wording import counted
 FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
 Record = Mapping[str, str]
-"""An entry of `dataset.json` about a file: {path, sha256} of one that was read, {path, reason} of one that was not."""
+"""An entry of `dataset.json` about a file: {path, sha256} of one that was read, {path, reason} of
+one that was not."""
 
-DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype("<u1"), "I32": np.dtype("<i4"), "I64": np.dtype("<i8")}
+DTYPES: dict[str, np.dtype[Any]] = {
+    "U8": np.dtype("<u1"),
+    "I32": np.dtype("<i4"),
+    "I64": np.dtype("<i8"),
+}
 """The types of the tensors of a shard, by their names in safetensors."""
 
 _ADVICE = "preprocess the sources again"
 _MANIFEST_TYPES: dict[str, type] = {"name": str, "kind": str, "encoding": dict, "splits": dict}
-_SPLIT_TYPES: dict[str, type] = {"sequences": int, "steps": int, "dropped": int, "shard": str, "sha256": str}
+_SPLIT_TYPES: dict[str, type] = {
+    "sequences": int,
+    "steps": int,
+    "dropped": int,
+    "shard": str,
+    "sha256": str,
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Split(Sequence[np.ndarray]):
-    """The sequences of one split: `split[3]` is uint8 [T, P] of music or int32 [T] of text, and read-only.
+    """The sequences of one split: `split[3]` is uint8 [T, P] of music or int32 [T] of text, and
+    read-only.
 
     They are read from the disk as they are used, so that a large dataset does not fill the memory.
     """
@@ -46,8 +59,10 @@ class Split(Sequence[np.ndarray]):
     step: np.dtype[Any]  # the type of the values of a step
     offsets: np.ndarray = field(repr=False)
     dropped: int = 0  # how many sequences were left out of the split because they were too long
-    time_signatures: Sequence[TimeSignature] = field(default=(), repr=False)  # of each sequence, or none at all
-    metres: np.ndarray | None = field(default=None, repr=False)  # of each sequence, as `Encoding.metres` gives them
+    # of each sequence, or none at all
+    time_signatures: Sequence[TimeSignature] = field(default=(), repr=False)
+    # of each sequence, as `Encoding.metres` gives them
+    metres: np.ndarray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         weakref.finalize(self, self.shard.close)
@@ -75,22 +90,31 @@ class Dataset:
     name: str
     encoding: Encoding
     manifest: dict[str, Any] = field(repr=False)  # the content of `dataset.json`
-    fingerprint: str  # a hash of the encoding and of the SHA-256 of each shard, not of the name or the folder
+    # a hash of the encoding and of the SHA-256 of each shard, not of the name or the folder
+    fingerprint: str
     _splits: dict[str, Split]
     survey: Survey | None = None  # of the files that it was just made of, if these are music
 
     def split(self, name: str) -> Split:
-        """The split of that name, or a `DatasetError` if there is none, or it holds no sequences."""
+        """The split of that name, or a `DatasetError` if there is none, or it holds no
+        sequences."""
         if name in self.split_names:
             return self._splits[name]
         state = "is empty" if name in self._splits else "does not exist"
         there = ", ".join(self.split_names) or "none"
-        raise DatasetError(f"the split {name!r} of {self.path} {state}; the splits that hold sequences: {there}")
+        raise DatasetError(
+            f"the split {name!r} of {self.path} {state}; the splits that hold sequences: {there}"
+        )
 
     def pieces(self, name: str) -> Iterator[PianoRoll | str]:
-        """The sequences of a split as pieces, each with its own time signature and the usual tempo of the set."""
+        """The sequences of a split as pieces, each with its own time signature and the usual tempo
+        of the set."""
         split = self.split(name)
-        return map(self.encoding.decode, split, split.time_signatures or [self.encoding.time_signature] * len(split))
+        return map(
+            self.encoding.decode,
+            split,
+            split.time_signatures or [self.encoding.time_signature] * len(split),
+        )
 
     @property
     def split_names(self) -> list[str]:
@@ -107,29 +131,48 @@ def open_dataset(path: Path) -> Dataset:
     """Open a dataset folder, and check its shards against its `dataset.json`.
 
     Raises:
-        DatasetError: if it is no dataset folder, has a newer format, is incomplete, or has changed since.
+        DatasetError: if it is no dataset folder, has a newer format, is incomplete, or has changed
+        since.
     """
     file = path / MANIFEST
     if not file.is_file():
-        state = f"has no {MANIFEST}" if path.is_dir() else "is not a folder" if path.exists() else "does not exist"
-        raise DatasetError(f"{path} {state}; expected a dataset folder; make one with: lnfgen preprocess")
+        state = (
+            f"has no {MANIFEST}"
+            if path.is_dir()
+            else "is not a folder"
+            if path.exists()
+            else "does not exist"
+        )
+        raise DatasetError(
+            f"{path} {state}; expected a dataset folder; make one with: lnfgen preprocess"
+        )
     try:
         manifest = read_object(file)
     except (OSError, ValueError) as error:
         raise _damaged(file, str(error)) from None
-    encoding, fingerprint = check_manifest(file, manifest, _ADVICE, sources=list, skipped=list, preprocessing=dict)
-    splits = {name: _open_split(path, name, entry, encoding) for name, entry in manifest["splits"].items()}
+    encoding, fingerprint = check_manifest(
+        file, manifest, _ADVICE, sources=list, skipped=list, preprocessing=dict
+    )
+    splits = {
+        name: _open_split(path, name, entry, encoding) for name, entry in manifest["splits"].items()
+    }
     return Dataset(path, manifest["name"], encoding, manifest, fingerprint, splits)
 
 
-def check_manifest(file: Path, manifest: dict[str, Any], advice: str, **types: type) -> tuple[Encoding, str]:
-    """The encoding and the fingerprint in the content of a `dataset.json`. `types` are those of further keys.
+def check_manifest(
+    file: Path, manifest: dict[str, Any], advice: str, **types: type
+) -> tuple[Encoding, str]:
+    """The encoding and the fingerprint in the content of a `dataset.json`. `types` are those of
+    further keys.
 
     Raises:
-        DatasetError: if it has a newer format, a key is missing or wrong, or the fingerprint is of something else.
+        DatasetError: if it has a newer format, a key is missing or wrong, or the fingerprint is of
+        something else.
     """
     if (version := manifest.get("format_version")) != FORMAT_VERSION:
-        raise DatasetError(f"{file} has dataset format {version!r:.9}; expected {FORMAT_VERSION}; upgrade lnfgen")
+        raise DatasetError(
+            f"{file} has dataset format {version!r:.9}; expected {FORMAT_VERSION}; upgrade lnfgen"
+        )
 
     def require(found: Any, types: Mapping[str, type], what: str) -> None:
         if not isinstance(found, dict):
@@ -137,13 +180,17 @@ def check_manifest(file: Path, manifest: dict[str, Any], advice: str, **types: t
         for key, kind in types.items():
             if type(found.get(key)) is not kind:
                 value = f"{found.get(key, 'missing')!r:.40}"
-                raise _damaged(file, f"the key {key!r} of {what} is {value}, not {kind.__name__}", advice)
+                raise _damaged(
+                    file, f"the key {key!r} of {what} is {value}, not {kind.__name__}", advice
+                )
 
     require(manifest, _MANIFEST_TYPES | types, "the file")
     for name, entry in manifest["splits"].items():
         require(entry, _SPLIT_TYPES, f"the split {name}")
         if Path(entry["shard"]).name != entry["shard"]:
-            raise _damaged(file, f"the shard {entry['shard']!r} is not a file in this folder", advice)
+            raise _damaged(
+                file, f"the shard {entry['shard']!r} is not a file in this folder", advice
+            )
     try:
         encoding = Encoding.from_json(manifest["encoding"])
     except DatasetError as error:
@@ -151,13 +198,19 @@ def check_manifest(file: Path, manifest: dict[str, Any], advice: str, **types: t
     if manifest["kind"] != encoding.kind:
         raise _damaged(file, "its kind is not its encoding's", advice)
     fingerprint = fingerprint_of(encoding, manifest["splits"])
-    if manifest.get("fingerprint", fingerprint) != fingerprint:  # a dataset of an earlier lnfgen has none
-        raise _damaged(file, "its encoding or its splits are not those that its fingerprint was made of", advice)
+    # a dataset of an earlier lnfgen has none
+    if manifest.get("fingerprint", fingerprint) != fingerprint:
+        raise _damaged(
+            file,
+            "its encoding or its splits are not those that its fingerprint was made of",
+            advice,
+        )
     return encoding, fingerprint
 
 
 def fingerprint_of(encoding: Encoding, splits: Mapping[str, Any]) -> str:
-    """A hash of an encoding and of the SHA-256 of each shard, from the `splits` of a `dataset.json`."""
+    """A hash of an encoding and of the SHA-256 of each shard, from the `splits` of a
+    `dataset.json`."""
     digest = hashlib.sha256(json.dumps(encoding.to_json(), sort_keys=True).encode())
     for name in sorted(splits):
         digest.update(f"{name} {splits[name]['sha256']}\n".encode())
@@ -169,12 +222,17 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
     with ExitStack() as opened:  # it closes the shard after an error; else the split does
         try:
             if (found := sha256_of(shard)) != (known := entry["sha256"]):
-                raise _damaged(shard, f"its SHA-256 is {found[:12]}..., not {known[:12]}... as {MANIFEST} has it")
+                raise _damaged(
+                    shard,
+                    f"its SHA-256 is {found[:12]}..., not {known[:12]}... as {MANIFEST} has it",
+                )
             file = opened.enter_context(open(shard, "rb", buffering=0))
             start = 8 + int(_read(file, 0, np.dtype("<u8"), 1)[0])
             header = json.loads(_read(file, 8, np.dtype("u1"), start - 8).tobytes())
             shape, dtype = header["values"]["shape"], DTYPES[header["values"]["dtype"]]
-            first, edges = [start + header[each]["data_offsets"][0] for each in ("values", "offsets")]
+            first, edges = [
+                start + header[each]["data_offsets"][0] for each in ("values", "offsets")
+            ]
             offsets = _read(file, edges, DTYPES["I64"], header["offsets"]["shape"][0])
         except OSError as error:
             raise _damaged(shard, error.strerror or str(error)) from None
@@ -190,11 +248,20 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
         signatures = _time_signatures(path / MANIFEST, name, entry)
         metres = encoding.metres(signatures) if signatures else None
         opened.pop_all()
-    return Split(file, first, np.dtype((dtype, none.shape[1:])), offsets, entry["dropped"], signatures, metres)
+    return Split(
+        file,
+        first,
+        np.dtype((dtype, none.shape[1:])),
+        offsets,
+        entry["dropped"],
+        signatures,
+        metres,
+    )
 
 
 def _read(shard: IO[bytes], start: int, dtype: np.dtype[Any], count: int) -> np.ndarray:
-    """Values from the byte `start` on. The system would end a process that uses a mapped file after it was cut."""
+    """Values from the byte `start` on. The system would end a process that uses a mapped file after
+    it was cut."""
     # Not by `seek`, which sets a place in the file that processes share if they were forked.
     content = os.pread(shard.fileno(), count * dtype.itemsize, start)
     if len(content) < count * dtype.itemsize:
@@ -203,12 +270,17 @@ def _read(shard: IO[bytes], start: int, dtype: np.dtype[Any], count: int) -> np.
 
 
 def _time_signatures(file: Path, split: str, entry: dict[str, Any]) -> list[TimeSignature]:
-    """The time signature of each sequence, from one string as "4/4 3/4" in `dataset.json`; none for text."""
+    """The time signature of each sequence, from one string as "4/4 3/4" in `dataset.json`; none for
+    text."""
     if "time_signatures" not in entry:
         return []
     try:
         words = entry["time_signatures"].split()
-        known = {word: (int(beats), int(unit)) for word in set(words) for beats, unit in [word.split("/")]}
+        known = {
+            word: (int(beats), int(unit))
+            for word in set(words)
+            for beats, unit in [word.split("/")]
+        }
         if len(words) != entry["sequences"] or not all(map(is_time_signature, known.values())):
             raise ValueError
     except (AttributeError, ValueError):

@@ -14,11 +14,13 @@ from lnfgen.errors import DatasetError, OutputError
 from lnfgen.files import make_folder, sha256_of, write_bytes
 
 ATTEMPTS = 4  # with 1, 2 and 3 seconds between them
-TIMEOUT = 10  # seconds without a byte; without a connection it is half, for each of the server's addresses
+# seconds without a byte; without a connection it is half, for each of the server's addresses
+TIMEOUT = 10
 
 
 def cache_folder() -> Path:
-    """The folder, which need not exist, for files that can be made again: `$LNFGEN_CACHE`, or the usual one."""
+    """The folder, which need not exist, for files that can be made again: `$LNFGEN_CACHE`, or the
+    usual one."""
     if own := os.environ.get("LNFGEN_CACHE"):
         return Path(own).expanduser()
     return platformdirs.user_cache_path("lnfgen", appauthor=False)
@@ -30,7 +32,9 @@ def cache_errors() -> Iterator[None]:
     try:
         yield
     except OutputError as error:
-        raise OutputError(f"{str(error).split(';')[0]}; set LNFGEN_CACHE to a folder that can be written") from error
+        raise OutputError(
+            f"{str(error).split(';')[0]}; set LNFGEN_CACHE to a folder that can be written"
+        ) from error
 
 
 def is_fetched(path: Path, sha256: str) -> bool:
@@ -45,8 +49,8 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress = no_progress) -
     A server that falls silent is not tried again, which would take minutes.
 
     Raises:
-        DatasetError: if the right file cannot be downloaded. The message says how to put it there by hand.
-        OutputError: if `path` cannot be written.
+        DatasetError: if the right file cannot be downloaded. The message says how to put it there
+        by hand. OutputError: if `path` cannot be written.
     """
     import requests  # it takes long to import, and most commands download nothing
 
@@ -57,7 +61,11 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress = no_progress) -
         time.sleep(attempt)
         try:
             content = _download(url, progress)
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+        except (
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+        ) as error:
             reason = "there is no connection to the server, or it breaks off"
             if "timed out" in str(error):  # requests raises a ConnectionError for that too
                 reason = f"the server sends nothing for {TIMEOUT} seconds"

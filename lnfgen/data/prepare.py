@@ -1,4 +1,5 @@
-"""Make a dataset folder of files in one pass, or of a named dataset; or open one of them in the cache."""
+"""Make a dataset folder of files in one pass, or of a named dataset; or open one of them in the
+cache."""
 
 import hashlib
 import importlib.metadata
@@ -35,7 +36,8 @@ def prepare(
     jobs: int | None = None,
     files: Sequence[SourceFile] | None = None,
 ) -> Dataset:
-    """Make a dataset folder, with the name of the first source unless given, and open it; see `lnfgen.preprocess`.
+    """Make a dataset folder, with the name of the first source unless given, and open it; see
+    `lnfgen.preprocess`.
 
     `files` are those of the sources, if they are gathered already.
     """
@@ -59,17 +61,26 @@ def prepare(
     return replace(open_dataset(path), survey=dataset.survey if dataset.survey.read else None)
 
 
-def _with_splits(files: Sequence[SourceFile], copies: list[Record]) -> tuple[list[SourceFile], list[Record]]:
-    """The files with the splits that their names say, and {path, reason} of those whose name says none.
+def _with_splits(
+    files: Sequence[SourceFile], copies: list[Record]
+) -> tuple[list[SourceFile], list[Record]]:
+    """The files with the splits that their names say, and {path, reason} of those whose name says
+    none.
 
-    Where the names say no splits, files with the same bytes count once, and the others are noted in `copies`.
+    Where the names say no splits, files with the same bytes count once, and the others are noted in
+    `copies`.
     """
     given = splits_by_name([file.label for file in files])
     if not given:
         labelled = ((file.label, file) for file in files)
-        return [file for _, file in distinct(labelled, lambda file: file.sha256, "the same bytes", copies)], []
+        return [
+            file
+            for _, file in distinct(labelled, lambda file: file.sha256, "the same bytes", copies)
+        ], []
     reason = "its name gives no split (train, valid, test), as most of the others' do"
-    strays: list[Record] = [{"path": file.label, "reason": reason} for file in files if file.label not in given]
+    strays: list[Record] = [
+        {"path": file.label, "reason": reason} for file in files if file.label not in given
+    ]
     return [replace(file, split=given[file.label]) for file in files if file.label in given], strays
 
 
@@ -77,7 +88,9 @@ def _only_kind(files: Sequence[SourceFile]) -> Kind:
     kinds = {file.kind: file.path.name for file in reversed(files)}
     if len(kinds) > 1:
         found = f"found both music ({kinds['music']}) and text ({kinds['text']})"
-        raise DatasetError(f"{found}; expected one kind; preprocess with --as music or --as text (in Python kind=)")
+        raise DatasetError(
+            f"{found}; expected one kind; preprocess with --as music or --as text (in Python kind=)"
+        )
     return files[0].kind
 
 
@@ -86,7 +99,9 @@ def source_name(source: Path) -> str:
     return (source.resolve().name if source.is_dir() else source.stem) or "dataset"
 
 
-def build_named(name: str, path: Path, progress: Progress = no_progress, *, download: bool = False) -> Dataset:
+def build_named(
+    name: str, path: Path, progress: Progress = no_progress, *, download: bool = False
+) -> Dataset:
     """Make the dataset folder of a named dataset at `path`, and open it.
 
     Files that are not in the cache are a `DatasetError`, or with `download` they are fetched.
@@ -112,7 +127,8 @@ def build_named(name: str, path: Path, progress: Progress = no_progress, *, down
 
 
 def build_cached(source: Path, is_named: bool, options: Options, progress: Progress) -> Dataset:
-    """Open the dataset that is made of `source`, files or the name of a dataset, and make it in the cache if necessary.
+    """Open the dataset that is made of `source`, files or the name of a dataset, and make it in the
+    cache if necessary.
 
     A named dataset that needs a download is a `DatasetError`: only `lnfgen.preprocess` downloads.
     """
@@ -138,22 +154,29 @@ def build_cached(source: Path, is_named: bool, options: Options, progress: Progr
 
 
 def _key(name: str, files: Sequence[SourceFile], options: Options) -> str:
-    """Hash all that decides the content of a dataset: the files and options, or else what a name stands for."""
+    """Hash all that decides the content of a dataset: the files and options, or else what a name
+    stands for."""
     made_of: object
     if files:
         made_of = [(file.label, file.sha256) for file in files], options
-    else:  # without files music21 carries the pieces, and another version of music21 may carry others
+    # without files music21 carries the pieces, and another version of music21 may carry others
+    else:
         made_of = [*named.NAMED[name].files.values()] or importlib.metadata.version("music21")
     text = repr((FORMAT_VERSION, _VERSION, made_of))
     return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()[:12]
 
 
 def warn_of_losses(dataset: Dataset) -> None:
-    """Warn of what a dataset that has just been made lost: its remarks, and the files that were left out."""
+    """Warn of what a dataset that has just been made lost: its remarks, and the files that were
+    left out."""
     remarks = list(dataset.manifest["preprocessing"]["remarks"])
     skipped = dataset.manifest["skipped"]
-    remarks += [f"left out: {with_name(skip['path'], skip['reason'])}" for skip in skipped[:SHOWN_LOSSES]]
+    remarks += [
+        f"left out: {with_name(skip['path'], skip['reason'])}" for skip in skipped[:SHOWN_LOSSES]
+    ]
     if len(skipped) > SHOWN_LOSSES:
-        remarks.append(f"left out: {len(skipped) - SHOWN_LOSSES:,} more; {dataset.path / MANIFEST} lists all")
+        remarks.append(
+            f"left out: {len(skipped) - SHOWN_LOSSES:,} more; {dataset.path / MANIFEST} lists all"
+        )
     for remark in remarks:
         warnings.warn(remark, LnfgenWarning, stacklevel=3)

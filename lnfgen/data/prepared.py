@@ -1,8 +1,10 @@
-"""Write a dataset folder: each sequence goes to the shard of its split as it comes, and `dataset.json` is written last.
+"""Write a dataset folder: each sequence goes to the shard of its split as it comes, and
+`dataset.json` is written last.
 
-A shard has two tensors. `values` are the sequences one after the other (uint8 [steps, P] for music, int32 [steps] for
-text), and `offsets` (int64 [N + 1]) say where each one starts and the last one ends. The header of a safetensors file
-(https://huggingface.co/docs/safetensors) comes first. It has their sizes, so its place is filled at the end.
+A shard has two tensors. `values` are the sequences one after the other (uint8 [steps, P] for music,
+int32 [steps] for text), and `offsets` (int64 [N + 1]) say where each one starts and the last one
+ends. The header of a safetensors file (https://huggingface.co/docs/safetensors) comes first. It has
+their sizes, so its place is filled at the end.
 """
 
 import json
@@ -33,18 +35,24 @@ _HEADER_BYTES = 256  # with the 8 that say how long the rest is; a header needs 
 
 @contextmanager
 def new_dataset(path: Path, name: str, *, strict: bool = False) -> Iterator["DatasetWriter"]:
-    """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or else nothing is."""
+    """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or
+    else nothing is."""
     with new_folder(path) as folder, ExitStack() as stack:
-        files = {split: stack.enter_context(open(folder / f"{split}.safetensors", "wb")) for split in SPLITS}
+        files = {
+            split: stack.enter_context(open(folder / f"{split}.safetensors", "wb"))
+            for split in SPLITS
+        }
         writer = DatasetWriter(name, {split: _Shard(file) for split, file in files.items()}, strict)
         yield writer
         write_json(folder / MANIFEST, writer.finish(), indent=1)
 
 
 class DatasetWriter:
-    """The sequences of a new dataset folder, and all that its `dataset.json` says. See `new_dataset`."""
+    """The sequences of a new dataset folder, and all that its `dataset.json` says. See
+    `new_dataset`."""
 
-    encoding: Encoding  # set before the first sequence comes; its tempo and time signature may change later
+    # set before the first sequence comes; its tempo and time signature may change later
+    encoding: Encoding
 
     def __init__(self, name: str, shards: Mapping[str, "_Shard"], strict: bool) -> None:
         self.name = name
@@ -53,21 +61,30 @@ class DatasetWriter:
         self.options: dict[str, Any] = {}  # the values that the dataset is made with
         self.sources: list[Record] = []  # the files that were read
         self.skipped: list[Record] = []  # the files, pieces and silent stretches that were left out
-        self.copies: list[Record] = []  # those that were left out because the dataset holds the same already
-        self.remarks: list[str] = []  # more that a person should know about how the dataset was made
-        self.dropped = dict.fromkeys(shards, 0)  # the sequences of each split that are left out as too long
+        # those that were left out because the dataset holds the same already
+        self.copies: list[Record] = []
+        # more that a person should know about how the dataset was made
+        self.remarks: list[str] = []
+        # the sequences of each split that are left out as too long
+        self.dropped = dict.fromkeys(shards, 0)
         self._strict = strict
         self._shards = shards
         self._shared = dict.fromkeys(shards, 0)  # sequences that train holds as well
         self._first: dict[int, str] = {}  # by the hash of a sequence: the split that held it first
 
-    def add(self, split: str, values: np.ndarray, time_signature: TimeSignature | None = None) -> bool:
-        """Append a sequence to a split, [T, P] of music or [T] of text. False if it is left out, see `disjoint`.
+    def add(
+        self, split: str, values: np.ndarray, time_signature: TimeSignature | None = None
+    ) -> bool:
+        """Append a sequence to a split, [T, P] of music or [T] of text. False if it is left out,
+        see `disjoint`.
 
-        Sequences are compared by a hash of 64 bits, which mistakes two of a million with a chance of 1 in 10 million.
+        Sequences are compared by a hash of 64 bits, which mistakes two of a million with a chance
+        of 1 in 10 million.
         """
         if not len(values):
-            raise DatasetError(f"{self.name} has an empty sequence in {split}; expected at least one step in each")
+            raise DatasetError(
+                f"{self.name} has an empty sequence in {split}; expected at least one step in each"
+            )
         content = values.tobytes()
         first = self._first.setdefault(hash(content), split)
         if self.disjoint and first != split:
@@ -77,7 +94,8 @@ class DatasetWriter:
         return True
 
     def skip(self, path: str, reason: str) -> None:
-        """Note that a file or piece cannot be taken, or raise that where the dataset is made strictly."""
+        """Note that a file or piece cannot be taken, or raise that where the dataset is made
+        strictly."""
         if self._strict:
             raise UnreadableFileError(with_name(path, reason))
         self.skipped.append({"path": path, "reason": reason})
@@ -85,7 +103,8 @@ class DatasetWriter:
     def readable(
         self, results: Iterable[tuple[SourceFile, _Content | LnfgenError]], what: str
     ) -> Iterator[tuple[SourceFile, _Content]]:
-        """The files that could be read, at least one, with their contents. The others are skipped."""
+        """The files that could be read, at least one, with their contents. The others are
+        skipped."""
         for file, result in results:
             if isinstance(result, LnfgenError):
                 self.skip(file.label, str(result))
@@ -94,7 +113,9 @@ class DatasetWriter:
                 yield file, result
         if not self.sources:
             files = counted(len(self.skipped), "file")
-            raise DatasetError(f"{files} of {self.name}, none readable {what}: {self.skipped[0]['reason']}")
+            raise DatasetError(
+                f"{files} of {self.name}, none readable {what}: {self.skipped[0]['reason']}"
+            )
 
     def finish(self) -> dict[str, Any]:
         """Write the ends of the shards. The result is the content of `dataset.json`."""
@@ -107,7 +128,10 @@ class DatasetWriter:
                 f"or preprocess with {chunks}another --split or a larger --max-length"
             )
         none, by_path = no_steps(self.encoding), itemgetter("path")
-        splits = {split: shard.finish(none) | {"dropped": self.dropped[split]} for split, shard in self._shards.items()}
+        splits = {
+            split: shard.finish(none) | {"dropped": self.dropped[split]}
+            for split, shard in self._shards.items()
+        }
         return {
             "format_version": FORMAT_VERSION,
             "name": self.name,
@@ -119,7 +143,9 @@ class DatasetWriter:
             "skipped": [*sorted(self.skipped, key=by_path), *self.copies],
             "preprocessing": {
                 "options": self.options,
-                "losses": {name: self.survey.losses[name] for name in LOSSES} if self.encoding.kind == "music" else {},
+                "losses": {name: self.survey.losses[name] for name in LOSSES}
+                if self.encoding.kind == "music"
+                else {},
                 "remarks": [*self.remarks, *self._further_remarks()],
             },
         }
@@ -130,7 +156,9 @@ class DatasetWriter:
         if self.copies:
             yield f"files, pieces or stretches that were left out as copies of others: {len(self.copies):,}"
         lengths = {split: shard.lengths for split, shard in self._shards.items()}
-        if shared := [f"{n:,} of {len(lengths[split]):,} in {split}" for split, n in self._shared.items() if n]:
+        if shared := [
+            f"{n:,} of {len(lengths[split]):,} in {split}" for split, n in self._shared.items() if n
+        ]:
             yield f"sequences that train holds as well: {', '.join(shared)}"
         yield from (f"the split {split} is empty" for split, own in lengths.items() if not own)
 
@@ -151,7 +179,8 @@ class _Shard:
             self._time_signatures.append(time_signature)
 
     def finish(self, none: np.ndarray) -> dict[str, Any]:
-        """Write the offsets and the header. The result is the part of `dataset.json` about the shard.
+        """Write the offsets and the header. The result is the part of `dataset.json` about the
+        shard.
 
         `none` are values without steps, which have the type and the other axes of all values.
         """
@@ -162,15 +191,24 @@ class _Shard:
         names = {dtype: name for name, dtype in DTYPES.items()}
         header = {
             "values": {"dtype": names[none.dtype], "shape": values, "data_offsets": [0, end]},
-            "offsets": {"dtype": "I64", "shape": offsets.shape, "data_offsets": [end, end + offsets.nbytes]},
+            "offsets": {
+                "dtype": "I64",
+                "shape": offsets.shape,
+                "data_offsets": [end, end + offsets.nbytes],
+            },
         }
         text = json.dumps(header, separators=(",", ":")).encode().ljust(_HEADER_BYTES - 8)
         self._file.seek(0)
         self._file.write(len(text).to_bytes(8, "little") + text)
         self._file.flush()
         os.fsync(self._file.fileno())
-        path, sizes = Path(self._file.name), {"sequences": len(self.lengths), "steps": sum(self.lengths)}
+        path, sizes = (
+            Path(self._file.name),
+            {"sequences": len(self.lengths), "steps": sum(self.lengths)},
+        )
         entry: dict[str, Any] = {**sizes, "shard": path.name, "sha256": sha256_of(path)}
         if self._time_signatures:
-            entry["time_signatures"] = " ".join(f"{beats}/{unit}" for beats, unit in self._time_signatures)
+            entry["time_signatures"] = " ".join(
+                f"{beats}/{unit}" for beats, unit in self._time_signatures
+            )
         return entry

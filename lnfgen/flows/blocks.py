@@ -12,7 +12,8 @@ from lnfgen.nn.masking import length_mask
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks of N sequences, each with at most `passes` steps; pass p draws the step at place p of each block."""
+    """Blocks of N sequences, each with at most `passes` steps; pass p draws the step at place p of
+    each block."""
 
     starts: Tensor  # [N, B], the first step of each block
     sizes: Tensor  # [N, B], its steps; 0 where a sequence has fewer blocks than others
@@ -21,10 +22,14 @@ class Blocks:
     passes: int
 
     @classmethod
-    def chained(cls, size: Callable[[int, int, int], int], lengths: Tensor, num_steps: int, passes: int) -> "Blocks":
-        """`size(row, start, before)` is the size of the block that begins at a step, after one of size `before`.
+    def chained(
+        cls, size: Callable[[int, int, int], int], lengths: Tensor, num_steps: int, passes: int
+    ) -> "Blocks":
+        """`size(row, start, before)` is the size of the block that begins at a step, after one of
+        size `before`.
 
-        For the first one, `before` is `passes`. The last one begins where at most `passes` steps are left.
+        For the first one, `before` is `passes`. The last one begins where at most `passes` steps
+        are left.
         """
         bounds = []
         for row, length in enumerate(lengths.tolist()):
@@ -34,7 +39,9 @@ class Blocks:
                 starts.append(starts[-1] + before)
             bounds.append([*starts, length])
         most = max(map(len, bounds))
-        filled = torch.tensor([row + row[-1:] * (most - len(row)) for row in bounds], device=lengths.device)
+        filled = torch.tensor(
+            [row + row[-1:] * (most - len(row)) for row in bounds], device=lengths.device
+        )
         return cls(filled[:, :-1], filled.diff(), lengths, num_steps, passes)
 
     @cached_property
@@ -45,7 +52,9 @@ class Blocks:
     @property
     def is_last(self) -> Tensor:
         """Whether a block is the last one of its sequence or lies behind it, `[N, B]`."""
-        return torch.arange(self.sizes.shape[1], device=self.sizes.device) >= self.counts[:, None] - 1
+        return (
+            torch.arange(self.sizes.shape[1], device=self.sizes.device) >= self.counts[:, None] - 1
+        )
 
     @property
     def is_full(self) -> Tensor:
@@ -59,7 +68,8 @@ class Blocks:
 
     @cached_property
     def _places(self) -> Tensor:
-        """Of all real steps in order, the index among all places. The order is the same in both layouts."""
+        """Of all real steps in order, the index among all places. The order is the same in both
+        layouts."""
         return self.is_real.flatten().nonzero()[:, 0]
 
     @cached_property
@@ -70,8 +80,12 @@ class Blocks:
     @property
     def places(self) -> Tensor:
         """The place of each step in its block, `[N, T]`; that of the padding is `passes`."""
-        places = torch.full((len(self.lengths) * self.num_steps,), self.passes, device=self.sizes.device)
-        return places.index_copy(0, self._steps, self._places % self.passes).unflatten(0, (-1, self.num_steps))
+        places = torch.full(
+            (len(self.lengths) * self.num_steps,), self.passes, device=self.sizes.device
+        )
+        return places.index_copy(0, self._steps, self._places % self.passes).unflatten(
+            0, (-1, self.num_steps)
+        )
 
     def folded(self, x: Tensor) -> Tensor:
         """`[N, T, F]` -> `[N, B, P, F]`, with 0 at places that are no steps."""
@@ -80,5 +94,8 @@ class Blocks:
 
     def unfolded(self, x: Tensor) -> Tensor:
         """`[N, B, P, ...]` -> `[N, T, ...]`, with 0 at the padding."""
-        real, empty = x.flatten(0, 2)[self._places], x.new_zeros(len(x) * self.num_steps, *x.shape[3:])
+        real, empty = (
+            x.flatten(0, 2)[self._places],
+            x.new_zeros(len(x) * self.num_steps, *x.shape[3:]),
+        )
         return empty.index_copy(0, self._steps, real).unflatten(0, (-1, self.num_steps))

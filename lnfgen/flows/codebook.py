@@ -1,6 +1,8 @@
-"""A codebook: a mixture of normal distributions, for a latent that says which symbol of some fifty it is.
+"""A codebook: a mixture of normal distributions, for a latent that says which symbol of some fifty
+it is.
 
-The prior of z_t then has a mode for each likely symbol. Layers of NLSq have two modes each, and learn fifty slowly.
+The prior of z_t then has a mode for each likely symbol. Layers of NLSq have two modes each, and
+learn fifty slowly.
 """
 
 import math
@@ -13,14 +15,17 @@ from lnfgen.nn.masking import tempered
 from lnfgen.nn.mlp import MLP
 from lnfgen.transforms.bounds import LOG_SCALE_BOUND, bounded
 
-MIXTURE_SCALE, READING_SCALE = 0.5, 0.3  # initial deviations of a code, where codes are mixed and where they are read
+# initial deviations of a code, where codes are mixed and where they are read
+MIXTURE_SCALE, READING_SCALE = 0.5, 0.3
 FAR = 1e9  # a reading takes a larger |z| for this, so that its square is finite in float32
 
 
 class Codebook(nn.Module):
     """K codes: `p(z | k) = prod_d Normal(z_d; m_kd, s_kd^2)`, z `[..., D]`."""
 
-    def __init__(self, num_features: int, num_codes: int, initial_scale: float, spread: float = 1.0) -> None:
+    def __init__(
+        self, num_features: int, num_codes: int, initial_scale: float, spread: float = 1.0
+    ) -> None:
         """The first centres are drawn from N(0, spread^2)."""
         super().__init__()
         self.num_features, self.num_codes = num_features, num_codes
@@ -42,8 +47,9 @@ class Codebook(nn.Module):
 class CodeMixture(FeaturePrior):
     """A mixture of codes: `p(z | context) = sum_k w_k(context) p(z | k)`.
 
-    It is drawn by a choice of a code and a draw from its normal. Several noises give the same z, so it is no flow.
-    At a temperature T the weights are `w_k^(1/T)`, divided by their sum, and the normal of each code stays as it is.
+    It is drawn by a choice of a code and a draw from its normal. Several noises give the same z, so
+    it is no flow. At a temperature T the weights are `w_k^(1/T)`, divided by their sum, and the
+    normal of each code stays as it is.
     """
 
     extra_noise = 1  # the last number of a step chooses the code
@@ -54,28 +60,46 @@ class CodeMixture(FeaturePrior):
         self.conditioner = MLP(num_context, [hidden], num_codes)
 
     def log_weights(
-        self, context: Tensor, dtype: torch.dtype, temperature: float = 1.0, added: Tensor | float = 0.0
+        self,
+        context: Tensor,
+        dtype: torch.dtype,
+        temperature: float = 1.0,
+        added: Tensor | float = 0.0,
     ) -> Tensor:
-        """log w_k(context) at a temperature, `[..., K]`; `added` `[..., K]` is added to the scores of the codes."""
-        return torch.log_softmax(tempered(self.conditioner(context).to(dtype) + added, temperature), -1)
+        """log w_k(context) at a temperature, `[..., K]`; `added` `[..., K]` is added to the scores
+        of the codes."""
+        return torch.log_softmax(
+            tempered(self.conditioner(context).to(dtype) + added, temperature), -1
+        )
 
-    def draw(self, noise: Tensor, context: Tensor, temperature: float = 1.0, added: Tensor | float = 0.0) -> Tensor:
-        """z from noise `[..., D + 1]`, whose last number chooses the code; at temperature 0 z is the code's mean."""
-        cumulative = torch.exp(self.log_weights(context, noise.dtype, temperature, added)).cumsum(-1)
+    def draw(
+        self, noise: Tensor, context: Tensor, temperature: float = 1.0, added: Tensor | float = 0.0
+    ) -> Tensor:
+        """z from noise `[..., D + 1]`, whose last number chooses the code; at temperature 0 z is
+        the code's mean."""
+        cumulative = torch.exp(self.log_weights(context, noise.dtype, temperature, added)).cumsum(
+            -1
+        )
         chosen = torch.special.ndtr(noise[..., -1:]) * cumulative[..., -1:]
         code = torch.searchsorted(cumulative, chosen)[..., 0].clamp(max=self.codebook.num_codes - 1)
         mean, log_scale = self.codebook.means.t()[code], self.codebook.log_scales.t()[code]
-        return torch.addcmul(mean, torch.exp(log_scale), noise[..., :-1]) if temperature > 0 else mean
+        return (
+            torch.addcmul(mean, torch.exp(log_scale), noise[..., :-1]) if temperature > 0 else mean
+        )
 
-    def log_prob(self, z: Tensor, context: Tensor, temperature: float = 1.0, added: Tensor | float = 0.0) -> Tensor:
+    def log_prob(
+        self, z: Tensor, context: Tensor, temperature: float = 1.0, added: Tensor | float = 0.0
+    ) -> Tensor:
         log_weights = self.log_weights(context, z.dtype, temperature, added)
         return torch.logsumexp(log_weights + self.codebook.log_prob(z), -1)
 
 
 class CodeReading(nn.Module):
-    """The inputs of a network from z: `sum_k p(k | z) table_k` of a codebook, and z: `[..., D]` -> `[..., E + D]`.
+    """The inputs of a network from z: `sum_k p(k | z) table_k` of a codebook, and z: `[..., D]` ->
+    `[..., E + D]`.
 
-    All codes are as likely before z is seen. The sum is an embedding of the symbol that z stands for.
+    All codes are as likely before z is seen. The sum is an embedding of the symbol that z stands
+    for.
     """
 
     def __init__(self, num_features: int, num_codes: int, embedding: int) -> None:

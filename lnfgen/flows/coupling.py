@@ -1,4 +1,5 @@
-"""Coupling layers over the whole sequence: a flow across time that is parallel in both directions."""
+"""Coupling layers over the whole sequence: a flow across time that is parallel in both
+directions."""
 
 from collections.abc import Callable
 
@@ -11,18 +12,23 @@ from lnfgen.transforms import Transform
 
 
 class CouplingLayer(TemporalFlow):
-    """`eps_a = z_a; eps_b,t = f(z_b,t; h(c_t))`, where `c = network(z_a, positions)` reads the whole sequence of z_a.
+    """`eps_a = z_a; eps_b,t = f(z_b,t; h(c_t))`, where `c = network(z_a, positions)` reads the
+    whole sequence of z_a.
 
-    a is the first half of the features at each step, in an order that each layer has, b the other half. Either
-    direction takes one pass, because z_a is known in both (FlowSeq, Ma et al., 2019, arXiv 1909.02480). With the kept
-    half of all steps put first, the Jacobian is triangular: the log-determinants of the moved halves add up.
+    a is the first half of the features at each step, in an order that each layer has, b the other
+    half. Either direction takes one pass, because z_a is known in both (FlowSeq, Ma et al., 2019,
+    arXiv 1909.02480). With the kept half of all steps put first, the Jacobian is triangular: the
+    log-determinants of the moved halves add up.
     """
 
-    order: Tensor  # [D], the order in which the layer sees the features; not saved, because D and its index give it
+    # [D], the order in which the layer sees the features; not saved, because D and its index give
+    # it
+    order: Tensor
     original: Tensor  # [D], the permutation that undoes it
 
     def __init__(self, network: nn.Module, moved: ContextTransform, order: Tensor) -> None:
-        """`network` is bidirectional. It computes the context of the moved features from kept ones and positions."""
+        """`network` is bidirectional. It computes the context of the moved features from kept ones
+        and positions."""
         super().__init__(len(order))
         self.network = network
         self.moved = moved
@@ -35,7 +41,9 @@ class CouplingLayer(TemporalFlow):
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._couple(self.moved.inverse, z, positions, lengths)
 
-    def _couple(self, direction: Direction, x: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def _couple(
+        self, direction: Direction, x: Tensor, positions: Tensor, lengths: Tensor
+    ) -> tuple[Tensor, Tensor]:
         def context(kept: Tensor) -> Tensor:
             return self.network(torch.cat([kept, positions], -1), lengths)
 
@@ -44,7 +52,8 @@ class CouplingLayer(TemporalFlow):
 
 
 class CouplingFlow(TemporalFlow):
-    """A stack of `CouplingLayer`s, named `coupling` in the configuration's `time`. Both directions are parallel."""
+    """A stack of `CouplingLayer`s, named `coupling` in the configuration's `time`. Both directions
+    are parallel."""
 
     def __init__(
         self,
@@ -55,12 +64,13 @@ class CouplingFlow(TemporalFlow):
         transform: Transform,
         network: Callable[[int], nn.Module],
     ) -> None:
-        """`network(num_kept)` makes a layer's network; an MLP of `hidden` units reads its `num_context` outputs."""
+        """`network(num_kept)` makes a layer's network; an MLP of `hidden` units reads its
+        `num_context` outputs."""
         super().__init__(num_features)
         num_kept, features = num_features // 2, torch.arange(num_features)
         pairs = torch.cat([features[::2], features[1::2]])
-        # Layers keep in turn the first half of the features, the last half, those of even and those of odd index, so
-        # that any two features are soon on different sides of a split.
+        # Layers keep in turn the first half of the features, the last half, those of even and those
+        # of odd index, so that any two features are soon on different sides of a split.
         orders = features, features.flip(-1), pairs, pairs.flip(-1)
 
         def layer(index: int) -> CouplingLayer:

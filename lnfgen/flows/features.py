@@ -1,4 +1,5 @@
-"""Flows across the D features of one step, given the context of that step. They are parallel over the steps."""
+"""Flows across the D features of one step, given the context of that step. They are parallel over
+the steps."""
 
 import math
 from abc import ABC, abstractmethod
@@ -11,10 +12,12 @@ from lnfgen.flows.fixed_point import solve_triangular
 from lnfgen.nn.mlp import MADE, MLP
 from lnfgen.transforms import Transform
 
-OUTPUT_GAIN = 0.1  # of a conditioner's last layer at first: near the identity, yet gradients reach the other layers
+# of a conditioner's last layer at first: near the identity, yet gradients reach the other layers
+OUTPUT_GAIN = 0.1
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
-Direction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # the forward or inverse method of a flow or transform
+# the forward or inverse method of a flow or transform
+Direction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class FeaturePrior(nn.Module, ABC):
@@ -24,21 +27,25 @@ class FeaturePrior(nn.Module, ABC):
 
     @abstractmethod
     def log_prob(self, z: Tensor, context: Tensor, temperature: float = 1.0) -> Tensor:
-        """log p(z | context) `[...]` of what `draw` draws at the temperature, which must be above 0."""
+        """log p(z | context) `[...]` of what `draw` draws at the temperature, which must be above
+        0."""
 
     @abstractmethod
     def draw(self, noise: Tensor, context: Tensor, temperature: float = 1.0) -> Tensor:
         """Draw z `[..., D]` at a temperature from noise of N(0, 1), `[..., D + extra_noise]`.
 
-        A flow multiplies the noise by the temperature; `CodeMixture` has its own way. At 0 nothing is left to chance.
+        A flow multiplies the noise by the temperature; `CodeMixture` has its own way. At 0 nothing
+        is left to chance.
         """
 
 
 class FeatureFlow(FeaturePrior):
-    """A flow of one step's features: eps and z `[..., D]`, context `[..., C]`, log-determinants `[...]`.
+    """A flow of one step's features: eps and z `[..., D]`, context `[..., C]`, log-determinants
+    `[...]`.
 
-    A conditioner is the network that computes the parameters of the transform. Under autocast it may run in bfloat16.
-    Its output is cast to the dtype of eps and z, so that the two directions invert each other in full precision.
+    A conditioner is the network that computes the parameters of the transform. Under autocast it
+    may run in bfloat16. Its output is cast to the dtype of eps and z, so that the two directions
+    invert each other in full precision.
     """
 
     @abstractmethod
@@ -57,7 +64,8 @@ class FeatureFlow(FeaturePrior):
 
 
 def with_base(eps: Tensor, log_abs_det_jacobian: Tensor, temperature: float = 1.0) -> Tensor:
-    """log p(z) `[...]`, where eps is N(0, temperature^2), from the eps `[..., D]` and ladj `[...]` of an `inverse`."""
+    """log p(z) `[...]`, where eps is N(0, temperature^2), from the eps `[..., D]` and ladj `[...]`
+    of an `inverse`."""
     if temperature != 1:
         eps = eps / temperature
         log_abs_det_jacobian = log_abs_det_jacobian - eps.shape[-1] * math.log(temperature)
@@ -70,15 +78,22 @@ class ContextTransform(FeatureFlow):
     Both directions are parallel. Limit: given the context, the features are independent.
     """
 
-    def __init__(self, num_features: int, num_context: int, hidden: int, transform: Transform) -> None:
+    def __init__(
+        self, num_features: int, num_context: int, hidden: int, transform: Transform
+    ) -> None:
         super().__init__()
         self.transform = transform
         self.conditioner = MLP(
-            num_context, [hidden, hidden], num_features * transform.num_parameters, output_gain=OUTPUT_GAIN
+            num_context,
+            [hidden, hidden],
+            num_features * transform.num_parameters,
+            output_gain=OUTPUT_GAIN,
         )
 
     def _transform_parameters(self, context: Tensor, dtype: torch.dtype) -> Tensor:
-        return self.conditioner(context).unflatten(-1, (-1, self.transform.num_parameters)).to(dtype)
+        return (
+            self.conditioner(context).unflatten(-1, (-1, self.transform.num_parameters)).to(dtype)
+        )
 
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         z, ladj = self.transform.forward(eps, self._transform_parameters(context, eps.dtype))
@@ -92,10 +107,11 @@ class ContextTransform(FeatureFlow):
 def couple(
     direction: Direction, x: Tensor, num_kept: int, context: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """A coupling: `y_a = x_a; y_b = f(x_b; h(x_a))` (Dinh et al., 2017). x `[..., D]`, log-determinants `[...]`.
+    """A coupling: `y_a = x_a; y_b = f(x_b; h(x_a))` (Dinh et al., 2017). x `[..., D]`,
+    log-determinants `[...]`.
 
-    a is the first `num_kept` features, b the others. `context(x_a)` is the input of h. `direction(x_b, context)` is
-    that of the flow that consists of f and h.
+    a is the first `num_kept` features, b the others. `context(x_a)` is the input of h.
+    `direction(x_b, context)` is that of the flow that consists of f and h.
     """
     kept, moved = x[..., :num_kept], x[..., num_kept:]
     moved, ladj = direction(moved, context(kept))
@@ -103,35 +119,50 @@ def couple(
 
 
 class SplitCoupling(FeatureFlow):
-    """`eps_a = z_a; eps_b = f(z_b; h(z_a, context))`, where a is the first half of the features (the paper's SCF).
+    """`eps_a = z_a; eps_b = f(z_b; h(z_a, context))`, where a is the first half of the features
+    (the paper's SCF).
 
     Either direction takes one pass, because the half that the conditioner reads is known in both.
-    Limit: a layer moves only half of the features, so several are stacked, with the order reversed between them.
+    Limit: a layer moves only half of the features, so several are stacked, with the order reversed
+    between them.
     """
 
-    def __init__(self, num_features: int, num_context: int, hidden: int, transform: Transform) -> None:
+    def __init__(
+        self, num_features: int, num_context: int, hidden: int, transform: Transform
+    ) -> None:
         super().__init__()
         self.num_kept = num_features // 2
-        self.inner = ContextTransform(num_features - self.num_kept, self.num_kept + num_context, hidden, transform)
+        self.inner = ContextTransform(
+            num_features - self.num_kept, self.num_kept + num_context, hidden, transform
+        )
 
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        return couple(self.inner.forward, eps, self.num_kept, lambda kept: torch.cat([kept, context], -1))
+        return couple(
+            self.inner.forward, eps, self.num_kept, lambda kept: torch.cat([kept, context], -1)
+        )
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        return couple(self.inner.inverse, z, self.num_kept, lambda kept: torch.cat([kept, context], -1))
+        return couple(
+            self.inner.inverse, z, self.num_kept, lambda kept: torch.cat([kept, context], -1)
+        )
 
 
 class MaskedAutoregressive(FeatureFlow):
     """`eps_i = f(z_i; h_i(z_<i, context))`, where h is a MADE (Papamakarios et al., 2017).
 
-    It is the paper's AF over features. `inverse` is one parallel pass. `forward` solves a triangular system by at most
-    D Jacobi sweeps over the features, each of which costs one call of h and one transform of all features.
+    It is the paper's AF over features. `inverse` is one parallel pass. `forward` solves a
+    triangular system by at most D Jacobi sweeps over the features, each of which costs one call of
+    h and one transform of all features.
     """
 
-    def __init__(self, num_features: int, num_context: int, hidden: int, transform: Transform) -> None:
+    def __init__(
+        self, num_features: int, num_context: int, hidden: int, transform: Transform
+    ) -> None:
         super().__init__()
         self.transform = transform
-        self.conditioner = MADE(num_features, num_context, hidden, transform.num_parameters, output_gain=OUTPUT_GAIN)
+        self.conditioner = MADE(
+            num_features, num_context, hidden, transform.num_parameters, output_gain=OUTPUT_GAIN
+        )
 
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         parameters = self.conditioner.given(context)
@@ -148,7 +179,8 @@ class MaskedAutoregressive(FeatureFlow):
 
 
 class FeatureStack(FeatureFlow):
-    """Layers listed from z to eps, with the order of the features reversed after each. Their costs add up."""
+    """Layers listed from z to eps, with the order of the features reversed after each. Their costs
+    add up."""
 
     def __init__(self, layers: list[FeatureFlow]) -> None:
         super().__init__()
@@ -169,7 +201,9 @@ class FeatureStack(FeatureFlow):
         return z, total
 
 
-FEATURE_FLOWS: dict[str, type[ContextTransform] | type[SplitCoupling] | type[MaskedAutoregressive]] = {
+FEATURE_FLOWS: dict[
+    str, type[ContextTransform] | type[SplitCoupling] | type[MaskedAutoregressive]
+] = {
     "af": MaskedAutoregressive,
     "scf": SplitCoupling,
     "none": ContextTransform,
@@ -177,8 +211,16 @@ FEATURE_FLOWS: dict[str, type[ContextTransform] | type[SplitCoupling] | type[Mas
 
 
 def build_feature_flow(
-    kind: str, num_features: int, num_context: int, hidden: int, num_layers: int, transform: Transform
+    kind: str,
+    num_features: int,
+    num_context: int,
+    hidden: int,
+    num_layers: int,
+    transform: Transform,
 ) -> FeatureStack:
-    """A stack of `num_layers` layers of a kind from `FEATURE_FLOWS`, all with the same transform."""
+    """A stack of `num_layers` layers of a kind from `FEATURE_FLOWS`, all with the same
+    transform."""
     layer = FEATURE_FLOWS[kind]
-    return FeatureStack([layer(num_features, num_context, hidden, transform) for _ in range(num_layers)])
+    return FeatureStack(
+        [layer(num_features, num_context, hidden, transform) for _ in range(num_layers)]
+    )

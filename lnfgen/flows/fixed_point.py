@@ -1,9 +1,10 @@
 """Jacobi sweeps for triangular systems.
 
-A triangular system is `y = update(y)`, where feature i of update(y) depends only on y_<i. The sequential direction of
-an autoregressive map over features is such a system. A sweep computes all features at once from the values of the last
-sweep. Whatever the start, the first k features are exact after k sweeps, and usually far fewer sweeps than features
-solve the system (Song et al., 2021, arXiv 2002.03629).
+A triangular system is `y = update(y)`, where feature i of update(y) depends only on y_<i. The
+sequential direction of an autoregressive map over features is such a system. A sweep computes all
+features at once from the values of the last sweep. Whatever the start, the first k features are
+exact after k sweeps, and usually far fewer sweeps than features solve the system (Song et al.,
+2021, arXiv 2002.03629).
 """
 
 from collections.abc import Callable
@@ -14,15 +15,17 @@ from torch import Tensor
 TOLERANCE = 8  # a feature has settled when a sweep moves it by at most so many units of round-off
 
 Update = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""A function from y `[..., D]` to update(y) and the log-determinants of the map that it applies, `[..., D]` each."""
+"""A function from y `[..., D]` to update(y) and the log-determinants of the map that it applies,
+`[..., D]` each."""
 
 
 def solve_triangular(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
-    """The y with `y = update(y)[0]`, by sweeps from the first guess `start`, and the log-determinants there.
+    """The y with `y = update(y)[0]`, by sweeps from the first guess `start`, and the
+    log-determinants there.
 
-    A feature is final once a sweep moves it and all features before it by round-off only, whatever other rows still
-    need. Gradients reach every tensor that `update` uses: where they are recorded, as many sweeps as features follow
-    from the solution, and their gradients are exact too.
+    A feature is final once a sweep moves it and all features before it by round-off only, whatever
+    other rows still need. Gradients reach every tensor that `update` uses: where they are recorded,
+    as many sweeps as features follow from the solution, and their gradients are exact too.
     """
     with torch.no_grad():
         value, ladj = update(start)
@@ -47,5 +50,8 @@ def _final(settled: Tensor, count: int) -> Tensor:
 
 def _close(swept: Tensor, value: Tensor) -> Tensor:
     size = swept.abs()
-    # The mean size counts too, because a number near 0 is only as exact as the numbers that it was computed from.
-    return (swept - value).abs() <= TOLERANCE * torch.finfo(value.dtype).eps * (size + size.mean(-1, keepdim=True))
+    # The mean size counts too, because a number near 0 is only as exact as the numbers that it was
+    # computed from.
+    return (swept - value).abs() <= TOLERANCE * torch.finfo(value.dtype).eps * (
+        size + size.mean(-1, keepdim=True)
+    )

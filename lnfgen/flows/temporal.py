@@ -12,11 +12,13 @@ from lnfgen.nn.masking import shift
 from lnfgen.nn.stepper import looping, steps_of
 
 Move = Callable[["FlowSteps", Tensor], tuple[Tensor, ...]]
-"""From the steps and x_t `[N, ...]`, the value of the step that is next, `[N, D]`, and any other results of it."""
+"""From the steps and x_t `[N, ...]`, the value of the step that is next, `[N, D]`, and any other
+results of it."""
 
 
 class TemporalFlow(nn.Module, ABC):
-    """A flow of sequences: eps and z `[N, T, D]`, positions `[N, T, F]`, lengths `[N]`, log-determinants `[N, T]`."""
+    """A flow of sequences: eps and z `[N, T, D]`, positions `[N, T, F]`, lengths `[N]`,
+    log-determinants `[N, T]`."""
 
     def __init__(self, num_features: int, extra_noise: int = 0) -> None:
         """z_t has `num_features`; `draw` needs `extra_noise` numbers more for each step."""
@@ -31,19 +33,26 @@ class TemporalFlow(nn.Module, ABC):
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """eps, and of each step its summand of log|det deps/dz|."""
 
-    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0) -> Tensor:
-        """log p(z_t | z_<t, T) `[N, T]` of what `draw` draws at the temperature, which must be above 0."""
+    def log_prob(
+        self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0
+    ) -> Tensor:
+        """log p(z_t | z_<t, T) `[N, T]` of what `draw` draws at the temperature, which must be
+        above 0."""
         return with_base(*self.inverse(z, positions, lengths), temperature)
 
-    def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
-        """Draw z at a temperature from noise of N(0, 1), `[N, T, noise_size]`; see `FeaturePrior.draw`."""
+    def draw(
+        self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw z at a temperature from noise of N(0, 1), `[N, T, noise_size]`; see
+        `FeaturePrior.draw`."""
         return self(temperature * noise, positions, lengths)[0]
 
 
 class ContextFlow(TemporalFlow):
     """A flow whose steps are drawn from `features`, given contexts that are computed from z.
 
-    If `features` is a mixture of codes, there is no map from eps: the flow then has `draw` and `log_prob` alone.
+    If `features` is a mixture of codes, there is no map from eps: the flow then has `draw` and
+    `log_prob` alone.
     """
 
     def __init__(self, num_features: int, features: FeaturePrior) -> None:
@@ -57,12 +66,15 @@ class ContextFlow(TemporalFlow):
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self.features.inverse(z, self.contexts(z, positions, lengths))  # type: ignore[operator]
 
-    def log_prob(self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0) -> Tensor:
+    def log_prob(
+        self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0
+    ) -> Tensor:
         return self.features.log_prob(z, self.contexts(z, positions, lengths), temperature)
 
 
 class IndependentFlow(ContextFlow):
-    """`eps_t = g(z_t; positions_t)`, named `none` in the configuration's `time`. Both directions are parallel.
+    """`eps_t = g(z_t; positions_t)`, named `none` in the configuration's `time`. Both directions
+    are parallel.
 
     Limit: given the length, the steps are independent.
     """
@@ -73,22 +85,31 @@ class IndependentFlow(ContextFlow):
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self.features(eps, positions)
 
-    def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
+    def draw(
+        self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0
+    ) -> Tensor:
         return self.features.draw(noise, positions, temperature)
 
 
 class CausalFlow(ContextFlow):
     """A flow whose contexts come from earlier steps of one side, either eps or z.
 
-    If that side is the input, all contexts are known: one call of the network and one of `features` compute all steps.
-    If it is the output, each step gives the context of the next one, so a loop over the steps solves the triangular
-    system. The Jacobian is block triangular in time, so its log-determinant is the sum over the steps.
+    If that side is the input, all contexts are known: one call of the network and one of `features`
+    compute all steps. If it is the output, each step gives the context of the next one, so a loop
+    over the steps solves the triangular system. The Jacobian is block triangular in time, so its
+    log-determinant is the sum over the steps.
     """
 
     def __init__(
-        self, num_features: int, features: FeaturePrior, network: nn.Module, input_dropout: float, reading: nn.Module
+        self,
+        num_features: int,
+        features: FeaturePrior,
+        network: nn.Module,
+        input_dropout: float,
+        reading: nn.Module,
     ) -> None:
-        """The causal `network` computes the contexts from positions and the `reading` of the values of one side."""
+        """The causal `network` computes the contexts from positions and the `reading` of the values
+        of one side."""
         super().__init__(num_features, features)
         self.reading = reading
         self.network = network
@@ -101,8 +122,11 @@ class CausalFlow(ContextFlow):
         """The inputs of the network from values `[..., D]`."""
         return self.input_dropout(self.reading(earlier))
 
-    def in_order(self, x: Tensor, positions: Tensor, move: Move, temperature: float = 1.0) -> list[Tensor]:
-        """Move x `[N, T, ...]` one step after another, where contexts come from the results, and stack each result."""
+    def in_order(
+        self, x: Tensor, positions: Tensor, move: Move, temperature: float = 1.0
+    ) -> list[Tensor]:
+        """Move x `[N, T, ...]` one step after another, where contexts come from the results, and
+        stack each result."""
         steps, moved = FlowSteps(self, positions, temperature), []
         with looping(x):
             for x_t in x.unbind(1):
@@ -112,10 +136,12 @@ class CausalFlow(ContextFlow):
 
 
 class FlowSteps:
-    """The steps of a causal flow, first step first, for N rows that may be chosen anew between steps.
+    """The steps of a causal flow, first step first, for N rows that may be chosen anew between
+    steps.
 
-    In each step of an `AutoregressiveFlow`, z_t comes from `draw` or from elsewhere, may be weighed by `log_prob`, and
-    is taken; `keep` may follow. In an inverse autoregressive flow, what is taken is eps_t.
+    In each step of an `AutoregressiveFlow`, z_t comes from `draw` or from elsewhere, may be weighed
+    by `log_prob`, and is taken; `keep` may follow. In an inverse autoregressive flow, what is taken
+    is eps_t.
     """
 
     def __init__(self, flow: CausalFlow, positions: Tensor, temperature: float) -> None:
@@ -123,7 +149,9 @@ class FlowSteps:
         self._flow, self._temperature = flow, temperature
         self._network = steps_of(flow.network, positions)
         dtype = next(flow.parameters()).dtype
-        self._value = torch.zeros(len(positions), flow.num_features, dtype=dtype, device=positions.device)
+        self._value = torch.zeros(
+            len(positions), flow.num_features, dtype=dtype, device=positions.device
+        )
         self._t = 0
         self._context: Tensor | None = None
 
@@ -143,35 +171,41 @@ class FlowSteps:
         return self._flow.features.log_prob(z, self.context, self._temperature)
 
     def take(self, value: Tensor) -> None:
-        """Go on to the next step, where `value` `[N, D]` is z_t, or eps_t in an inverse autoregressive flow."""
+        """Go on to the next step, where `value` `[N, D]` is z_t, or eps_t in an inverse
+        autoregressive flow."""
         self._value, self._context, self._t = value, None, self._t + 1
 
     def keep(self, rows: Tensor) -> None:
-        """Before the first step or after `take`: go on with these rows `[N']`, row i as row `rows[i]` was."""
+        """Before the first step or after `take`: go on with these rows `[N']`, row i as row
+        `rows[i]` was."""
         assert self._context is None
         self._value = self._value[rows]
         self._network.keep(rows)
 
 
 class AutoregressiveFlow(CausalFlow):
-    """`eps_t = g(z_t; c_t)` with `c_t = network(z_<t, positions_<=t)`, named `af` in `time` (paper, section 4.2).
+    """`eps_t = g(z_t; c_t)` with `c_t = network(z_<t, positions_<=t)`, named `af` in `time` (paper,
+    section 4.2).
 
-    `inverse` is parallel over T, apart from the recurrence of an LSTM. `forward` is sequential in T.
+    `inverse` is parallel over T, apart from the recurrence of an LSTM. `forward` is sequential in
+    T.
     """
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         z, ladj = self.in_order(eps, positions, lambda steps, x: self.features(x, steps.context))
         return z, ladj
 
-    def draw(self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
+    def draw(
+        self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0
+    ) -> Tensor:
         return self.in_order(noise, positions, lambda steps, x: (steps.draw(x),), temperature)[0]
 
 
 class InverseAutoregressiveFlow(CausalFlow):
     """`z_t = g^-1(eps_t; c_t)` with `c_t = network(eps_<t, positions_<=t)`, named `iaf` in `time`.
 
-    `forward` is parallel over T, apart from the recurrence of an LSTM. `inverse`, and therefore training, is sequential
-    in T. Source: the paper, section 4.2, and Kingma et al. (2016).
+    `forward` is parallel over T, apart from the recurrence of an LSTM. `inverse`, and therefore
+    training, is sequential in T. Source: the paper, section 4.2, and Kingma et al. (2016).
     """
 
     log_prob, draw = TemporalFlow.log_prob, TemporalFlow.draw

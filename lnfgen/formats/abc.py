@@ -1,8 +1,9 @@
 """Read ABC tunes.
 
-Source: the abc music standard 2.1, abcnotation.com/wiki/abc:standard:v2.1; its sections are in brackets below. music21
-has a reader of ABC too. It is not used, because it reads many tunes otherwise than the standard: repeats with other
-endings than two, sections, fields inside a line, overlays, tied chords, accidentals that hold to the end of a bar.
+Source: the abc music standard 2.1, abcnotation.com/wiki/abc:standard:v2.1; its sections are in
+brackets below. music21 has a reader of ABC too. It is not used, because it reads many tunes
+otherwise than the standard: repeats with other endings than two, sections, fields inside a line,
+overlays, tied chords, accidentals that hold to the end of a bar.
 """
 
 import itertools
@@ -33,8 +34,19 @@ _TOKENS = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 _ALTER = {"": 0, "=": 0, "^": 1, "^^": 2, "_": -1, "__": -2}
-_MODES = {"maj": 0, "ion": 0, "lyd": 1, "mix": -1, "dor": -2, "m": -3, "aeo": -3, "phr": -4, "loc": -5}
-_NORMAL_NOTES = {1: 1, 2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # of a tuplet; of others 3 in a compound metre, else 2 (4.13)
+_MODES = {
+    "maj": 0,
+    "ion": 0,
+    "lyd": 1,
+    "mix": -1,
+    "dor": -2,
+    "m": -3,
+    "aeo": -3,
+    "phr": -4,
+    "loc": -5,
+}
+# of a tuplet; of others 3 in a compound metre, else 2 (4.13)
+_NORMAL_NOTES = {1: 1, 2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
 _SIGN = re.compile(r"(?<=\s)(\^\^?|__?|=)([A-Ga-g])(?=\s|$)")
 _CLEF = re.compile(
     r"(?<!\S)(?=\S)(?:clef=[^\s+^_-]+|(?:treble|alto|tenor|bass|soprano|mezzosoprano|baritone|perc)\d?)?"
@@ -56,12 +68,14 @@ class _Sound:
     tied: set[int] = field(default_factory=set)  # pitches that are tied to the next sound
 
 
-_Item = _Sound | str | float  # a sound, `|` for a bar line, `&` for the start of an overlay, or quarters a minute
+# a sound, `|` for a bar line, `&` for the start of an overlay, or quarters a minute
+_Item = _Sound | str | float
 
 
 @dataclass
 class _Repeat:
-    """The music that the next end of a repeat plays again, as far as it has been read. Places are indices of items."""
+    """The music that the next end of a repeat plays again, as far as it has been read. Places are
+    indices of items."""
 
     start: int
     is_marked: bool = False  # a sign is at its start
@@ -81,24 +95,30 @@ class _Voice:
     key: str
     unit: Fraction  # in quarters
     metre: _Metre
-    octaves: dict[str, int]  # by how many octaves each property of a field K: or V: moves the notes up
+    # by how many octaves each property of a field K: or V: moves the notes up
+    octaves: dict[str, int]
     items: list[_Item] = field(default_factory=list)
     repeat: _Repeat = field(default_factory=lambda: _Repeat(0))
-    signs: dict[str, int] = field(default_factory=dict)  # the accidentals of the bar, by the name of the note
-    tied: dict[str, int] = field(default_factory=dict)  # those of tied notes, by the name with its octave
-    tuplet: tuple[Fraction, int] = (Fraction(1), 0)  # the factor of the lengths of the next notes, and their number
+    # the accidentals of the bar, by the name of the note
+    signs: dict[str, int] = field(default_factory=dict)
+    # those of tied notes, by the name with its octave
+    tied: dict[str, int] = field(default_factory=dict)
+    # the factor of the lengths of the next notes, and their number
+    tuplet: tuple[Fraction, int] = (Fraction(1), 0)
     broken: Fraction = Fraction(1)  # the factor of the length of the next note
 
 
 def read_tunes(book: str) -> list[Events]:
     """The tunes of an ABC book, each after the text before the first one, which holds for all.
 
-    - An accidental holds to the end of the bar, in all octaves (11.3), and for a tied note in the next bar. A tune may
-      have a directive for that.
-    - Repeats are played, each pass with its ending (4.8 to 4.10). A repeat without a start goes back to the last end of
-      a repeat or double bar line. Sections of a tune in one voice are played in the header's order, as `P:ABA` (3.1.9).
+    - An accidental holds to the end of the bar, in all octaves (11.3), and for a tied note in the
+      next bar. A tune may have a directive for that.
+    - Repeats are played, each pass with its ending (4.8 to 4.10). A repeat without a start goes
+      back to the last end of a repeat or double bar line. Sections of a tune in one voice are
+      played in the header's order, as `P:ABA` (3.1.9).
     - Grace notes, decorations, slurs and words have no length and are left out.
-    - A clef such as `treble-8`, `octave=-1` and a `transpose` of whole octaves, but no other, move notes (4.6).
+    - A clef such as `treble-8`, `octave=-1` and a `transpose` of whole octaves, but no other, move
+      notes (4.6).
 
     Raises:
         ValueError: if a tune has none of the fields K:, L: and M:, so that it is no tune.
@@ -111,7 +131,9 @@ class _Tune:
     """Reads one tune."""
 
     def __init__(self, tune: str) -> None:
-        found = re.search(r"^K:.*\n?", tune, re.MULTILINE) or re.match(r"(?:[A-Za-z]:.*\n|%.*\n|\s*\n)*", tune)
+        found = re.search(r"^K:.*\n?", tune, re.MULTILINE) or re.match(
+            r"(?:[A-Za-z]:.*\n|%.*\n|\s*\n)*", tune
+        )
         assert found is not None  # the second one may be empty
         header, self.body = tune[: found.end()], tune[found.end() :]
         fields = re.findall(r"^([A-Za-z]):([^%\n]*)", header, re.MULTILINE)
@@ -122,12 +144,16 @@ class _Tune:
         self.accidentals_hold = rule[1] if rule else "pitch"  # or "octave", or "not"
         self.title = first.get("T", "")  # any others are subtitles
         self.order = _order(first.get("P", ""))
-        self.sections: list[tuple[str, int]] = []  # the letter of each, and where it starts in the items
+        # the letter of each, and where it starts in the items
+        self.sections: list[tuple[str, int]] = []
         metre, key = _metre(last.get("M", "")), last.get("K", "C")
         usual = Fraction(1, 16) if metre and Fraction(*metre) < Fraction(3, 4) else Fraction(1, 8)
-        self.voice = _Voice(_without_clef(key), 4 * (_fraction(last.get("L", "")) or usual), metre, _octaves_of(key))
+        self.voice = _Voice(
+            _without_clef(key), 4 * (_fraction(last.get("L", "")) or usual), metre, _octaves_of(key)
+        )
         self.voices = {"": self.voice}
-        self.chord: list[tuple[Fraction, int, str, bool]] | None = None  # the notes of the chord that is being read
+        # the notes of the chord that is being read
+        self.chord: list[tuple[Fraction, int, str, bool]] | None = None
         defined = re.findall(r"^V:[ \t]*(\S+)([^%\n]*)", header, re.MULTILINE)
         self.defined = {name: _octaves_of(properties) for name, properties in defined}
         self.voice.items += [bpm for name, text in fields if name == "Q" for bpm in _tempo(text)]
@@ -145,14 +171,17 @@ class _Tune:
         return events
 
     def _in_order(self) -> list[_Item]:
-        """The items of the one voice that there is, its sections in their order, if the tune has all of them."""
+        """The items of the one voice that there is, its sections in their order, if the tune has
+        all of them."""
         items = self.voice.items
         ranges: dict[str, slice] = {}
         for (letter, start), (_, stop) in itertools.pairwise([*self.sections, ("", len(items))]):
             ranges.setdefault(letter, slice(start, stop))
         if not self.order or not set(self.order) <= set(ranges):
             return items
-        return items[: self.sections[0][1]] + [item for letter in self.order for item in items[ranges[letter]]]
+        return items[: self.sections[0][1]] + [
+            item for letter in self.order for item in items[ranges[letter]]
+        ]
 
     def _read(self, token: re.Match[str]) -> None:
         voice = self.voice
@@ -164,10 +193,13 @@ class _Tune:
         elif token["grace"]:
             for grace in _TOKENS.finditer(token["grace"][1:-1]):
                 if grace["note"]:
-                    self._alter(grace["note"], grace["sign"])  # its accidental holds to the end of the bar too
+                    # its accidental holds to the end of the bar too
+                    self._alter(grace["note"], grace["sign"])
         elif token["note"]:
             note = token["note"]
-            octaves = sum(voice.octaves.values()) + note.count("'") - note.count(",") + note[0].islower()
+            octaves = (
+                sum(voice.octaves.values()) + note.count("'") - note.count(",") + note[0].islower()
+            )
             pitch = 60 + NATURALS[note[0].upper()] + 12 * octaves + self._alter(note, token["sign"])
             if self.chord is None:
                 self._add(_length(token["length"]), {pitch: note})
@@ -180,7 +212,10 @@ class _Tune:
         elif token["outer"] is not None:
             notes, self.chord = self.chord or [], None
             if notes:
-                self._add(notes[0][0] * _length(token["outer"]), {pitch: note for _, pitch, note, _ in notes})
+                self._add(
+                    notes[0][0] * _length(token["outer"]),
+                    {pitch: note for _, pitch, note, _ in notes},
+                )
                 self._tie([pitch for _, pitch, _, tied in notes if tied])
         elif token["tie"] and self.chord:
             self.chord[-1] = (*self.chord[-1][:3], True)
@@ -222,7 +257,8 @@ class _Tune:
             self.voice.tied[name] = (pitch - NATURALS[name[0].upper()] + 6) % 12 - 6
 
     def _alter(self, note: str, sign: str | None) -> int:
-        """By how many semitones a note is altered: by its sign, or that of the bar, of a tied note or of the key."""
+        """By how many semitones a note is altered: by its sign, or that of the bar, of a tied note
+        or of the key."""
         voice, step = self.voice, note[0].upper()
         tied = voice.tied.pop(note, None)
         usual = _signature(voice.key).get(step, 0) if tied is None else tied
@@ -240,7 +276,9 @@ class _Tune:
             name, properties = [*value.split(maxsplit=1), "", ""][:2]
             common = self.voices[""]
             octaves = common.octaves | self.defined.get(name, {})
-            self.voice = self.voices.setdefault(name, _Voice(common.key, common.unit, common.metre, octaves))
+            self.voice = self.voices.setdefault(
+                name, _Voice(common.key, common.unit, common.metre, octaves)
+            )
             self.voice.octaves |= _octaves_of(properties)
         elif name == "K":
             voice.octaves |= _octaves_of(value)
@@ -263,7 +301,9 @@ class _Tune:
         voice.items.append("|")
         repeat.bars += 1
         ranges = re.findall(r"(\d+)(?:-(\d+))?", ending)  # of passes, as in `[1,3-5`
-        numbers = [number for first, last in ranges for number in range(int(first), int(last or first) + 1)]
+        numbers = [
+            number for first, last in ranges for number in range(int(first), int(last or first) + 1)
+        ]
         if ends and repeat.body is None:
             # A stretch that ends with `::|` is played three times.
             times = len(bar) - len(bar.lstrip(":")) if "|" in bar else 1
@@ -279,7 +319,8 @@ class _Tune:
                 repeat.passes += 1
             if numbers:
                 voice.items += voice.items[body]
-        # Endings are equally long. Where the last one is at its end, and at a double bar line, a new repeat may begin.
+        # Endings are equally long. Where the last one is at its end, and at a double bar line, a
+        # new repeat may begin.
         is_over = repeat.passes > 0 and repeat.bars >= repeat.bars_of_first
         may_begin = repeat.passes > 0 or not (repeat.is_marked or repeat.body)
         here = len(voice.items)
@@ -291,7 +332,8 @@ class _Tune:
 
 
 def _lay_out(items: Sequence[_Item], metre: _Metre, events: Events) -> None:
-    """Put the items of a voice one after the other into `events`, as a track with its tempos and time signatures."""
+    """Put the items of a voice one after the other into `events`, as a track with its tempos and
+    time signatures."""
     sounds: list[Sound] = []
     lines: list[Fraction] = []
     time = bar = furthest = Fraction(0)
@@ -308,7 +350,11 @@ def _lay_out(items: Sequence[_Item], metre: _Metre, events: Events) -> None:
                 metre = item.metre
                 events.signatures.append((time, metre))
             end = time + item.length
-            sounds += [(time, end, pitch, False, pitch in item.tied) for pitch in item.pitches if end > time]
+            sounds += [
+                (time, end, pitch, False, pitch in item.tied)
+                for pitch in item.pitches
+                if end > time
+            ]
             time = end
     end = max(furthest, time)
     events.end = max(events.end, end)
@@ -318,7 +364,8 @@ def _lay_out(items: Sequence[_Item], metre: _Metre, events: Events) -> None:
 
 
 def _order(text: str) -> str:
-    """The sections of a field P: in the order in which they are played, ABCBC for `A(BC)2`; empty for another text."""
+    """The sections of a field P: in the order in which they are played, ABCBC for `A(BC)2`; empty
+    for another text."""
 
     def repeated(group: re.Match[str]) -> str:
         inside, times, letter, times_of_letter = group.groups()
@@ -357,9 +404,13 @@ def _metre(text: str) -> _Metre:
 
 
 def _tempo(text: str) -> Iterator[float]:
-    """The tempo of a field Q: in quarters a minute, such as `1/4=100`, `90` or `"Adagio"`; none if it names none."""
+    """The tempo of a field Q: in quarters a minute, such as `1/4=100`, `90` or `"Adagio"`; none if
+    it names none."""
     unit, _, number = re.sub(r'"[^"]*"', "", text).rpartition("=")
-    beat = 4 * sum((Fraction(int(a), int(b)) for a, b in re.findall(r"(\d{1,3})/([1-9]\d{0,2})", unit)), Fraction(0))
+    beat = 4 * sum(
+        (Fraction(int(a), int(b)) for a, b in re.findall(r"(\d{1,3})/([1-9]\d{0,2})", unit)),
+        Fraction(0),
+    )
     bpm = 0.0
     if found := re.search(r"\d{1,6}(?:\.\d+)?", number):
         bpm = float(found[0]) * float(beat or 1)
@@ -372,14 +423,18 @@ def _tempo(text: str) -> Iterator[float]:
 
 
 def _without_clef(key: str) -> str:
-    """A key without the clef and the properties beside it in a field K:; empty if the field names no key."""
+    """A key without the clef and the properties beside it in a field K:; empty if the field names
+    no key."""
     return _PROPERTY.sub("", _CLEF.sub("", key.partition("%")[0])).strip()
 
 
 @lru_cache(maxsize=256)
 def _signature(key: str) -> dict[str, int]:
-    """The alterations of a key by the name of the note, those beside its mode too, as in `D phr ^f` (3.1.14)."""
-    found = re.match(r"([A-Ga-g])([#b]?)\s*([A-Za-z]{0,3})", "D" if key[:2].lower() == "hp" else key)
+    """The alterations of a key by the name of the note, those beside its mode too, as in `D phr ^f`
+    (3.1.14)."""
+    found = re.match(
+        r"([A-Ga-g])([#b]?)\s*([A-Za-z]{0,3})", "D" if key[:2].lower() == "hp" else key
+    )
     sharps = 0
     if found and not re.search(r"\bexp\b", key):
         tonic, sign, mode = found.groups()

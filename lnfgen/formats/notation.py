@@ -1,8 +1,10 @@
-"""Write piano-rolls as MusicXML scores, with music21 as the writer. A voice is first divided into notes with ties.
+"""Write piano-rolls as MusicXML scores, with music21 as the writer. A voice is first divided into
+notes with ties.
 
-Music of four voices becomes a score for a choir, with each voice apart; any other piece becomes a score for a piano. A
-choir has two staves, as in a hymnal: soprano and alto, with stems up and down, above tenor and bass. A band has a staff
-for each part, the melody above the drums.
+Music of four voices becomes a score for a choir, with each voice apart; any other piece becomes a
+score for a piano. A
+choir has two staves, as in a hymnal: soprano and alto, with stems up and down, above tenor and
+bass. A band has a staff for each part, the melody above the drums.
 """
 
 import itertools
@@ -30,7 +32,8 @@ from lnfgen.music.tracks import DRUMS
 MIDDLE_C = 60
 CHOIR = 4  # the voices of a choir: soprano, alto, tenor and bass
 MAX_BARS = 4000  # of a score; for more, the writer takes minutes
-_CHORAL = 0.95  # the share of steps with no more keys than a choir has voices, and of them half have 3 or 4
+# the share of steps with no more keys than a choir has voices, and of them half have 3 or 4
+_CHORAL = 0.95
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Symbol:
 
 @dataclass(frozen=True)
 class _Staff:
-    """A staff: its name, its clef and the notes of each of its voices. With `stems`, these go up and down by voice."""
+    """A staff: its name, its clef and the notes of each of its voices. With `stems`, these go up
+    and down by voice."""
 
     name: str
     clef: str  # treble, bass, or percussion, whose pitches are keys of drums
@@ -55,26 +59,34 @@ class _Staff:
     program: int | None = None  # of General MIDI
 
 
-def musicxml_bytes(roll: PianoRoll, *, voices: int | None = None, title: str = "", drawn_name: str = "drawn") -> bytes:
+def musicxml_bytes(
+    roll: PianoRoll, *, voices: int | None = None, title: str = "", drawn_name: str = "drawn"
+) -> bytes:
     """A MusicXML score, in the key that is found, in bars with ties over their lines.
 
-    `read_score` gives the same `roll.merged` again; onsets that are not known are those of `roll.struck()` then.
+    `read_score` gives the same `roll.merged` again; onsets that are not known are those of
+    `roll.struck()` then.
 
-    Notes that a model drew in a person's piece have staves of their own, below those of the tracks of its file.
+    Notes that a model drew in a person's piece have staves of their own, below those of the tracks
+    of its file.
 
     Args:
-        voices: four is a choir's score on two staves, another number a score with a staff for each voice. None: a
-            choir's score if the piece is for one (see `is_choral`), else a piano's, divided at middle C.
+        voices: four is a choir's score on two staves, another number a score with a staff for each
+            voice. None: a choir's score if the piece is for one (see `is_choral`), else a piano's,
+            divided at middle C.
         title: stands above the music, without characters that cannot be printed.
         drawn_name: names the staves of drawn notes.
 
     Raises:
-        LnfgenError: if notation has no note value for a step of this grid, there are over `MAX_VOICES` voices or
-            `MAX_BARS` bars, or writing takes more time or memory than a child process may use.
+        LnfgenError: if notation has no note value for a step of this grid, there are over
+            `MAX_VOICES` voices or `MAX_BARS` bars, or writing takes more time or memory than a
+            child process may use.
     """
     bars = math.ceil(roll.num_steps / bar_length(roll.time_signature, roll.steps_per_quarter))
     if bars > MAX_BARS:
-        raise LnfgenError(f"cannot write a score of {bars:,} bars; expected at most {MAX_BARS:,}; write .mid instead")
+        raise LnfgenError(
+            f"cannot write a score of {bars:,} bars; expected at most {MAX_BARS:,}; write .mid instead"
+        )
     try:
         return in_child(_write, roll, voices, title, drawn_name, name="it")
     except UnreadableFileError as error:
@@ -87,7 +99,10 @@ def _write(roll: PianoRoll, voices: int | None, title: str, drawn_name: str) -> 
     restart_clock()
     title = "".join(filter(str.isprintable, title))
     if roll.parts:
-        staves = [_staff_of_band(part, roll.part(number)) for number, part in [*enumerate(roll.parts)][::-1]]
+        staves = [
+            _staff_of_band(part, roll.part(number))
+            for number, part in [*enumerate(roll.parts)][::-1]
+        ]
     elif roll.is_own_file:
         parts = [*file_parts(roll), *drawn_parts(roll, voices or 1, drawn_name)]
         staves = [staff for name, notes in parts for staff in _staves_of_part(name, notes)]
@@ -96,20 +111,29 @@ def _write(roll: PianoRoll, voices: int | None, title: str, drawn_name: str) -> 
         staves = _staves(roll, voices)
     try:
         with quiet():
-            score = _score(roll.merged, staves, title, piano=voices is None and not (roll.is_own_file or roll.parts))
+            score = _score(
+                roll.merged,
+                staves,
+                title,
+                piano=voices is None and not (roll.is_own_file or roll.parts),
+            )
             content = _with_drums(bytes(GeneralObjectExporter(score).parse()))
-    except Exception as error:  # music21 raises errors of many kinds for a duration without a note value
+    # music21 raises errors of many kinds for a duration without a note value
+    except Exception as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         grid = f"{roll.steps_per_quarter} steps per quarter"
-        raise LnfgenError(f"cannot spell a piano-roll of {grid} as a score: {reason}; write .mid instead") from error
-    # Without the date, the same roll gives the same bytes on any day. For a composer or a title that is not given,
-    # music21 writes its own name.
+        raise LnfgenError(
+            f"cannot spell a piano-roll of {grid} as a score: {reason}; write .mid instead"
+        ) from error
+    # Without the date, the same roll gives the same bytes on any day. For a composer or a title
+    # that is not given, music21 writes its own name.
     unknown = "encoding-date|creator" if title else "encoding-date|creator|movement-title"
     return re.sub(rf"\s*<({unknown})\b.*?</\1>".encode(), b"", content)
 
 
 def is_choral(roll: PianoRoll) -> bool:
-    """True if a choir can sing it: of the sounding steps, 95 % have at most 4 keys, and half have 3 or 4."""
+    """True if a choir can sing it: of the sounding steps, 95 % have at most 4 keys, and half have 3
+    or 4."""
     counts = roll.sounding.sum(axis=1)
     counts = counts[counts > 0]
     if not len(counts):
@@ -121,14 +145,20 @@ def is_choral(roll: PianoRoll) -> bool:
 def _staves(roll: PianoRoll, voices: int | None) -> list[_Staff]:
     """A piano's staves with None, a choir's with four voices, and else one for each voice."""
     if voices is None:
-        high, low = ([note for note in roll.notes() if (note[2] >= MIDDLE_C) == above] for above in (True, False))
+        high, low = (
+            [note for note in roll.notes() if (note[2] >= MIDDLE_C) == above]
+            for above in (True, False)
+        )
         return [_Staff("Piano", "treble", _layers(high)), _Staff("Piano", "bass", _layers(low))]
     separated = separate_voices(roll, voices)
     if voices == CHOIR:
         soprano, alto, tenor, bass = with_unisons(separated)
         upper = _Staff("Soprano, Alto", "treble", [soprano, alto], stems=True)
         return [upper, _Staff("Tenor, Bass", "bass", [tenor, bass], stems=True)]
-    return [_staff_of(name, notes, [notes]) for name, notes in zip(voice_names(voices), separated, strict=True)]
+    return [
+        _staff_of(name, notes, [notes])
+        for name, notes in zip(voice_names(voices), separated, strict=True)
+    ]
 
 
 def _staff_of(name: str, notes: Sequence[Note], layers: Sequence[Sequence[Note]]) -> _Staff:
@@ -139,8 +169,11 @@ def _staff_of(name: str, notes: Sequence[Note], layers: Sequence[Sequence[Note]]
 
 
 def _staves_of_part(name: str, notes: Sequence[Note]) -> list[_Staff]:
-    """A staff for a line, and for chords on both sides of middle C one for each hand, as a piano has them."""
-    hands = [[note for note in notes if (note[2] >= MIDDLE_C) == is_high] for is_high in (True, False)]
+    """A staff for a line, and for chords on both sides of middle C one for each hand, as a piano
+    has them."""
+    hands = [
+        [note for note in notes if (note[2] >= MIDDLE_C) == is_high] for is_high in (True, False)
+    ]
     parts = hands if len(_layers(notes)) > 1 and all(hands) else [notes]
     return [_staff_of(name, part, _layers(part)) for part in parts]
 
@@ -152,13 +185,17 @@ def _staff_of_band(part: Part, roll: PianoRoll) -> _Staff:
     # Each drum is written up to the next stroke or beat, so that there are few rests.
     beat = _beat(roll.time_signature) * roll.steps_per_quarter
     ends = dict(itertools.pairwise(sorted({roll.num_steps, *(start for start, _, _ in notes)})))
-    beats = {start: roll.upbeat + math.ceil((start - roll.upbeat) // beat * beat + beat) for start in ends}
+    beats = {
+        start: roll.upbeat + math.ceil((start - roll.upbeat) // beat * beat + beat)
+        for start in ends
+    }
     voice = [(start, min(ends[start], beats[start]) - start, key) for start, _, key in notes]
     return _Staff("Drums", "percussion", [voice], program=part.program)
 
 
 def _layers(notes: Sequence[Note]) -> list[list[Note]]:
-    """Notes in as few voices as hold them, the higher first. Equal starts and lengths make a chord; none overlap."""
+    """Notes in as few voices as hold them, the higher first. Equal starts and lengths make a chord;
+    none overlap."""
     chords: dict[tuple[int, int], list[Note]] = {}
     for note in sorted(notes, key=lambda note: (note[0], -note[2])):
         chords.setdefault(note[:2], []).append(note)
@@ -179,11 +216,15 @@ def _score(roll: PianoRoll, staves: Sequence[_Staff], title: str, *, piano: bool
     score.metadata = metadata.Metadata(title=title or None)
     key = find_key(roll)
     sharps = 0 if key is None else key.sharps
-    parts = [_part(roll, staff, number, sharps, piano) for number, staff in enumerate(staves, start=1)]
+    parts = [
+        _part(roll, staff, number, sharps, piano) for number, staff in enumerate(staves, start=1)
+    ]
     for part in parts:
         score.insert(0, part)
     if len(parts) > 1:
-        score.insert(0, layout.StaffGroup(parts, symbol="brace" if piano else "bracket", barTogether=True))
+        score.insert(
+            0, layout.StaffGroup(parts, symbol="brace" if piano else "bracket", barTogether=True)
+        )
     return score
 
 
@@ -196,19 +237,27 @@ def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool)
     if staff.program is not None:
         player = instrument.UnpitchedPercussion() if is_drums else instrument.Instrument()
         player.instrumentName = "%(name)s" if is_drums else INSTRUMENTS[staff.program]
-        player.midiProgram, player.percMapPitch, player.instrumentAbbreviation = staff.program, 0, None
+        player.midiProgram, player.percMapPitch, player.instrumentAbbreviation = (
+            staff.program,
+            0,
+            None,
+        )
     # Otherwise music21 gives random ones. A piano's staves are one part.
     player.partId = "P1" if piano else f"P{number}"
     player.instrumentId = "drum-%(key)d" if is_drums else f"{player.partId}-I1"
     part = stream.PartStaff(id=staff.clef) if piano else stream.Part(id=f"staff-{number}")
     if not piano:
         part.partName = player.partName = staff.name
-        # From the second line on the staff has initials: S. A. for Soprano, Alto, and 2. for Voice 2.
+        # From the second line on the staff has initials: S. A. for Soprano, Alto, and 2. for Voice
+        # 2.
         initials = " ".join(f"{word[0]}." for word in staff.name.replace("Voice", "").split())
         part.partAbbreviation = player.partAbbreviation = initials
     part.insert(0, player)
     bar, grid = bar_length(roll.time_signature, 1), roll.steps_per_quarter
-    voices = [bars_of_voice(notes, roll.num_steps, grid, roll.time_signature, roll.upbeat) for notes in staff.voices]
+    voices = [
+        bars_of_voice(notes, roll.num_steps, grid, roll.time_signature, roll.upbeat)
+        for notes in staff.voices
+    ]
     missing = bar - Fraction(roll.upbeat, grid) if roll.upbeat else Fraction(0)
     for index, symbols in enumerate(zip(*voices, strict=True)):
         measure = stream.Measure(number=index if roll.upbeat else index + 1)
@@ -229,26 +278,38 @@ def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool)
     return part
 
 
-def _fill(measure: Any, voices: Sequence[Sequence[Symbol]], sharps: int | None, stems: bool, bar: Fraction) -> None:
-    """Put the voices of a bar into a measure of music21. On a piano's staff, silent ones are left out."""
+def _fill(
+    measure: Any, voices: Sequence[Sequence[Symbol]], sharps: int | None, stems: bool, bar: Fraction
+) -> None:
+    """Put the voices of a bar into a measure of music21. On a piano's staff, silent ones are left
+    out."""
     from music21 import stream
 
     if not stems:
-        voices = [symbols for symbols in voices if any(symbol.pitches for symbol in symbols)] or voices[:1]
+        voices = [
+            symbols for symbols in voices if any(symbol.pitches for symbol in symbols)
+        ] or voices[:1]
     (first, *more), *others = voices
     if not (more or others or first.pitches) and first.length in (4, 8) and first.length != bar:
-        # music21 reads a rest of this value that is alone in its bar as a whole bar of rest, as in an upbeat of 6/4.
+        # music21 reads a rest of this value that is alone in its bar as a whole bar of rest, as in
+        # an upbeat of 6/4.
         half = first.length / 2
-        voices = [[replace(first, length=half), replace(first, offset=first.offset + half, length=half)]]
+        voices = [
+            [replace(first, length=half), replace(first, offset=first.offset + half, length=half)]
+        ]
     for number, symbols in enumerate(voices, start=1):
         into = stream.Voice(id=str(number)) if len(voices) > 1 else measure
         for symbol in symbols:
             for offset, element in _elements(symbol, sharps, bar):
                 if element.isRest:
-                    # Otherwise music21 reads a rest that fills an upbeat or a short last bar as a whole bar of rest.
+                    # Otherwise music21 reads a rest that fills an upbeat or a short last bar as a
+                    # whole bar of rest.
                     element.fullMeasure = element.quarterLength == bar
-                    # A choir's voices that rest together have one rest; a piano's hand has those of its first voice.
-                    element.style.hideObjectOnPrint = number > 1 and (not stems or symbol in voices[0])
+                    # A choir's voices that rest together have one rest; a piano's hand has those of
+                    # its first voice.
+                    element.style.hideObjectOnPrint = number > 1 and (
+                        not stems or symbol in voices[0]
+                    )
                 elif stems:
                     element.stemDirection = "up" if number == 1 else "down"
                 into.insert(offset, element)
@@ -257,7 +318,8 @@ def _fill(measure: Any, voices: Sequence[Sequence[Symbol]], sharps: int | None, 
 
 
 def _elements(symbol: Symbol, sharps: int | None, bar: Fraction) -> list[tuple[Fraction, Any]]:
-    """The notes, chords or rests of music21, with their offsets, that a symbol is written as; no `sharps`: of drums."""
+    """The notes, chords or rests of music21, with their offsets, that a symbol is written as; no
+    `sharps`: of drums."""
     from music21 import chord, note, percussion, tie
 
     made: list[tuple[Fraction, Any]] = []
@@ -278,13 +340,18 @@ def _elements(symbol: Symbol, sharps: int | None, bar: Fraction) -> list[tuple[F
             name = f"{step}{'#' * alter}{'-' * -alter}{octave}"  # B-4 is B flat
             member = note.Note(name, quarterLength=length)
             if before or after:
-                member.tie = tie.Tie("continue" if before and after else "stop" if before else "start")
+                member.tie = tie.Tie(
+                    "continue" if before and after else "stop" if before else "start"
+                )
             members.append(member)
         one: Any = members[0] if members else note.Rest(quarterLength=length)
         if len(members) > 1:
-            one = (percussion.PercussionChord if sharps is None else chord.Chord)(members, quarterLength=length)
+            one = (percussion.PercussionChord if sharps is None else chord.Chord)(
+                members, quarterLength=length
+            )
         if members and one.duration.type:  # asking for the type has it found
-            # Otherwise music21 makes one note of tied triplets, and loses the onset of one that is tied on both sides.
+            # Otherwise music21 makes one note of tied triplets, and loses the onset of one that is
+            # tied on both sides.
             one.duration.expressionIsInferred = False
         made.append((offset, one))
         offset += length
@@ -292,11 +359,16 @@ def _elements(symbol: Symbol, sharps: int | None, bar: Fraction) -> list[tuple[F
 
 
 def _with_drums(score: bytes) -> bytes:
-    """A score in which each drum is an instrument of its own; music21 writes one for all drums of a part."""
+    """A score in which each drum is an instrument of its own; music21 writes one for all drums of a
+    part."""
     keys = sorted({*map(int, re.findall(rb'<note id="drum-(\d+)">', score))})
-    for one in re.findall(rb'\s*<(?:score|midi)-instrument id="drum-%.*?-instrument>', score, re.DOTALL):
+    for one in re.findall(
+        rb'\s*<(?:score|midi)-instrument id="drum-%.*?-instrument>', score, re.DOTALL
+    ):
         any_drum = one.replace(b">1</midi-u", b">%(number)d</midi-u")
-        drums = [{b"key": key, b"number": key + 1, b"name": drum_of(key)[0].encode()} for key in keys]
+        drums = [
+            {b"key": key, b"number": key + 1, b"name": drum_of(key)[0].encode()} for key in keys
+        ]
         score = score.replace(one, b"".join(any_drum % drum for drum in drums))
     note = rb'<note id="(drum-\d+)">(.*?</duration>)(\s*)'
     return re.sub(note, rb'<note>\2\3<instrument id="\1" />\3', score, flags=re.DOTALL)
@@ -315,24 +387,35 @@ def _note_values(length: Fraction) -> tuple[Fraction, ...]:
 
 
 def bars_of_voice(
-    notes: Sequence[Note], num_steps: int, steps_per_quarter: int, time_signature: tuple[int, int], upbeat: int = 0
+    notes: Sequence[Note],
+    num_steps: int,
+    steps_per_quarter: int,
+    time_signature: tuple[int, int],
+    upbeat: int = 0,
 ) -> list[list[Symbol]]:
     """The symbols of a voice in each bar, which fill it; the last bar ends with the piece.
 
     An upbeat of `upbeat` steps is the first bar, and is written as the end of one.
 
-    Notes that sound together are a chord. Where one of them starts or ends alone, the others are tied there. So are
-    notes at bar lines, and where a reader of this metre expects to see a beat.
+    Notes that sound together are a chord. Where one of them starts or ends alone, the others are
+    tied there. So are notes at bar lines, and where a reader of this metre expects to see a beat.
     """
-    edges = sorted({0, num_steps, *(edge for start, length, _ in notes for edge in (start, start + length))})
-    starting = {start: list(own) for start, own in itertools.groupby(sorted(notes), key=itemgetter(0))}
+    edges = sorted(
+        {0, num_steps, *(edge for start, length, _ in notes for edge in (start, start + length))}
+    )
+    starting = {
+        start: list(own) for start, own in itertools.groupby(sorted(notes), key=itemgetter(0))
+    }
     bar = bar_length(time_signature, 1)
-    missing = bar - Fraction(upbeat, steps_per_quarter) if upbeat else Fraction(0)  # of the first bar, before the piece
+    # of the first bar, before the piece
+    missing = bar - Fraction(upbeat, steps_per_quarter) if upbeat else Fraction(0)
     end = missing + Fraction(num_steps, steps_per_quarter)
     bars: list[list[Symbol]] = [[] for _ in range(math.ceil(end / bar))]
     sounding: list[Note] = []
     for start, stop in itertools.pairwise(edges):
-        sounding = [note for note in sounding if note[0] + note[1] > start] + starting.get(start, [])
+        sounding = [note for note in sounding if note[0] + note[1] > start] + starting.get(
+            start, []
+        )
         pitches = tuple(sorted({note[2] for note in sounding}))
         before = frozenset(note[2] for note in sounding if note[0] < start)
         after = frozenset(note[2] for note in sounding if note[0] + note[1] > stop)
@@ -345,17 +428,22 @@ def bars_of_voice(
             for offset, length in [inner] if whole_rest else split(*inner, time_signature):
                 last = index * bar + offset + length == until
                 offset -= 0 if index else missing
-                bars[index].append(Symbol(offset, length, pitches, before, after if last else frozenset(pitches)))
+                bars[index].append(
+                    Symbol(offset, length, pitches, before, after if last else frozenset(pitches))
+                )
                 before = frozenset(pitches)
             position = inside
     return bars
 
 
-def split(offset: Fraction, length: Fraction, time_signature: tuple[int, int]) -> list[tuple[Fraction, Fraction]]:
+def split(
+    offset: Fraction, length: Fraction, time_signature: tuple[int, int]
+) -> list[tuple[Fraction, Fraction]]:
     """A stretch of a bar in parts (offset, length) that show its beats.
 
-    A part has no dot or one. It passes over a stronger place of the bar than its start only as a plain syncopation (a
-    quarter between two eighths), or as a dotted half that starts on a beat. Triplets and their like end with the beat.
+    A part has no dot or one. It passes over a stronger place of the bar than its start only as a
+    plain syncopation (a quarter between two eighths), or as a dotted half that starts on a beat.
+    Triplets and their like end with the beat.
     """
     crossed = _places(offset, length, time_signature)
     strongest = max((level for _, level in crossed), default=None)
@@ -373,12 +461,17 @@ def split(offset: Fraction, length: Fraction, time_signature: tuple[int, int]) -
     return [*split(offset, place - offset, time_signature), *split(place, rest, time_signature)]
 
 
-def _places(offset: Fraction, length: Fraction, time_signature: tuple[int, int]) -> list[tuple[Fraction, int]]:
+def _places(
+    offset: Fraction, length: Fraction, time_signature: tuple[int, int]
+) -> list[tuple[Fraction, int]]:
     """The places inside a stretch where it may be split, and their levels."""
     unit = _beat(time_signature)
     if _is_binary(offset) and _is_binary(length):
         unit = Fraction(1, max(offset.denominator, length.denominator, unit.denominator))
-    places = (index * unit for index in range(int(offset // unit) + 1, math.ceil((offset + length) / unit)))
+    places = (
+        index * unit
+        for index in range(int(offset // unit) + 1, math.ceil((offset + length) / unit))
+    )
     return [(place, _level(place, time_signature)) for place in places]
 
 
@@ -389,7 +482,8 @@ def _beat(time_signature: tuple[int, int]) -> Fraction:
 
 
 def _level(offset: Fraction, time_signature: tuple[int, int]) -> int:
-    """The strength of a place in a bar: 9 at its start, 0 on a beat, 1 in the middle of four, below 0 between beats.
+    """The strength of a place in a bar: 9 at its start, 0 on a beat, 1 in the middle of four, below
+    0 between beats.
 
     Between the beats of 6/8 it is -2 at most, so that no note hides the second beat.
     """

@@ -40,37 +40,50 @@ PAGE = ".html"  # its file holds any number of pieces; a file with another suffi
 SOUND = ".wav"
 WITH_VOICES = (*MIDI, ".musicxml", PAGE, SOUND)  # formats that can hold voices apart
 
-_QUICK = 1 << 18  # bytes of MIDI or of a roll as text, which are read in at most a few seconds and 300 MB
-_MAX_UNPACKED = 1 << 28  # bytes of a .npz: a million steps of 128 pitches that sound and are struck; no piece is larger
+# bytes of MIDI or of a roll as text, which are read in at most a few seconds and 300 MB
+_QUICK = 1 << 18
+# bytes of a .npz: a million steps of 128 pitches that sound and are struck; no piece is larger
+_MAX_UNPACKED = 1 << 28
 
 
 def read(
-    path: str | Path, *, steps_per_quarter: int = STEPS_PER_QUARTER, tracks: str = ALL, parts: str = ONE
+    path: str | Path,
+    *,
+    steps_per_quarter: int = STEPS_PER_QUARTER,
+    tracks: str = ALL,
+    parts: str = ONE,
 ) -> list[Piece]:
     """The pieces in a file. For most files the list has one piece.
 
-    A `.txt` that starts with `# lnfgen piano-roll` is a piano-roll, any other a text. Piano-rolls keep their own grid.
+    A `.txt` that starts with `# lnfgen piano-roll` is a piano-roll, any other a text. Piano-rolls
+    keep their own grid.
 
-    Texts and small MIDI files are parsed in this process, all others in a child process that has a limit of time and a
-    limit of memory (see `lnfgen.formats.sandbox`). Of a pipe without a suffix the first bytes decide.
+    Texts and small MIDI files are parsed in this process, all others in a child process that has a
+    limit of time and a limit of memory (see `lnfgen.formats.sandbox`). Of a pipe without a suffix
+    the first bytes decide.
 
     Args:
         steps_per_quarter: the grid that MIDI files and scores are rounded to.
-        tracks: the tracks of a MIDI file, or parts of a score, to merge into one piano-roll: `melody`; a number; a word
-            of a name or instrument, as `bass`; several of these with commas; or `all` (but for the drums).
-            `PianoRoll.tracks` lists them.
-        parts: `1`, or how many parts of a band at most the roll has, or which, as `drums,bass`. Then `tracks` may place
-            some, as `melody=lead guitar`.
+        tracks: the tracks of a MIDI file, or parts of a score, to merge into one piano-roll:
+            `melody`; a number; a word of a name or instrument, as `bass`; several of these with
+            commas; or `all` (but for the drums). `PianoRoll.tracks` lists them.
+        parts: `1`, or how many parts of a band at most the roll has, or which, as `drums,bass`.
+            Then `tracks` may place some, as `melody=lead guitar`.
 
     Raises:
-        UnreadableFileError: if the file is missing, damaged, too large, or of another format than its suffix names.
+        UnreadableFileError: if the file is missing, damaged, too large, or of another format than
+        its suffix names.
     """
     path = Path(path)
     suffix = None if path.is_fifo() and not path.suffix else path.suffix.lower()
     if suffix not in (*READABLE, None) and path.is_file():
-        raise UnreadableFileError(f"{path} has an unknown suffix {suffix!r}; expected one of {' '.join(READABLE)}")
+        raise UnreadableFileError(
+            f"{path} has an unknown suffix {suffix!r}; expected one of {' '.join(READABLE)}"
+        )
     content = bytes_of(path, "a file of music, or a text")
-    return read_bytes(content, str(path), suffix, steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts)
+    return read_bytes(
+        content, str(path), suffix, steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts
+    )
 
 
 def read_bytes(
@@ -86,8 +99,8 @@ def read_bytes(
 
     Args:
         name: stands for a path in errors.
-        suffix: the suffix of the file. With None, as for stdin, the first bytes decide: MIDI, `.npz`, `.mxl`,
-            MusicXML, or else text, as ABC and humdrum too look like prose.
+        suffix: the suffix of the file. With None, as for stdin, the first bytes decide: MIDI,
+            `.npz`, `.mxl`, MusicXML, or else text, as ABC and humdrum too look like prose.
     """
     suffix = _suffix_of(content) if suffix is None else suffix
     if not content:
@@ -108,20 +121,35 @@ def _suffix_of(content: bytes) -> str:
         return ".mid"
     if content.startswith(b"PK\x03\x04"):
         return ".mxl" if b"META-INF/" in content[:4096] or b".npy" not in content[:4096] else ".npz"
-    is_score = content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"<!DOCTYPE score-", b"<score-"))
+    is_score = content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(
+        (b"<?xml", b"<!DOCTYPE score-", b"<score-")
+    )
     return ".musicxml" if is_score else ".txt"
 
 
 def _parse(
-    content: bytes, suffix: str, name: str, steps_per_quarter: int, tracks: str, roles: tuple[str, ...]
+    content: bytes,
+    suffix: str,
+    name: str,
+    steps_per_quarter: int,
+    tracks: str,
+    roles: tuple[str, ...],
 ) -> list[PianoRoll]:
     """The piano-rolls in the content of a file."""
     if suffix in SCORES:
-        return read_score(content, suffix, name, steps_per_quarter=steps_per_quarter, tracks=tracks, roles=roles)
+        return read_score(
+            content, suffix, name, steps_per_quarter=steps_per_quarter, tracks=tracks, roles=roles
+        )
     restart_clock()
     if suffix in MIDI:
-        return read_midi(content, name, steps_per_quarter=steps_per_quarter, tracks=tracks, roles=roles)
-    return [_read_npz(content, name) if suffix == ".npz" else roll_from_text(decode_utf8(content, name), name)]
+        return read_midi(
+            content, name, steps_per_quarter=steps_per_quarter, tracks=tracks, roles=roles
+        )
+    return [
+        _read_npz(content, name)
+        if suffix == ".npz"
+        else roll_from_text(decode_utf8(content, name), name)
+    ]
 
 
 def write(
@@ -136,20 +164,28 @@ def write(
 ) -> None:
     """Write a piece to `path`, in the format of its suffix. A file that is there is replaced.
 
-    A `.html` is a page that plays its pieces; it takes a list of them. A `.wav` needs the program FluidSynth.
+    A `.html` is a page that plays its pieces; it takes a list of them. A `.wav` needs the program
+    FluidSynth.
 
-    A piece that a model drew from a person's piece is written as that person's own file with the drawn notes in tracks
-    of their own, as a `.mid`, `.wav` or `.musicxml`; `dataclasses.replace(piece, song=None)` is the roll alone.
+    A piece that a model drew from a person's piece is written as that person's own file with the
+    drawn notes in tracks of their own, as a `.mid`, `.wav` or `.musicxml`;
+    `dataclasses.replace(piece, song=None)` is the roll alone.
 
     Args:
-        program, voices, names, drawn_name, seed: as `to_bytes` takes them. The title is the name of the file.
+        program, voices, names, drawn_name, seed: as `to_bytes` takes them. The title is the name of
+            the file.
 
     Raises:
-        LnfgenError: if the suffix does not fit the piece, or there are several for a format that holds one.
-        OutputError: if the path cannot be written.
+        LnfgenError: if the suffix does not fit the piece, or there are several for a format that
+        holds one. OutputError: if the path cannot be written.
     """
     path = Path(path)
-    how: dict[str, Any] = {"program": program, "voices": voices, "drawn_name": drawn_name, "seed": seed}
+    how: dict[str, Any] = {
+        "program": program,
+        "voices": voices,
+        "drawn_name": drawn_name,
+        "seed": seed,
+    }
     files.write_bytes(path, to_bytes(piece, path.suffix, title=path.stem, names=names, **how))
 
 
@@ -164,30 +200,46 @@ def to_bytes(
     drawn_name: str = "drawn",
     seed: int | None = None,
 ) -> bytes:
-    """The content of a file with this suffix that holds the piece, or several pieces if the suffix is `.html`.
+    """The content of a file with this suffix that holds the piece, or several pieces if the suffix
+    is `.html`.
 
     Args:
-        program: the General MIDI instrument of a `.mid`, `.wav` or page, as 73 or "flute", or one for each voice.
-            None: a piano, or the instruments of a person's own file.
-        voices: how many voices to write apart, in a format of `WITH_VOICES`. With None, the format decides.
+        program: the General MIDI instrument of a `.mid`, `.wav` or page, as 73 or "flute", or one
+            for each voice. None: a piano, or the instruments of a person's own file.
+        voices: how many voices to write apart, in a format of `WITH_VOICES`. With None, the format
+            decides.
         drawn_name: names the track of what was drawn beside a person's own notes.
-        title: the title of a page, or of a score if the piece has none. Several pieces on a page are numbered.
+        title: the title of a page, or of a score if the piece has none. Several pieces on a page
+            are numbered.
         names: the names of the pieces on a page, in place of numbers.
         seed: what drew the pieces, which a page names.
 
     Raises:
-        LnfgenError: if this kind of piece cannot be written with this suffix; the message lists those that fit.
+        LnfgenError: if this kind of piece cannot be written with this suffix; the message lists
+        those that fit.
     """
     suffix, programs = suffix.lower(), [] if program is None else programs_of(program)
     require_writer(suffix, voices)
     pieces = [piece] if isinstance(piece, PianoRoll | str) else list(piece)
     rolls = [one for one in pieces if isinstance(one, PianoRoll)]
     if suffix == PAGE and len(rolls) == len(pieces):
-        return page_bytes(rolls, title, names=names, programs=programs, voices=voices, drawn_name=drawn_name, seed=seed)
+        return page_bytes(
+            rolls,
+            title,
+            names=names,
+            programs=programs,
+            voices=voices,
+            drawn_name=drawn_name,
+            seed=seed,
+        )
     if len(pieces) != 1:
-        raise LnfgenError(f"cannot write {len(pieces)} pieces as one {suffix!r}; expected one, or {PAGE} and music")
+        raise LnfgenError(
+            f"cannot write {len(pieces)} pieces as one {suffix!r}; expected one, or {PAGE} and music"
+        )
     (one,) = pieces
-    kind, fitting = ("a text", WRITABLE_TEXT) if isinstance(one, str) else ("a piano-roll", WRITABLE_MUSIC)
+    kind, fitting = (
+        ("a text", WRITABLE_TEXT) if isinstance(one, str) else ("a piano-roll", WRITABLE_MUSIC)
+    )
     if suffix not in fitting:
         raise LnfgenError(f"cannot write {kind} as {suffix!r}; expected one of {' '.join(fitting)}")
     if isinstance(one, str):
@@ -204,9 +256,12 @@ def to_bytes(
 
 
 def require_writer(suffix: str, voices: int | None = None) -> None:
-    """Raise an `LnfgenError` if the format needs a program that is missing, or cannot write these voices apart."""
+    """Raise an `LnfgenError` if the format needs a program that is missing, or cannot write these
+    voices apart."""
     if voices is not None and suffix not in WITH_VOICES:
-        raise LnfgenError(f"cannot write voices apart as {suffix!r}; expected one of {' '.join(WITH_VOICES)}")
+        raise LnfgenError(
+            f"cannot write voices apart as {suffix!r}; expected one of {' '.join(WITH_VOICES)}"
+        )
     if suffix == SOUND:
         require_synthesiser()
 
@@ -236,7 +291,9 @@ def _read_npz(content: bytes, name: str) -> PianoRoll:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > _MAX_UNPACKED:
-            raise UnreadableFileError(f"{name} unpacks to {size} bytes; expected at most {_MAX_UNPACKED}")
+            raise UnreadableFileError(
+                f"{name} unpacks to {size} bytes; expected at most {_MAX_UNPACKED}"
+            )
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             values = {key: arrays[key] for key in arrays.files}
     if "sounding" not in values:

@@ -1,10 +1,12 @@
 """Calls in child processes, with a limit of time and a limit of memory.
 
-The parsers of other formats can crash, run for hours or fill the memory where a file is damaged or malicious. In a
-child process this ends the child alone, and the file gets a reason.
+The parsers of other formats can crash, run for hours or fill the memory where a file is damaged or
+malicious. In a child process this ends the child alone, and the file gets a reason.
 
-A child is a new Python, not a fork, because a fork is unsafe beside the threads of torch and of a progress bar. It is
-not started by multiprocessing either: that would run the script of somebody who calls `lnfgen.read` a second time.
+A child is a new Python, not a fork, because a fork is unsafe beside the threads of torch and of a
+progress bar. It is
+not started by multiprocessing either: that would run the script of somebody who calls `lnfgen.read`
+a second time.
 """
 
 import atexit
@@ -28,32 +30,39 @@ from typing import Any, NoReturn, TypeVar
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.errors import LnfgenError, UnreadableFileError
 
-SECONDS = 20.0  # of the processor that a call may take, unless `$LNFGEN_READ_SECONDS` says something else
+# of the processor that a call may take, unless `$LNFGEN_READ_SECONDS` says something else
+SECONDS = 20.0
 MEGABYTES = 1500.0  # how much memory a child may use, unless `$LNFGEN_READ_MB` says something else
 _STARTING = 30.0  # more seconds that a call has to import what it needs, until `restart_clock`
-_BY_THE_CLOCK = 10.0  # times as long it may take by the clock, because a busy machine must not change what is read
+# times as long it may take by the clock, because a busy machine must not change what is read
+_BY_THE_CLOCK = 10.0
 _TOO_LONG = (-signal.SIGPROF, -signal.SIGALRM)  # how a child ends whose time is over
 _OUT_OF_MEMORY = 77  # the exit code of a child that needs more memory
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # threads need memory
-_LEAST = 8  # tasks for each process of `in_parallel`; for fewer, starting it takes longer than it saves
+# threads need memory
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# tasks for each process of `in_parallel`; for fewer, starting it takes longer than it saves
+_LEAST = 8
 _WAITING = 8  # tasks for each process that are begun or done before the first of them is taken
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
-_seconds: float | None = None  # that the current call of this child process may take; None: this is no child
+# that the current call of this child process may take; None: this is no child
+_seconds: float | None = None
 
 
 def in_child(function: Callable[..., _Result], *args: object, name: str) -> _Result:
-    """The result of `function(*args)`, from a child process that is kept for the next call; a child calls it itself.
+    """The result of `function(*args)`, from a child process that is kept for the next call; a child
+    calls it itself.
 
-    A call that takes too long or too much memory, or ends the child, is an `UnreadableFileError` about the file `name`.
-    The function must stand at the top of a module, where the child finds it.
+    A call that takes too long or too much memory, or ends the child, is an `UnreadableFileError`
+    about the file `name`. The function must stand at the top of a module, where the child finds it.
     """
     return _shared.call(function, *args, name=name)
 
 
 def restart_clock() -> None:
-    """Have the time of the current call of a child count from here on, after its imports or for another piece."""
+    """Have the time of the current call of a child count from here on, after its imports or for
+    another piece."""
     if _seconds is not None:
         _end_after(_seconds)
 
@@ -65,11 +74,15 @@ def in_parallel(
     progress: Progress = no_progress,
     jobs: int | None = None,
 ) -> Generator[_Result | LnfgenError, None, None]:
-    """The result of `function` for each task, or the `LnfgenError` that `in_child` would raise, in their order.
+    """The result of `function` for each task, or the `LnfgenError` that `in_child` would raise, in
+    their order.
 
-    Few results wait in memory. `str` of a task is its name in errors. `jobs` are by default the processors, up to 16.
+    Few results wait in memory. `str` of a task is its name in errors. `jobs` are by default the
+    processors, up to 16.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     workers = min(jobs or min(cores, 16), len(tasks) // _LEAST)
     threads, children = ThreadPoolExecutor(max(workers, 1)), Children()
     futures: deque[Future[_Result]] = deque()
@@ -82,7 +95,9 @@ def in_parallel(
                     result = function(task)
                 else:
                     for begun in islice(waiting, workers * _WAITING - len(futures)):
-                        futures.append(threads.submit(children.call, function, begun, name=str(begun)))
+                        futures.append(
+                            threads.submit(children.call, function, begun, name=str(begun))
+                        )
                     result = futures.popleft().result()
             except LnfgenError as error:
                 result = error
@@ -113,7 +128,10 @@ class Children:
         """Call as `in_child` does, in one of these children."""
         if _seconds is not None:
             return function(*args)
-        seconds, megabytes = limit("LNFGEN_READ_SECONDS", SECONDS), limit("LNFGEN_READ_MB", MEGABYTES)
+        seconds, megabytes = (
+            limit("LNFGEN_READ_SECONDS", SECONDS),
+            limit("LNFGEN_READ_MB", MEGABYTES),
+        )
         child = self._take(megabytes)
         try:
             result = child.call(function, args, seconds, name)
@@ -192,13 +210,16 @@ class _Child:
 
 
 def serve(megabytes: float) -> NoReturn:
-    """Answer the calls that come on stdin, on stdout, until stdin ends. It is the main function of a child."""
+    """Answer the calls that come on stdin, on stdout, until stdin ends. It is the main function of
+    a child."""
     global _seconds
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends its children
+    # Ctrl-C reaches all processes; the parent ends its children
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a parser prints must not get among the answers
+    # what a parser prints must not get among the answers
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     _limit_memory(int(megabytes * 1e6))
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
@@ -230,7 +251,8 @@ def serve(megabytes: float) -> NoReturn:
 
 def _end_after(seconds: float) -> None:
     """Have the system end this process after some time of the processor from now on; 0: do not."""
-    # At the end of a timer comes its signal, SIGPROF or SIGALRM, which ends a process whatever it does.
+    # At the end of a timer comes its signal, SIGPROF or SIGALRM, which ends a process whatever it
+    # does.
     signal.setitimer(signal.ITIMER_PROF, min(seconds, threading.TIMEOUT_MAX))
     signal.setitimer(signal.ITIMER_REAL, min(_BY_THE_CLOCK * seconds, threading.TIMEOUT_MAX))
 
@@ -240,7 +262,9 @@ def _limit_memory(size: int) -> None:
     for kind, value in ((resource.RLIMIT_DATA, size), (resource.RLIMIT_CORE, 0)):
         hard = resource.getrlimit(kind)[1]
         with contextlib.suppress(ValueError, OverflowError, OSError):
-            resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+            resource.setrlimit(
+                kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard)
+            )
 
 
 def limit(variable: str, default: float) -> float:
@@ -251,7 +275,9 @@ def limit(variable: str, default: float) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise LnfgenError(f"the environment variable {variable} is {text!r}; expected a number above 0")
+        raise LnfgenError(
+            f"the environment variable {variable} is {text!r}; expected a number above 0"
+        )
     return value
 
 
@@ -262,4 +288,5 @@ def _renew() -> None:
 
 _shared = Children()
 atexit.register(lambda: _shared.close())
-os.register_at_fork(after_in_child=_renew)  # a copy of this process must not talk to the same children
+# a copy of this process must not talk to the same children
+os.register_at_fork(after_in_child=_renew)

@@ -1,6 +1,7 @@
 """Read scores as piano-rolls: ABC with `lnfgen.formats.abc`, MusicXML and humdrum with music21.
 
-music21 gets the content of the file, opens no other file, and neither reads nor writes pickles of parsed scores.
+music21 gets the content of the file, opens no other file, and neither reads nor writes pickles of
+parsed scores.
 """
 
 import contextlib
@@ -21,7 +22,13 @@ from lnfgen.formats.song import song_of
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
 from lnfgen.music.tracks import ALL
 
-_FORMATS = {".musicxml": "MusicXML", ".xml": "MusicXML", ".mxl": "MusicXML", ".abc": "ABC", ".krn": "humdrum"}
+_FORMATS = {
+    ".musicxml": "MusicXML",
+    ".xml": "MusicXML",
+    ".mxl": "MusicXML",
+    ".abc": "ABC",
+    ".krn": "humdrum",
+}
 _MAX_UNPACKED = 1 << 28  # bytes of all files in a compressed score
 
 
@@ -34,7 +41,8 @@ def read_score(
     tracks: str = ALL,
     roles: Sequence[str] = (),
 ) -> list[PianoRoll]:
-    """The piano-rolls of a score: one, or one for each tune where an ABC or humdrum file holds several.
+    """The piano-rolls of a score: one, or one for each tune where an ABC or humdrum file holds
+    several.
 
     Args:
         content: the whole file. MusicXML may be compressed.
@@ -54,22 +62,31 @@ def read_score(
         rolls = [replace(rolls[0], song=song_of(pieces[0], rolls[0]))]
     if (steps := sum(roll.num_steps for roll in rolls)) > MAX_STEPS:
         raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
-    rolls = [roll for roll in rolls if roll.losses["out_of_range"] or roll.sounding.any()] or rolls[:1]
-    if not rolls or not (rolls[0].losses["out_of_range"] or pieces[0].end or rolls[0].sounding.any()):
+    rolls = [roll for roll in rolls if roll.losses["out_of_range"] or roll.sounding.any()] or rolls[
+        :1
+    ]
+    if not rolls or not (
+        rolls[0].losses["out_of_range"] or pieces[0].end or rolls[0].sounding.any()
+    ):
         raise UnreadableFileError(f"{name} holds no notes; expected {kind} with at least one")
     return rolls
 
 
-def roll_of_score(score: Any, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER) -> PianoRoll:
-    """The piano-roll of a music21 score as it sounds: repeats are played, and transposing instruments transpose.
+def roll_of_score(
+    score: Any, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER
+) -> PianoRoll:
+    """The piano-roll of a music21 score as it sounds: repeats are played, and transposing
+    instruments transpose.
 
-    Tied notes are one note. Grace notes, unpitched percussion and chord symbols are left out, for they have no length,
-    no pitch or no notes. Repeats that music21 cannot follow are played once.
+    Tied notes are one note. Grace notes, unpitched percussion and chord symbols are left out, for
+    they have no length, no pitch or no notes. Repeats that music21 cannot follow are played once.
     """
     return _roll(_events(score), name, steps_per_quarter, ALL)
 
 
-def _roll(events: Events, name: str, steps_per_quarter: int, tracks: str, roles: Sequence[str] = ()) -> PianoRoll:
+def _roll(
+    events: Events, name: str, steps_per_quarter: int, tracks: str, roles: Sequence[str] = ()
+) -> PianoRoll:
     chosen = with_choice([track for track, _ in events.tracks], tracks, roles, name)
     return events.piece(chosen, roles, Fraction(1), steps_per_quarter, name)
 
@@ -80,11 +97,15 @@ def _read_with_music21(text: str, kind: str) -> list[Events]:
     restart_clock()
     with quiet(), _rests_as_written():
         parsed = converter.parseData(text, format=kind.lower(), forceSource=True)
-        return [_events(score) for score in (parsed.scores if isinstance(parsed, stream.Opus) else [parsed])]
+        return [
+            _events(score)
+            for score in (parsed.scores if isinstance(parsed, stream.Opus) else [parsed])
+        ]
 
 
 def _events(score: Any) -> Events:
-    """The notes, tempos and time signatures of a music21 score as it sounds. Times are in quarters."""
+    """The notes, tempos and time signatures of a music21 score as it sounds. Times are in
+    quarters."""
     from music21 import instrument, stream, tempo
 
     events = Events(title=str(getattr(score.metadata, "bestTitle", None) or ""))
@@ -97,19 +118,27 @@ def _events(score: Any) -> Events:
             name = str(getattr(part, "partName", None) or "")
             events.add(notes, name, program=getattr(player, "midiProgram", None))
         events.signatures += _signatures(part)
-        lines = [Fraction(bar.offset) for bar in part.getElementsByClass(stream.Measure) if bar.offset]
+        lines = [
+            Fraction(bar.offset) for bar in part.getElementsByClass(stream.Measure) if bar.offset
+        ]
         events.lines = events.lines or lines[:2]
     marks = score.flatten().getElementsByClass(tempo.MetronomeMark)
-    tempos = [(Fraction(mark.offset), round(float(mark.getQuarterBPM() or 0), 10)) for mark in marks]
+    tempos = [
+        (Fraction(mark.offset), round(float(mark.getQuarterBPM() or 0), 10)) for mark in marks
+    ]
     events.tempos = [(offset, bpm) for offset, bpm in tempos if MIN_BPM <= bpm <= MAX_BPM]
     return events
 
 
 def _signatures(part: Any) -> list[tuple[Fraction, tuple[int, int]]]:
-    """The time signatures of a part, by bars, as music21 may have one object in several; offsets in quarters."""
+    """The time signatures of a part, by bars, as music21 may have one object in several; offsets in
+    quarters."""
     from music21 import meter, stream
 
-    bars = [(Fraction(0), part), *((Fraction(bar.offset), bar) for bar in part.getElementsByClass(stream.Measure))]
+    bars = [
+        (Fraction(0), part),
+        *((Fraction(bar.offset), bar) for bar in part.getElementsByClass(stream.Measure)),
+    ]
     return [
         (start + Fraction(mark.offset), (mark.numerator, mark.denominator))
         for start, bar in bars
@@ -131,39 +160,53 @@ def _sounds(flat: Any) -> list[Sound]:
         for sound in getattr(element, "notes", None) or (element,):
             if end > start and hasattr(sound, "pitch"):
                 kind = getattr(sound.tie, "type", None)
-                pitch = round(sound.pitch.ps)  # its `midi` would be moved by octaves, from out of range into it
-                sounds.append((start, end, pitch, kind in ("stop", "continue"), kind in ("start", "continue")))
+                # its `midi` would be moved by octaves, from out of range into it
+                pitch = round(sound.pitch.ps)
+                sounds.append(
+                    (start, end, pitch, kind in ("stop", "continue"), kind in ("start", "continue"))
+                )
     return sounds
 
 
 def _as_it_sounds(score: Any) -> Any:
-    """The score with its instruments transposed and its repeats written out, as far as music21 can do that."""
+    """The score with its instruments transposed and its repeats written out, as far as music21 can
+    do that."""
     from music21 import bar, instrument, repeat
 
-    if any(player.transposition is not None for player in score.recurse().getElementsByClass(instrument.Instrument)):
+    if any(
+        player.transposition is not None
+        for player in score.recurse().getElementsByClass(instrument.Instrument)
+    ):
         with contextlib.suppress(Exception):  # then the pitches stay as they are written
             score = score.toSoundingPitch()
     if any(True for _ in score.recurse().getElementsByClass((bar.Repeat, repeat.RepeatMark))):
         _pair_repeats(score)
-        with contextlib.suppress(Exception):  # the signs do not pair up or a part has no bars: play once
+        # the signs do not pair up or a part has no bars: play once
+        with contextlib.suppress(Exception):
             score = score.expandRepeats()
     return score
 
 
 def _pair_repeats(score: Any) -> None:
-    """Give a start to each repeat without one, after the repeat before it and its endings, and drop one without an end.
+    """Give a start to each repeat without one, after the repeat before it and its endings, and drop
+    one without an end.
 
-    music21 would go back to the first bar, and play `A :| B :|` as A A B A A B. Where an end is missing, as after the
-    last repeat of a humdrum score, it would play no repeat at all.
+    music21 would go back to the first bar, and play `A :| B :|` as A A B A A B. Where an end is
+    missing, as after the last repeat of a humdrum score, it would play no repeat at all.
     """
     from music21 import bar, spanner, stream
 
     for part in list(score.parts) or [score]:
         brackets = part.recurse().getElementsByClass(spanner.RepeatBracket)
-        in_endings = {id(measure) for bracket in brackets for measure in bracket.getSpannedElements()}
+        in_endings = {
+            id(measure) for bracket in brackets for measure in bracket.getSpannedElements()
+        }
         begins, has_ended, opened = None, False, None
         for measure in part.getElementsByClass(stream.Measure):
-            signs = [getattr(line, "direction", None) for line in (measure.leftBarline, measure.rightBarline)]
+            signs = [
+                getattr(line, "direction", None)
+                for line in (measure.leftBarline, measure.rightBarline)
+            ]
             if "start" in signs:
                 begins, has_ended, opened = None, False, measure
             elif has_ended and id(measure) not in in_endings:
@@ -178,7 +221,8 @@ def _pair_repeats(score: Any) -> None:
 
 @contextlib.contextmanager
 def _rests_as_written() -> Iterator[None]:
-    """In this block, music21 stretches a whole rest of MusicXML to its bar only where nothing else is in the bar.
+    """In this block, music21 stretches a whole rest of MusicXML to its bar only where nothing else
+    is in the bar.
 
     Where one staff of a bar is empty, music21 would stretch the first rest of any staff.
     """
@@ -200,7 +244,8 @@ def _rests_as_written() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the remarks of music21, which come as warnings and on stderr, out of the output of a command."""
+    """Keep the remarks of music21, which come as warnings and on stderr, out of the output of a
+    command."""
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
@@ -225,19 +270,30 @@ def _score_text(content: bytes, kind: str, name: str) -> str:
 
 
 def _unpacked(content: bytes, name: str) -> bytes:
-    """The score in a compressed MusicXML file: the file that its container names, or without one the first .xml."""
+    """The score in a compressed MusicXML file: the file that its container names, or without one
+    the first .xml."""
     with (
         unreadable(f"{name} is a damaged compressed score", "expected MusicXML in it"),
         zipfile.ZipFile(io.BytesIO(content)) as archive,
     ):
         size = sum(member.file_size for member in archive.infolist())
         if size > _MAX_UNPACKED:
-            raise UnreadableFileError(f"{name} unpacks to {size} bytes; expected a score of at most {_MAX_UNPACKED}")
+            raise UnreadableFileError(
+                f"{name} unpacks to {size} bytes; expected a score of at most {_MAX_UNPACKED}"
+            )
         names = archive.namelist()
-        scores = [item for item in names if item.endswith((".xml", ".musicxml")) and "META-INF/" not in item]
+        scores = [
+            item
+            for item in names
+            if item.endswith((".xml", ".musicxml")) and "META-INF/" not in item
+        ]
         if "META-INF/container.xml" in names:
             container = ElementTree.fromstring(archive.read("META-INF/container.xml"))
-            scores = [item.get("full-path", "") for item in container.iter() if item.tag.endswith("rootfile")]
+            scores = [
+                item.get("full-path", "")
+                for item in container.iter()
+                if item.tag.endswith("rootfile")
+            ]
         if not scores:
             raise ValueError("no score in it")
         return archive.read(scores[0])

@@ -1,4 +1,5 @@
-"""Text as sequences of characters: decoding, dividing into lines, chunks or tunes, and the vocabulary."""
+"""Text as sequences of characters: decoding, dividing into lines, chunks or tunes, and the
+vocabulary."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -24,7 +25,8 @@ def decode_utf8(content: bytes, name: str) -> str:
 
 
 def require_readable(path: Path) -> None:
-    """Refuse a large file, a device, and a pipe, unless it has no suffix, as a shell makes one for `<(command)`."""
+    """Refuse a large file, a device, and a pipe, unless it has no suffix, as a shell makes one for
+    `<(command)`."""
     size = path.stat().st_size
     if not path.is_file() and (path.suffix or not path.is_fifo()):
         raise UnreadableFileError(f"{path} is a folder, a pipe or a device; expected a file")
@@ -33,11 +35,14 @@ def require_readable(path: Path) -> None:
 
 def _require_size(size: int, name: str) -> None:
     if size > (most := limit("LNFGEN_READ_MB", MEGABYTES)) * 1e6:
-        raise UnreadableFileError(f"{name} has {size / 1e6:,.0f} MB; expected {most:,g} at most, or set LNFGEN_READ_MB")
+        raise UnreadableFileError(
+            f"{name} has {size / 1e6:,.0f} MB; expected {most:,g} at most, or set LNFGEN_READ_MB"
+        )
 
 
 def rest_of(file: IO[bytes], name: str) -> bytes:
-    """All bytes of a file or pipe; more than the memory that reading may take are an `UnreadableFileError`."""
+    """All bytes of a file or pipe; more than the memory that reading may take are an
+    `UnreadableFileError`."""
     content = bytearray()
     while chunk := file.read(1 << 20):
         content += chunk
@@ -46,7 +51,8 @@ def rest_of(file: IO[bytes], name: str) -> bytes:
 
 
 def bytes_of(path: Path, expected: str) -> bytes:
-    """The bytes of a file; one that is missing, empty or not for `require_readable` is an `UnreadableFileError`."""
+    """The bytes of a file; one that is missing, empty or not for `require_readable` is an
+    `UnreadableFileError`."""
     try:
         require_readable(path)
         with open(path, "rb") as file:
@@ -76,7 +82,8 @@ def chunks(text: str, max_length: int) -> list[str]:
 
 
 def with_long_copies(texts: Sequence[str], corpus: Iterable[str], max_length: int) -> list[bool]:
-    """True for each text that holds a passage of over `max_length` characters that a text of the corpus holds too."""
+    """True for each text that holds a passage of over `max_length` characters that a text of the
+    corpus holds too."""
     windows = [_windows(text, max_length + 1) for text in texts]
     wanted = set[str]().union(*windows)
     found = set[str]()
@@ -95,6 +102,7 @@ def fit_vocabulary(train: Iterable[str]) -> tuple[str, ...]:
 
 
 def abc_tunes(text: str) -> list[str]:
-    """The tunes of an ABC file as texts: each from its `X:` line to the next one, without blank lines at its end."""
+    """The tunes of an ABC file as texts: each from its `X:` line to the next one, without blank
+    lines at its end."""
     _, *tunes = re.split(r"^(?=X:)", LINE_ENDS.sub("\n", text), flags=re.MULTILINE)
     return [tune.rstrip() + "\n" for tune in tunes]

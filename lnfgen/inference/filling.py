@@ -1,10 +1,13 @@
-"""Keep some notes or characters of a piece, and draw the rest: fill gaps, harmonise a melody, go on from an intro.
+"""Keep some notes or characters of a piece, and draw the rest: fill gaps, harmonise a melody, go on
+from an intro.
 
-The known part is a `KnownPart` of `inference.known`. The model draws what is hidden from p(hidden | known, T), by
+The known part is a `KnownPart` of `inference.known`. The model draws what is hidden from p(hidden |
+known, T), by
 particles: see `lnfgen.inference.particles`. The known part is the same in every result.
 
-A known note must also begin and end where it did. So a hidden key may be silent or struck just after it, but not held,
-and it sounds just before a step where it is known to be held. Without onsets, it is silent around a known note.
+A known note must also begin and end where it did. So a hidden key may be silent or struck just
+after it, but not held, and it sounds just before a step where it is known to be held. Without
+onsets, it is silent around a known note.
 """
 
 from collections.abc import Iterator
@@ -16,12 +19,26 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from lnfgen.conventions import MAX_LENGTH, PARTICLES, SECONDS, Progress, TimeSignature, no_progress, stream_seed
+from lnfgen.conventions import (
+    MAX_LENGTH,
+    PARTICLES,
+    SECONDS,
+    Progress,
+    TimeSignature,
+    no_progress,
+    stream_seed,
+)
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
 from lnfgen.inference.known import KnownPart, decoded, laid, on_grid, partly_hidden
-from lnfgen.inference.sampling import drawn_pieces, drawn_row, require_draws, require_one_length, time_signatures_of
+from lnfgen.inference.sampling import (
+    drawn_pieces,
+    drawn_row,
+    require_draws,
+    require_one_length,
+    time_signatures_of,
+)
 from lnfgen.inference.steering import Item, block_size, draw_block, steered
 from lnfgen.inference.wishes import NO_WISHES, Wishes
 from lnfgen.models.sequence_model import SequenceModel
@@ -29,16 +46,24 @@ from lnfgen.music.pianoroll import PianoRoll, bar_length
 from lnfgen.music.tonality import pitch_name
 
 # The model is at home between these quantiles of the keys of so many samples of so many steps.
-HOME_SAMPLES, HOME_STEPS, HOME_RANGE = 6, 32, (0.02, 0.98)  # drawn together, so that few steps are fast
+# drawn together, so that few steps are fast
+HOME_SAMPLES, HOME_STEPS, HOME_RANGE = 6, 32, (0.02, 0.98)
 HOME_SHARE = 0.85  # of a piece's keys there, which is enough
 
 
 def added_steps(
-    model: SequenceModel, encoding: Encoding, piece: Piece, length: int | None, bars: int | None, seed: int
+    model: SequenceModel,
+    encoding: Encoding,
+    piece: Piece,
+    length: int | None,
+    bars: int | None,
+    seed: int,
 ) -> int:
-    """How many steps or characters an intro goes on for: as asked, or drawn from p(T | T > its own length).
+    """How many steps or characters an intro goes on for: as asked, or drawn from p(T | T > its own
+    length).
 
-    Bars are counted from the next bar line on, as the upbeat of the file places it. Of a band, the result counts rows.
+    Bars are counted from the next bar line on, as the upbeat of the file places it. Of a band, the
+    result counts rows.
     """
     require_one_length(length, bars, encoding)
     size = encoding.stride
@@ -71,7 +96,8 @@ def fill_pieces(
     seconds: float = SECONDS,
     progress: Progress = no_progress,
 ) -> Iterator[Piece]:
-    """Draw `count` pieces with this known part, each from its own random stream, in order; with wishes by `steered`."""
+    """Draw `count` pieces with this known part, each from its own random stream, in order; with
+    wishes by `steered`."""
     require_draws(count, seed, temperature)
     if particles < 1:
         raise LnfgenError(f"{particles} particles; expected at least 1")
@@ -79,12 +105,19 @@ def fill_pieces(
         raise LnfgenError(f"a piece of {len(part.values):,} steps; expected at most {MAX_LENGTH:,}")
     if not part.hidden.any():
         low, high = part.keys[0], part.keys[-1]
-        raise LnfgenError(f"nothing is free among the model's keys, {pitch_name(low)} to {pitch_name(high)}")
-    items = [Item(part, stream_seed(seed, index), partial(decoded, encoding, part)) for index in range(count)]
+        raise LnfgenError(
+            f"nothing is free among the model's keys, {pitch_name(low)} to {pitch_name(high)}"
+        )
+    items = [
+        Item(part, stream_seed(seed, index), partial(decoded, encoding, part))
+        for index in range(count)
+    ]
     if wishes.time_signature is not None:
         raise LnfgenError("found a wish for a metre; a piece of your own keeps its time signature")
     if wishes.steers:
-        yield from steered(model, encoding, items, wishes, particles, temperature, seconds, progress)
+        yield from steered(
+            model, encoding, items, wishes, particles, temperature, seconds, progress
+        )
         return
     size, total = block_size(len(part.values), particles), count * len(part.values)
     for first in range(0, count, size):
@@ -108,25 +141,32 @@ def vary_pieces(
     progress: Progress = no_progress,
     **drawing: Any,
 ) -> Iterator[Piece]:
-    """Draw `count` pieces of which a share is drawn anew, each at places of its own: see `known.partly_hidden`."""
+    """Draw `count` pieces of which a share is drawn anew, each at places of its own: see
+    `known.partly_hidden`."""
     if not 0 <= amount <= 1:
-        raise LnfgenError(f"an amount of {amount}; expected a number from 0, the piece itself, to 1, a fresh piece")
+        raise LnfgenError(
+            f"an amount of {amount}; expected a number from 0, the piece itself, to 1, a fresh piece"
+        )
     require_draws(count, seed, 1.0)
     for index in range(count):
         own = stream_seed(seed, index)
         part = partly_hidden(encoding, whole, amount, np.random.default_rng(own))
         if part.hidden.any():
-            yield from fill_pieces(model, encoding, part, seed=own, seconds=seconds / count, **drawing)
+            yield from fill_pieces(
+                model, encoding, part, seed=own, seconds=seconds / count, **drawing
+            )
         else:
             yield decoded(encoding, part, part.values)
         progress("drawing", index + 1, count)
 
 
 def at_home(model: SequenceModel, encoding: Encoding, part: KnownPart) -> KnownPart:
-    """The music where the model is at home, if it is too high or too low; it is moved back when it is decoded.
+    """The music where the model is at home, if it is too high or too low; it is moved back when it
+    is decoded.
 
-    It is moved by the fewest semitones that put most of its known keys where those of some free samples are: a highest
-    or lowest line among these lines of the samples, and other music among all their keys. A band is not moved.
+    It is moved by the fewest semitones that put most of its known keys where those of some free
+    samples are: a highest or lowest line among these lines of the samples, and other music among
+    all their keys. A band is not moved.
     """
     roll = part.piece
     if isinstance(roll, str):
@@ -138,12 +178,17 @@ def at_home(model: SequenceModel, encoding: Encoding, part: KnownPart) -> KnownP
     return moved
 
 
-def _moved_home(model: SequenceModel, encoding: Encoding, part: KnownPart, roll: PianoRoll) -> KnownPart:
+def _moved_home(
+    model: SequenceModel, encoding: Encoding, part: KnownPart, roll: PianoRoll
+) -> KnownPart:
     known = roll.sounding & ~part.hidden_cells
     below = part.hidden_cells.cumsum(axis=1)  # how many cells are hidden at or below each cell
     sides = ((True, below[:, -1:] > below), (False, below > 0))
     # A note that is held under the next one of its melody is no line below.
-    edge = next((top for top, beyond in sides if below.any() and 10 * (known & beyond).sum() < known.sum()), None)
+    edge = next(
+        (top for top, beyond in sides if below.any() and 10 * (known & beyond).sum() < known.sum()),
+        None,
+    )
     usual = np.concatenate([_keys(sample, edge) for sample in _home_samples(model, encoding)])
     low, high = np.quantile(usual, HOME_RANGE) if len(usual) else (0, 127)
     own = _keys(replace(roll, sounding=known, onsets=None), edge)
@@ -158,20 +203,24 @@ def _moved_home(model: SequenceModel, encoding: Encoding, part: KnownPart, roll:
 
 
 _samples_of: WeakKeyDictionary[SequenceModel, dict[Encoding, list[Piece]]] = WeakKeyDictionary()
-"""They are kept as long as their model, because filling several pieces by one model asks for them each time."""
+"""They are kept as long as their model, because filling several pieces by one model asks for them
+each time."""
 
 
 def _home_samples(model: SequenceModel, encoding: Encoding) -> list[Piece]:
     samples = _samples_of.setdefault(model, {})
     if encoding not in samples:
-        steps_in: dict[TimeSignature, int | None] = dict.fromkeys(time_signatures_of(model, encoding), HOME_STEPS)
+        steps_in: dict[TimeSignature, int | None] = dict.fromkeys(
+            time_signatures_of(model, encoding), HOME_STEPS
+        )
         rows = [drawn_row(model, steps_in, stream_seed(0, index)) for index in range(HOME_SAMPLES)]
         samples[encoding] = list(drawn_pieces(model, encoding, rows, 1.0))
     return samples[encoding]
 
 
 def _keys(piece: Piece, edge: bool | None) -> np.ndarray:
-    """The MIDI pitches that sound, one number for each step, or those of the highest or the lowest line alone."""
+    """The MIDI pitches that sound, one number for each step, or those of the highest or the lowest
+    line alone."""
     assert isinstance(piece, PianoRoll)
     keys = np.nonzero(piece.sounding)[1] if edge is None else piece.edge_keys(edge)
     return keys[keys >= 0] + piece.lowest_pitch

@@ -1,11 +1,14 @@
-"""Sequential Monte Carlo: draw sequences step by step so that they agree with what is known of them.
+"""Sequential Monte Carlo: draw sequences step by step so that they agree with what is known of
+them.
 
-K particles of each sequence go through the steps of a model (`WeighedSteps`), which draws them and weighs what is
-known. Where the effective sample size falls under half of K, particles are resampled, those with great weights more
-often. In the end one is drawn by its weight. As K grows, the distribution of the result tends to p(hidden | known);
-with a potential that weighs what is drawn so far, to p(hidden | known) exp(potential of the whole).
+K particles of each sequence go through the steps of a model (`WeighedSteps`), which draws them and
+weighs what is known. Where the effective sample size falls under half of K, particles are
+resampled, those with great weights more often. In the end one is drawn by its weight. As K grows,
+the distribution of the result tends to p(hidden | known); with a potential that weighs what is
+drawn so far, to p(hidden | known) exp(potential of the whole).
 
-Sources: Gordon, Salmond & Smith (1993); Carpenter, Clifford & Fearnhead (1999) for systematic resampling.
+Sources: Gordon, Salmond & Smith (1993); Carpenter, Clifford & Fearnhead (1999) for systematic
+resampling.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,10 +20,12 @@ from lnfgen.models.observation import Known
 from lnfgen.models.sequence_model import SequenceModel, WeighedSteps
 
 Potential = Callable[[int, Callable[[], Tensor]], Tensor | None]
-"""Takes the number t of steps that are drawn, and a function that gives what each row has drawn, `[N, t, ...]`. Returns
-the logarithms of weights, float64 `[N]`; or None where the earlier ones still hold."""
+"""Takes the number t of steps that are drawn, and a function that gives what each row has drawn,
+`[N, t, ...]`. Returns the logarithms of weights, float64 `[N]`; or None where the earlier ones
+still hold."""
 
-RESAMPLE_BELOW = 0.5  # particles are resampled where the effective sample size is under this share of their number
+# particles are resampled where the effective sample size is under this share of their number
+RESAMPLE_BELOW = 0.5
 
 
 @torch.inference_mode()
@@ -34,9 +39,11 @@ def draw_hidden(
     progress: Callable[[int], None] = lambda done: None,
     potential: Potential | None = None,
 ) -> Tensor:
-    """Draw one sequence for each of G generators, with K particles: row `g * K + k` is particle k of sequence g.
+    """Draw one sequence for each of G generators, with K particles: row `g * K + k` is particle k
+    of sequence g.
 
-    One particle is enough after the last step that is known in part, and without a latent before the first hidden one.
+    One particle is enough after the last step that is known in part, and without a latent before
+    the first hidden one.
 
     Args:
         known: the first axes of its tensors are G and T.
@@ -54,8 +61,13 @@ def draw_hidden(
     informed, whole = mask_by_step.any(-1).tolist(), mask_by_step.all(-1).tolist()
     last = max((t for t, is_informed in enumerate(informed) if is_informed), default=-1)
     last = last if potential is None else len(informed) - 1
-    # A latent is drawn for known steps too. Without one, rows are equal until something hidden is drawn.
-    start = next((t for t, is_whole in enumerate(whole) if not is_whole), len(whole)) if model.exact else 0
+    # A latent is drawn for known steps too. Without one, rows are equal until something hidden is
+    # drawn.
+    start = (
+        next((t for t, is_whole in enumerate(whole) if not is_whole), len(whole))
+        if model.exact
+        else 0
+    )
     lines = _Lines(steps, groups, known.mask.device)
     log_weight = log_potential = torch.zeros(groups, 1, dtype=torch.float64)
     for t, is_informed in enumerate(informed):
@@ -70,7 +82,8 @@ def draw_hidden(
         now = None if potential is None else potential(t + 1, lines.so_far)
         if t > last or not (is_informed or now is not None or t == last):
             continue
-        log_weight = log_weight + log_gain.cpu().double().view(groups, -1)  # some devices have no float64
+        # some devices have no float64
+        log_weight = log_weight + log_gain.cpu().double().view(groups, -1)
         if now is not None:
             log_weight = log_weight + now.view(groups, -1) - log_potential
             log_potential = now.view(groups, -1)
@@ -89,7 +102,8 @@ def draw_hidden(
 
 
 class _Lines:
-    """The lines of descent of the particles: the draws of each row, and the row that each row came from."""
+    """The lines of descent of the particles: the draws of each row, and the row that each row came
+    from."""
 
     def __init__(self, steps: WeighedSteps, groups: int, device: torch.device) -> None:
         self.width = 1  # particles of each sequence
@@ -99,7 +113,11 @@ class _Lines:
 
     def move(self, particles: Tensor) -> None:
         """Go on with these particles `[G, new width]` of each sequence."""
-        rows = (particles + self.width * torch.arange(self._groups)[:, None]).flatten().to(self._device)
+        rows = (
+            (particles + self.width * torch.arange(self._groups)[:, None])
+            .flatten()
+            .to(self._device)
+        )
         self._moves[len(self.drawn)] = rows
         self.width = particles.shape[1]
         self._steps.keep(rows)
@@ -117,7 +135,9 @@ class _Lines:
 def _one_of(log_weight: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
     """One of the K of each sequence, by their log weights `[G, K]` on the CPU: `[G, 1]`."""
     each = zip(torch.softmax(log_weight, 1), generators, strict=True)
-    return torch.stack([torch.multinomial(weights, 1, generator=generator) for weights, generator in each])
+    return torch.stack(
+        [torch.multinomial(weights, 1, generator=generator) for weights, generator in each]
+    )
 
 
 def _resampled(log_weight: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,11 +1,13 @@
 """Pieces from a model, each from its own random stream.
 
-A model with `in_metre` first draws the time signature of a piece, then its length, and then its notes.
+A model with `in_metre` first draws the time signature of a piece, then its length, and then its
+notes.
 
-One piece alone is drawn by itself. Several are drawn in blocks, the first of 16 rows and all others of 32: pieces 1 to
-16, 17 to 48, and so on. A block always has all its rows, each with its own length and noise, even if fewer pieces are
-asked for, and is padded to its longest row. So the bytes of piece i do not depend on how many pieces are drawn. A piece
-drawn alone is the same but for round-off, which can rarely change a step. Blocks of long pieces are smaller.
+One piece alone is drawn by itself. Several are drawn in blocks, the first of 16 rows and all others
+of 32: pieces 1 to 16, 17 to 48, and so on. A block always has all its rows, each with its own
+length and noise, even if fewer pieces are asked for, and is padded to its longest row. So the bytes
+of piece i do not depend on how many pieces are drawn. A piece drawn alone is the same but for
+round-off, which can rarely change a step. Blocks of long pieces are smaller.
 """
 
 import math
@@ -18,7 +20,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import MAX_LENGTH, MELODY_PARTICLES, SECONDS, Progress, TimeSignature, no_progress, stream_seed
+from lnfgen.conventions import (
+    MAX_LENGTH,
+    MELODY_PARTICLES,
+    SECONDS,
+    Progress,
+    TimeSignature,
+    no_progress,
+    stream_seed,
+)
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import Piece
@@ -29,8 +39,8 @@ from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import bar_length
 
 FIRST_ROWS, BLOCK_ROWS = 16, 32
-"""Rows of the first block and of the others. With many, the overhead of a step in a loop over time is small for each
-row; but who asks for a few pieces waits for all rows of the first block."""
+"""Rows of the first block and of the others. With many, the overhead of a step in a loop over time
+is small for each row; but who asks for a few pieces waits for all rows of the first block."""
 
 MAX_BLOCK_STEPS = 20_000  # padded time steps in one block, as in a pass of scoring
 MAX_TEMPERATURE = 100.0  # above it every key and every character is as likely as any other
@@ -51,15 +61,17 @@ def sample_pieces(
 ) -> Iterator[Piece]:
     """Draw pieces as `lnfgen.runs.trained.TrainedModel.sample` describes, and yield them in order.
 
-    The temperature divides the emission's logits, and those of a prior that chooses among codes, and multiplies the
-    noise of any other prior. A length counts the silence ahead of an upbeat. Silent bars at the ends of a piece whose
-    length was drawn are left out, as they are of datasets. Wishes are met as `lnfgen.inference.steering` says.
+    The temperature divides the emission's logits, and those of a prior that chooses among codes,
+    and multiplies the noise of any other prior. A length counts the silence ahead of an upbeat.
+    Silent bars at the ends of a piece whose length was drawn are left out, as they are of datasets.
+    Wishes are met as `lnfgen.inference.steering` says.
     """
     require_draws(count, seed, temperature)
     require_one_length(length, bars, encoding)
     if (wanted := wishes.time_signature) is not None:
         require_known(model, encoding, wanted)
-    steps_in: dict[TimeSignature, int | None] = {}  # for each time signature that a piece may have; None: drawn
+    # for each time signature that a piece may have; None: drawn
+    steps_in: dict[TimeSignature, int | None] = {}
     for one in time_signatures_of(model, encoding) if wanted is None else [wanted]:
         steps = length if bars is None else math.ceil(bars * bar_length(one, encoding.grid))
         if steps is not None and not 1 <= steps <= MAX_LENGTH:
@@ -72,11 +84,16 @@ def sample_pieces(
             row = drawn_row(model, steps_in, own)
             part = nothing_known(encoding, row.length, row.time_signature)
             items.append(Item(part, stream_seed(own, 0), partial(_decoded, encoding, row)))
-        yield from steered(model, encoding, items, wishes, MELODY_PARTICLES, temperature, seconds, progress)
+        yield from steered(
+            model, encoding, items, wishes, MELODY_PARTICLES, temperature, seconds, progress
+        )
         return
     for first in (0, *range(FIRST_ROWS, count, BLOCK_ROWS)):
         num_rows = BLOCK_ROWS if first else 1 if count == 1 else FIRST_ROWS
-        rows = [drawn_row(model, steps_in, stream_seed(seed, index)) for index in range(first, first + num_rows)]
+        rows = [
+            drawn_row(model, steps_in, stream_seed(seed, index))
+            for index in range(first, first + num_rows)
+        ]
         pieces = drawn_pieces(model, encoding, rows, temperature)
         yield from islice(pieces, count - first)  # the other rows only fill the block
 
@@ -91,7 +108,8 @@ class Row(NamedTuple):
 
 
 def drawn_row(model: SequenceModel, steps_in: dict[TimeSignature, int | None], seed: int) -> Row:
-    """The choices about a piece, where `steps_in` are the time signatures that it may have; see `sample_pieces`."""
+    """The choices about a piece, where `steps_in` are the time signatures that it may have; see
+    `sample_pieces`."""
     generator = torch.Generator().manual_seed(seed)
     time_signature, *others = steps_in
     if others:
@@ -108,13 +126,19 @@ class Drawn(NamedTuple):
 
     row: Row
     x: Tensor  # [T] or [T, P], on the CPU
-    noise: Tensor | None  # [T, noise_size], from which z was drawn, on the model's device; None without a latent
+    # [T, noise_size], from which z was drawn, on the model's device; None without a latent
+    noise: Tensor | None
 
 
 def drawn_sequences(
-    model: SequenceModel, encoding: Encoding, rows: Sequence[Row], temperature: float, max_steps: int
+    model: SequenceModel,
+    encoding: Encoding,
+    rows: Sequence[Row],
+    temperature: float,
+    max_steps: int,
 ) -> Iterator[Drawn]:
-    """Draw the sequences of these rows as one block, or as smaller ones if it has over `max_steps` padded steps."""
+    """Draw the sequences of these rows as one block, or as smaller ones if it has over `max_steps`
+    padded steps."""
     size = len(rows)
     while size > 1 and size * max(row.length for row in rows) > max_steps:
         size //= 2
@@ -130,7 +154,9 @@ def drawn_sequences(
             yield Drawn(row, x, None if noise is None else noise[place, : row.length])
 
 
-def drawn_pieces(model: SequenceModel, encoding: Encoding, rows: Sequence[Row], temperature: float) -> Iterator[Piece]:
+def drawn_pieces(
+    model: SequenceModel, encoding: Encoding, rows: Sequence[Row], temperature: float
+) -> Iterator[Piece]:
     """The pieces of these rows."""
     for row, x, _ in drawn_sequences(model, encoding, rows, temperature, MAX_BLOCK_STEPS):
         yield _decoded(encoding, row, x.numpy())
@@ -143,7 +169,9 @@ def _decoded(encoding: Encoding, row: Row, x: np.ndarray) -> Piece:
 
 def time_signatures_of(model: SequenceModel, encoding: Encoding) -> list[TimeSignature]:
     """The time signatures in which a model draws pieces."""
-    return [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
+    return (
+        [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
+    )
 
 
 def require_known(model: SequenceModel, encoding: Encoding, asked: TimeSignature) -> None:
@@ -151,7 +179,10 @@ def require_known(model: SequenceModel, encoding: Encoding, asked: TimeSignature
     known = time_signatures_of(model, encoding)
     if asked in known:
         return
-    found, words = "found a time signature of {}/{}".format(*asked), ", ".join("{}/{}".format(*one) for one in known)
+    found, words = (
+        "found a time signature of {}/{}".format(*asked),
+        ", ".join("{}/{}".format(*one) for one in known),
+    )
     if model.time_signatures is None:
         raise LnfgenError(
             f"{found}, but this model was trained without time signatures, and writes all in {words}; leave it out, or "
@@ -166,7 +197,9 @@ def require_draws(count: int, seed: int, temperature: float) -> None:
     if not 0 <= seed < 2**63:
         raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 to 2^63 - 1")
     if not 0 <= temperature <= MAX_TEMPERATURE:  # NaN is refused too
-        raise LnfgenError(f"a temperature of {temperature}; expected a number from 0 to {MAX_TEMPERATURE:g}")
+        raise LnfgenError(
+            f"a temperature of {temperature}; expected a number from 0 to {MAX_TEMPERATURE:g}"
+        )
 
 
 def require_one_length(length: int | None, bars: int | None, encoding: Encoding) -> None:
@@ -176,4 +209,6 @@ def require_one_length(length: int | None, bars: int | None, encoding: Encoding)
     if length is not None:
         raise LnfgenError(f"found a length in steps ({length}) and in bars ({bars}); leave one out")
     if encoding.kind != "music":
-        raise LnfgenError(f"found a length in bars ({bars}) for text, which has none; give the number of characters")
+        raise LnfgenError(
+            f"found a length in bars ({bars}) for text, which has none; give the number of characters"
+        )

@@ -1,7 +1,8 @@
 """Draw the hidden part of pieces in blocks, and towards wishes.
 
-Pieces whose wishes do not hold yet are drawn again by twice as many particles, until all hold or the time is over. So
-pieces come from p(hidden | known, the wishes hold). If the time is over, the nearest piece that was drawn is returned.
+Pieces whose wishes do not hold yet are drawn again by twice as many particles, until all hold or
+the time is over. So pieces come from p(hidden | known, the wishes hold). If the time is over, the
+nearest piece that was drawn is returned.
 """
 
 import time
@@ -30,7 +31,8 @@ from lnfgen.music.tonality import pitch_name
 
 MAX_ROWS = 512  # particles of all pieces that are drawn together
 MAX_ROW_STEPS = 100_000  # their time steps in all, for which a model with a latent has memory
-TEXT_STRIDE = 8  # after so many characters the distance from wishes is measured again; of music, after each quarter
+# after so many characters the distance from wishes is measured again; of music, after each quarter
+TEXT_STRIDE = 8
 
 
 class Item(NamedTuple):
@@ -62,11 +64,15 @@ def draw_block(
     potential: Potential | None = None,
 ) -> Iterator[Piece]:
     """Draw pieces of one shape together, and yield them in order."""
-    known = Known(*map(torch.stack, zip(*(known_bits(model, item.part) for item in items), strict=True)))
+    known = Known(
+        *map(torch.stack, zip(*(known_bits(model, item.part) for item in items), strict=True))
+    )
     generators = [torch.Generator().manual_seed(item.seed) for item in items]
     _, signature = items[0].shape
     metres = metres_in(model, encoding, [signature] * len(items)) if signature else None
-    drawn = draw_hidden(model, known, particles, generators, temperature, metres, progress, potential)
+    drawn = draw_hidden(
+        model, known, particles, generators, temperature, metres, progress, potential
+    )
     for item, x in zip(items, drawn.numpy(), strict=True):
         yield item.finish(x)
 
@@ -116,22 +122,34 @@ def _potential(
     encoding: Encoding, wishes: Wishes, items: Sequence[Item], t: int, so_far: Callable[[], Tensor]
 ) -> Tensor | None:
     """The potential of a block of pieces, by the distance of what is drawn from the wishes."""
-    num_steps, stride = items[0].shape[0], encoding.steps_per_quarter if encoding.kind == "music" else TEXT_STRIDE
+    num_steps, stride = (
+        items[0].shape[0],
+        encoding.steps_per_quarter if encoding.kind == "music" else TEXT_STRIDE,
+    )
     if t < num_steps and (t % stride or t <= items[0].part.ahead):
         return None
     drawn = so_far().cpu().numpy()
     each = [item for item in items for _ in range(len(drawn) // len(items))]
     rows = zip(each, drawn, strict=True)
-    pieces = (item.finish(x) if t == num_steps else given_back(encoding, item.part, x) for item, x in rows)
+    pieces = (
+        item.finish(x) if t == num_steps else given_back(encoding, item.part, x) for item, x in rows
+    )
     distances = [wishes.distance(piece, t / num_steps) for piece in pieces]
     return -WEIGHT * torch.tensor(distances, dtype=torch.float64)
 
 
-def _limited(encoding: Encoding, part: KnownPart, wishes: Wishes, rng: np.random.Generator) -> KnownPart:
-    """The part with all that the wishes fix: keys beyond theirs are silent, and their words stand at random places."""
+def _limited(
+    encoding: Encoding, part: KnownPart, wishes: Wishes, rng: np.random.Generator
+) -> KnownPart:
+    """The part with all that the wishes fix: keys beyond theirs are silent, and their words stand
+    at random places."""
     values, hidden = part.values.copy(), part.hidden.copy()
     if encoding.kind == "music":
-        keys = encoding.lowest_of_rows(len(values))[:, None] + np.arange(encoding.num_pitches) - part.shift
+        keys = (
+            encoding.lowest_of_rows(len(values))[:, None]
+            + np.arange(encoding.num_pitches)
+            - part.shift
+        )
         outside = (keys < wishes.keys.start) | (keys >= wishes.keys.stop)
         outside &= pitched_rows(encoding.roles, len(values))[:, None]
         if len(known := keys[(values > 0) & ~hidden & outside]):
@@ -141,7 +159,9 @@ def _limited(encoding: Encoding, part: KnownPart, wishes: Wishes, rng: np.random
         hidden &= ~outside
     for word in wishes.contained:
         size = len(word)
-        starts = [start for start in range(len(hidden) - size + 1) if hidden[start : start + size].all()]
+        starts = [
+            start for start in range(len(hidden) - size + 1) if hidden[start : start + size].all()
+        ]
         if not starts:
             raise LnfgenError(f"the wish contains={word}; found no {size} free characters in a row")
         place = slice(start := rng.choice(starts), start + size)
@@ -149,8 +169,11 @@ def _limited(encoding: Encoding, part: KnownPart, wishes: Wishes, rng: np.random
     return replace(part, values=values, hidden=hidden)
 
 
-def metres_in(model: SequenceModel, encoding: Encoding, time_signatures: Sequence[TimeSignature]) -> Tensor | None:
-    """Return the metres of N sequences as a model with `in_metre` reads them, `[N, 3]` on its device; else None."""
+def metres_in(
+    model: SequenceModel, encoding: Encoding, time_signatures: Sequence[TimeSignature]
+) -> Tensor | None:
+    """Return the metres of N sequences as a model with `in_metre` reads them, `[N, 3]` on its
+    device; else None."""
     if model.time_signatures is None:
         return None
     return torch.from_numpy(encoding.metres(time_signatures)).to(model.device)
@@ -163,12 +186,16 @@ def known_bits(model: SequenceModel, part: KnownPart) -> Known:
         sounding, held = (values & SOUNDING) != 0, values == SOUNDING
         by = model.observation.parts  # rows of a band from a step to the next one
         if model.observation.has_onsets:
-            ends = _moved(known & sounding, by) & ~held & hidden  # a known note has ended: the key is not held
-            begins = _moved(known & held, -by) & hidden  # a key that is known to be held sounds before that too
+            # a known note has ended: the key is not held
+            ends = _moved(known & sounding, by) & ~held & hidden
+            # a key that is known to be held sounds before that too
+            begins = _moved(known & held, -by) & hidden
             values = np.where(ends, SOUNDING | ONSET, values).astype(np.uint8)
             known = np.concatenate([known | begins, known | ends], 1)
         else:
-            known |= hidden & ~sounding & (_moved(known & sounding, by) | _moved(known & sounding, -by))
+            known |= (
+                hidden & ~sounding & (_moved(known & sounding, by) | _moved(known & sounding, -by))
+            )
     return model.observation.known(torch.from_numpy(values), torch.from_numpy(known))
 
 

@@ -1,8 +1,9 @@
 """Wishes: figures that a person wants pieces to have, and how far a piece is from them.
 
-The distance of a piece from a wish is 0 if its figure has a wanted value, and otherwise how far it is from the nearest
-one, in units of the figure. Particles are weighed by `exp(-WEIGHT * distance)` of what is drawn so far (the twisted
-targets of Whiteley & Lee, 2014). A figure of a whole piece counts little at first, as the rest may still mend it.
+The distance of a piece from a wish is 0 if its figure has a wanted value, and otherwise how far it
+is from the nearest one, in units of the figure. Particles are weighed by `exp(-WEIGHT * distance)`
+of what is drawn so far (the twisted targets of Whiteley & Lee, 2014). A figure of a whole piece
+counts little at first, as the rest may still mend it.
 """
 
 import math
@@ -25,12 +26,14 @@ from lnfgen.music.pianoroll import PianoRoll, is_time_signature
 from lnfgen.music.tonality import MODES, key_of, key_profiles, most_like, pitch_name, pitch_number
 
 Want = Mapping[str, Any] | Iterable[str]
-"""Figures and their values: `{"key": "G", "notes_per_bar": (8, 12)}`, or words such as `notes_per_bar=8..12`."""
+"""Figures and their values: `{"key": "G", "notes_per_bar": (8, 12)}`, or words such as
+`notes_per_bar=8..12`."""
 
 WEIGHT = 30.0  # nats that a unit of distance costs
 FAR = 100.0  # the distance of a whole piece whose figure has no value
 KEY_UNIT = 0.25  # the unit of the correlations that find a key
-GROWING, IN_FULL, AT_THE_END = 3.0, 0.0, math.inf  # a wish counts by the share of the steps drawn, to this power
+# a wish counts by the share of the steps drawn, to this power
+GROWING, IN_FULL, AT_THE_END = 3.0, 0.0, math.inf
 
 OTHERS = {  # the wishes that are no numbers, by the kind of the piece
     "music": {
@@ -56,15 +59,21 @@ def _line_length(text: str) -> float:
 
 
 def numbers(kind: str, roles: Sequence[str] = ()) -> dict[str, Figure]:
-    """The figures of a piece that are numbers: those of `compare`, also of the parts with these roles, and more."""
+    """The figures of a piece that are numbers: those of `compare`, also of the parts with these
+    roles, and more."""
     if kind == "text":
         return {"line_length": Figure("mean length of a line, characters", _line_length, 1.0)}  # type: ignore[arg-type]
     own = {"notes_per_bar": Figure("notes a bar", notes_per_bar, 1.0)}
-    return own | {"leaps": Figure("top line: moves over a fifth, count", leaps, 1.0)} | music_figures(4, roles)
+    return (
+        own
+        | {"leaps": Figure("top line: moves over a fifth, count", leaps, 1.0)}
+        | music_figures(4, roles)
+    )
 
 
 class Wish(NamedTuple):
-    """A wish: the figure of a piece with its distance in units, which is nan if there is none; and when it counts."""
+    """A wish: the figure of a piece with its distance in units, which is nan if there is none; and
+    when it counts."""
 
     words: str
     measured: Callable[[Any], tuple[Any, float]]
@@ -87,31 +96,43 @@ class Wishes:
         return bool(self.wishes or self.contained)
 
     def distance(self, piece: Piece, share: float = 1.0) -> float:
-        """The sum of the distances, each by how much it counts when this share of the steps is drawn."""
+        """The sum of the distances, each by how much it counts when this share of the steps is
+        drawn."""
         total = 0.0
         for wish in self.wishes:
             if counts := share**wish.power:
                 _, distance = wish.measured(piece)
-                total += counts * ((FAR if share == 1 else 0.0) if math.isnan(distance) else distance)
+                total += counts * (
+                    (FAR if share == 1 else 0.0) if math.isnan(distance) else distance
+                )
         return total
 
     def report(self, piece: Piece) -> dict[str, dict[str, Any]]:
-        """For each wish the figure that the piece has, and whether it holds, as plain JSON values."""
+        """For each wish the figure that the piece has, and whether it holds, as plain JSON
+        values."""
         found = {wish.words: wish.measured(piece) for wish in (*self.sure, *self.wishes)}
-        return {words: {"value": value, "held": distance == 0} for words, (value, distance) in found.items()}
+        return {
+            words: {"value": value, "held": distance == 0}
+            for words, (value, distance) in found.items()
+        }
 
 
 NO_WISHES = Wishes()
 
 
 def wishes_for(want: Want | Wishes | None, encoding: Encoding) -> Wishes:
-    """Read wishes for pieces of this encoding; None is no wish. Those that are read already stay as they are.
+    """Read wishes for pieces of this encoding; None is no wish. Those that are read already stay as
+    they are.
 
     If there is no figure with the name, or no piece can have the value, it is an `LnfgenError`.
     """
     if isinstance(want, Wishes):
         return want
-    pairs = want.items() if isinstance(want, Mapping) else [words.partition("=")[::2] for words in want or ()]
+    pairs = (
+        want.items()
+        if isinstance(want, Mapping)
+        else [words.partition("=")[::2] for words in want or ()]
+    )
     figures, others = numbers(encoding.kind, encoding.roles), OTHERS[encoding.kind]
     wishes, sure, contained, signature = list[Wish](), list[Wish](), list[str](), None
     own = encoding.compass if encoding.kind == "music" else range(128)
@@ -139,7 +160,9 @@ def wishes_for(want: Want | Wishes | None, encoding: Encoding) -> Wishes:
                 first, last = _ends(value, 0.0)
                 low, high = (low, min(high, last)) if name == "top" else (max(low, first), high)
                 if low > high or first > high or last < low:
-                    raise ValueError(f"pitches that leave some of {pitch_name(own[0])} to {pitch_name(own[-1])} free")
+                    raise ValueError(
+                        f"pitches that leave some of {pitch_name(own[0])} to {pitch_name(own[-1])} free"
+                    )
                 wishes.append(Wish(words, partial(_line, name == "top", first, last), IN_FULL))
             elif name == "ends":
                 if value != "cadence":
@@ -151,7 +174,13 @@ def wishes_for(want: Want | Wishes | None, encoding: Encoding) -> Wishes:
                 wishes.append(Wish(words, partial(_in_key, _keys(name, value))))
         except ValueError as error:
             raise LnfgenError(f"the wish {words:.60}; expected {error}") from None
-    return Wishes(tuple(wishes), tuple(sure), range(math.ceil(low), int(high) + 1), tuple(contained), signature)
+    return Wishes(
+        tuple(wishes),
+        tuple(sure),
+        range(math.ceil(low), int(high) + 1),
+        tuple(contained),
+        signature,
+    )
 
 
 def _wish(words: str, figure: Figure, low: float, high: float) -> Wish:
@@ -169,17 +198,31 @@ def _wish(words: str, figure: Figure, low: float, high: float) -> Wish:
 
 def _like(value: Any, encoding: Encoding) -> list[Wish]:
     """A wish for each figure of compare that a piece, or that of a file, has."""
-    how: dict[str, Any] = {"steps_per_quarter": encoding.grid, "parts": ",".join(encoding.roles) or ONE}
+    how: dict[str, Any] = {
+        "steps_per_quarter": encoding.grid,
+        "parts": ",".join(encoding.roles) or ONE,
+    }
     piece = read(Path(value), **how)[0] if isinstance(value, str | Path) else value
     if not isinstance(piece, PianoRoll):
         raise ValueError("a file with a piece of music")
-    found = [(name, figure, figure.value(piece)) for name, figure in music_figures(4, encoding.roles).items()]
-    known = [(f"{name}={value:.3g}", figure, value) for name, figure, value in found if not math.isnan(value)]
-    return [_wish(words, figure, value - figure.unit, value + figure.unit) for words, figure, value in known]
+    found = [
+        (name, figure, figure.value(piece))
+        for name, figure in music_figures(4, encoding.roles).items()
+    ]
+    known = [
+        (f"{name}={value:.3g}", figure, value)
+        for name, figure, value in found
+        if not math.isnan(value)
+    ]
+    return [
+        _wish(words, figure, value - figure.unit, value + figure.unit)
+        for words, figure, value in known
+    ]
 
 
 def _ends(value: Any, unit: float) -> tuple[float, float]:
-    """The least and the greatest value of a wish. One value alone stands for all that are within half a unit of it."""
+    """The least and the greatest value of a wish. One value alone stands for all that are within
+    half a unit of it."""
     ends = value if isinstance(value, tuple) else str(value).split("..")
     try:
         low, high = _number(ends[0], -math.inf), _number(ends[-1], math.inf)
@@ -216,19 +259,25 @@ def _keys(name: str, value: Any) -> np.ndarray:
     if mode not in (None, *MODES):
         raise ValueError("major or minor")
     wanted = np.zeros((2, 12), np.bool_)
-    wanted[slice(None) if mode is None else MODES.index(mode), slice(None) if tonic is None else tonic] = True
+    wanted[
+        slice(None) if mode is None else MODES.index(mode), slice(None) if tonic is None else tonic
+    ] = True
     return wanted
 
 
 def _in_key(wanted: np.ndarray, roll: PianoRoll) -> tuple[Any, float]:
-    """The key, and how much better the profile of the best key fits than that of the best wanted one."""
+    """The key, and how much better the profile of the best key fits than that of the best wanted
+    one."""
     likeness = key_profiles(roll.merged)
     key = most_like(likeness)
-    return None if key is None else str(key), float(likeness.max() - likeness[wanted].max()) / KEY_UNIT
+    return None if key is None else str(key), float(
+        likeness.max() - likeness[wanted].max()
+    ) / KEY_UNIT
 
 
 def _line(top: bool, low: float, high: float, roll: PianoRoll) -> tuple[Any, float]:
-    """The lowest and the highest pitch of an outer line, and how many semitones they are outside."""
+    """The lowest and the highest pitch of an outer line, and how many semitones they are
+    outside."""
     line = roll.merged.edge_keys(top)
     pitches = line[line >= 0] + roll.lowest_pitch
     if not len(pitches):

@@ -1,4 +1,5 @@
-"""The latent flow model of Ziegler & Rush (2019): a VAE over sequences whose prior is a normalizing flow."""
+"""The latent flow model of Ziegler & Rush (2019): a VAE over sequences whose prior is a normalizing
+flow."""
 
 from collections.abc import Sequence
 
@@ -18,9 +19,11 @@ from lnfgen.nn.stepper import looping
 
 
 class LatentFlow(SequenceModel):
-    """`p(x) = p(T) integral p(z | T) p(x | z, T) dz`; `ELBO = E_q[log p(x|z) + log p(z) - log q(z|x)] + log p(T)`.
+    """`p(x) = p(T) integral p(z | T) p(x | z, T) dz`; `ELBO = E_q[log p(x|z) + log p(z) - log
+    q(z|x)] + log p(T)`.
 
-    The posterior runs once for all K samples of z. Prior and emission then treat the samples as one batch of K * B.
+    The posterior runs once for all K samples of z. Prior and emission then treat the samples as one
+    batch of K * B.
     """
 
     def __init__(
@@ -41,7 +44,8 @@ class LatentFlow(SequenceModel):
         self.latent = prior.num_features
 
     def encode(self, x: Tensor, lengths: Tensor, metres: Tensor | None = None) -> Encoded:
-        """The mean and log-variance of the posterior, each `[B, T, D]`, and the positions `[B, T, F]`."""
+        """The mean and log-variance of the posterior, each `[B, T, D]`, and the positions `[B, T,
+        F]`."""
         positions = self.positions_of(lengths, x.shape[1], metres)
         return *self.posterior(x, lengths, positions), positions
 
@@ -59,19 +63,33 @@ class LatentFlow(SequenceModel):
         return self.emission(z, lengths_k, positions, x)
 
     def generate(
-        self, lengths: Sequence[int], noise: Tensor | None, uniform: Tensor, temperature: float, metres: Tensor | None
+        self,
+        lengths: Sequence[int],
+        noise: Tensor | None,
+        uniform: Tensor,
+        temperature: float,
+        metres: Tensor | None,
     ) -> list[Tensor]:
         steps = torch.tensor(lengths, device=self.device)
         z, positions = self._drawn(steps, max(lengths), noise, temperature, metres)
-        return self._unpadded(self.emission.sample(z, steps, positions, uniform, temperature), lengths)
+        return self._unpadded(
+            self.emission.sample(z, steps, positions, uniform, temperature), lengths
+        )
 
-    def drawn_logits(self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None) -> Tensor:
+    def drawn_logits(
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None
+    ) -> Tensor:
         with torch.no_grad():
             z, positions = self._drawn(lengths, x.shape[1], noise, 1.0, metres)
         return self.emission(z, lengths, positions, x)[0]
 
     def _drawn(
-        self, lengths: Tensor, num_steps: int, noise: Tensor | None, temperature: float, metres: Tensor | None
+        self,
+        lengths: Tensor,
+        num_steps: int,
+        noise: Tensor | None,
+        temperature: float,
+        metres: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """z that the prior draws from noise, and the positions: `[B, T, D]` and `[B, T, F]`."""
         assert noise is not None
@@ -81,10 +99,13 @@ class LatentFlow(SequenceModel):
     def steps(
         self, num_sequences: int, num_steps: int, temperature: float, metres: Tensor | None = None
     ) -> WeighedSteps:
-        """If z_t says the symbol and is drawn given z_<t, `SymbolSteps`; otherwise `LatentSteps`."""
+        """If z_t says the symbol and is drawn given z_<t, `SymbolSteps`; otherwise
+        `LatentSteps`."""
         lengths = torch.full((num_sequences,), num_steps, device=self.device)
         positions = self.positions_of(lengths, num_steps, metres)
-        if isinstance(self.posterior, SymbolPosterior) and isinstance(self.prior, AutoregressiveFlow):
+        if isinstance(self.posterior, SymbolPosterior) and isinstance(
+            self.prior, AutoregressiveFlow
+        ):
             return SymbolSteps(self, positions, temperature)
         return LatentSteps(self, positions, temperature)
 
@@ -94,31 +115,46 @@ def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, T
     mean, log_variance, positions = encoded
     num_samples = len(noise)
     z = Gaussian(mean, log_variance).sample(noise).flatten(0, 1)
-    return z, positions.expand(num_samples, *positions.shape).flatten(0, 1), lengths.repeat(num_samples)
+    return (
+        z,
+        positions.expand(num_samples, *positions.shape).flatten(0, 1),
+        lengths.repeat(num_samples),
+    )
 
 
 class LatentSteps(WeighedSteps):
-    """At the first step all of z is drawn from the prior, and then x step by step from p(x_t | x_<t, z).
+    """At the first step all of z is drawn from the prior, and then x step by step from p(x_t |
+    x_<t, z).
 
-    The weight of a step is the probability of its known part. Limit: no step of z is drawn to fit what is known.
-    If x_t depends on z alone, and much is known, it takes many rows until one has a z that fits.
+    The weight of a step is the probability of its known part. Limit: no step of z is drawn to fit
+    what is known. If x_t depends on z alone, and much is known, it takes many rows until one has a
+    z that fits.
     """
 
     def __init__(self, model: LatentFlow, positions: Tensor, temperature: float) -> None:
         """`positions` are `[G, T, F]`."""
-        self._observation, self._prior, self._emission = model.observation, model.prior, model.emission
+        self._observation, self._prior, self._emission = (
+            model.observation,
+            model.prior,
+            model.emission,
+        )
         self._positions = positions
         self._temperature = max(temperature, MIN_TEMPERATURE)
         self._sampler = model.emission.head.sampler(self._temperature)
-        self._rows = torch.arange(len(positions), device=positions.device)  # of `positions`, later of the context
+        # of `positions`, later of the context
+        self._rows = torch.arange(len(positions), device=positions.device)
         self._context: Tensor | None = None
 
-    def draw(self, t: int, known: Known, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+    def draw(
+        self, t: int, known: Known, generators: Sequence[torch.Generator]
+    ) -> tuple[Tensor, Tensor]:
         observation, num_rows, device = self._observation, len(self._rows), self._positions.device
         if self._context is None:
             self._context = self._contexts(self._positions[self._rows], generators)
             self._rows = torch.arange(num_rows, device=device)
-        uniform = drawn_by(generators, num_rows, lambda count, one: observation.uniform(count, 1, one)[:, 0])
+        uniform = drawn_by(
+            generators, num_rows, lambda count, one: observation.uniform(count, 1, one)[:, 0]
+        )
         x, logits = self._sampler.draw(self._context[self._rows, t], uniform.to(device), known)
         return x, observation.log_prob(logits, x, known.mask)
 
@@ -130,7 +166,9 @@ class LatentSteps(WeighedSteps):
         """Draw z of all steps, and give the context of each step, `[N, T, C]`."""
         num_rows, num_steps = positions.shape[:2]
         shape = (num_steps, self._prior.noise_size)
-        noise = drawn_by(generators, num_rows, lambda count, one: torch.randn(count, *shape, generator=one))
+        noise = drawn_by(
+            generators, num_rows, lambda count, one: torch.randn(count, *shape, generator=one)
+        )
         lengths = torch.full((num_rows,), num_steps, device=positions.device)
         z = self._prior.draw(positions, lengths, noise.to(positions.device), self._temperature)
         return self._emission.context(z, lengths, positions)
@@ -139,26 +177,39 @@ class LatentSteps(WeighedSteps):
 class SymbolSteps(WeighedSteps):
     """The steps of a model whose z_t says the symbol x_t, which makes it a language model.
 
-    Where x_t is known, z_t is drawn from q(z_t | x_t), and the step weighs p(z_t | z_<t) p(x_t | z_t) / q(z_t | x_t).
-    Where it is hidden, z_t is drawn from p(z_t | z_<t) and x_t from p(x_t | z_t), and the step weighs 1.
+    Where x_t is known, z_t is drawn from q(z_t | x_t), and the step weighs p(z_t | z_<t) p(x_t |
+    z_t) / q(z_t | x_t). Where it is hidden, z_t is drawn from p(z_t | z_<t) and x_t from p(x_t |
+    z_t), and the step weighs 1.
     """
 
     def __init__(self, model: LatentFlow, positions: Tensor, temperature: float) -> None:
         """`positions` are `[G, T, F]`."""
         assert isinstance(model.prior, AutoregressiveFlow)
         temperature = max(temperature, MIN_TEMPERATURE)
-        self._observation, self._posterior, self._noise_size = model.observation, model.posterior, model.noise_size
+        self._observation, self._posterior, self._noise_size = (
+            model.observation,
+            model.posterior,
+            model.noise_size,
+        )
         self._prior = FlowSteps(model.prior, positions, temperature)
         self._sampler = model.emission.head.sampler(temperature)
         self._num_rows, self._device = len(positions), positions.device
 
-    def draw(self, t: int, known: Known, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+    def draw(
+        self, t: int, known: Known, generators: Sequence[torch.Generator]
+    ) -> tuple[Tensor, Tensor]:
         num_rows, size = self._num_rows, self._noise_size
-        noise = drawn_by(generators, num_rows, lambda count, one: torch.randn(count, size, generator=one))
-        uniform = drawn_by(generators, num_rows, lambda count, one: torch.rand(count, 1, generator=one))
+        noise = drawn_by(
+            generators, num_rows, lambda count, one: torch.randn(count, size, generator=one)
+        )
+        uniform = drawn_by(
+            generators, num_rows, lambda count, one: torch.rand(count, 1, generator=one)
+        )
         noise, q = noise.to(self._device), self._posterior(known.values.long())
         with looping(noise):
-            z = torch.where(known.mask[:, None], q.sample(noise[:, : q.mean.shape[-1]]), self._prior.draw(noise))
+            z = torch.where(
+                known.mask[:, None], q.sample(noise[:, : q.mean.shape[-1]]), self._prior.draw(noise)
+            )
             x, logits = self._sampler.draw(z, uniform.to(self._device), known)
             log_joint = self._prior.log_prob(z) + self._observation.log_prob(logits, x)
             self._prior.take(z)

@@ -11,11 +11,13 @@ WIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 
 
 class LengthModel(nn.Module):
-    """A histogram of the training lengths, partly smoothed. It is positive for every T >= 1, with a geometric tail.
+    """A histogram of the training lengths, partly smoothed. It is positive for every T >= 1, with a
+    geometric tail.
 
-    `p(T) = mean over n of (1 - s) [T = T_n] + s r^|T - T_n| / Z_n`, where `Z_n` lets the second term sum to 1 over all
-    T >= 1. The spread s and the width -1 / log r are chosen from `SPREADS` and `WIDTHS` by leave-one-out likelihood.
-    The spread is small if lengths are whole bars and large if they are scattered.
+    `p(T) = mean over n of (1 - s) [T = T_n] + s r^|T - T_n| / Z_n`, where `Z_n` lets the second
+    term sum to 1 over all T >= 1. The spread s and the width -1 / log r are chosen from `SPREADS`
+    and `WIDTHS` by leave-one-out likelihood. The spread is small if lengths are whole bars and
+    large if they are scattered.
     """
 
     lengths: Tensor  # float64 [U], the distinct training lengths
@@ -23,7 +25,8 @@ class LengthModel(nn.Module):
     kernel: Tensor  # float64 [2]: spread, width
 
     def __init__(self, num_distinct: int = 1) -> None:
-        """A model before `fit` or `load_state_dict`, whose buffers have room for `num_distinct` lengths."""
+        """A model before `fit` or `load_state_dict`, whose buffers have room for `num_distinct`
+        lengths."""
         super().__init__()
         self.register_buffer("lengths", torch.ones(num_distinct, dtype=torch.float64))
         self.register_buffer("counts", torch.ones(num_distinct, dtype=torch.float64))
@@ -34,8 +37,10 @@ class LengthModel(nn.Module):
 
     @classmethod
     def fit(cls, lengths: Tensor, kernel: Tensor | None = None) -> "LengthModel":
-        """Fit to the lengths `[N]` of the training split, each at least 1; the kernel is chosen if it is not given."""
-        counts = torch.bincount(lengths)  # a sort would need several copies of a large corpus's lengths
+        """Fit to the lengths `[N]` of the training split, each at least 1; the kernel is chosen if
+        it is not given."""
+        # a sort would need several copies of a large corpus's lengths
+        counts = torch.bincount(lengths)
         distinct = counts.nonzero().flatten()
         counts = counts[distinct]
         model = cls(len(distinct))
@@ -48,7 +53,8 @@ class LengthModel(nn.Module):
         return model
 
     def _best_kernel(self) -> Tensor:
-        """The spread and width with the greatest leave-one-out likelihood of the training lengths."""
+        """The spread and width with the greatest leave-one-out likelihood of the training
+        lengths."""
         best, kernel = -torch.inf, self.kernel
         for width in WIDTHS:
             distance = (self.lengths[:, None] - self.lengths).abs()
@@ -73,24 +79,29 @@ class LengthModel(nn.Module):
         same = (lengths[:, None] == self.lengths).double()
         weights = self.counts / self.counts.sum()
         unsmoothed = ((1 - spread) * same * weights).sum(-1)
-        # Logarithms, because the smoothed term underflows more than about 700 widths away from every training length.
+        # Logarithms, because the smoothed term underflows more than about 700 widths away from
+        # every training length.
         log_ratio = -(lengths[:, None] - self.lengths).abs() / width
-        smoothed = torch.logsumexp(log_ratio + (1 / self._normalisers(width)).log() + weights.log(), -1)
+        smoothed = torch.logsumexp(
+            log_ratio + (1 / self._normalisers(width)).log() + weights.log(), -1
+        )
         return torch.logaddexp(unsmoothed.log(), smoothed + math.log(spread))
 
     def _log_probs_up_to(self, longest: int) -> Tensor:
         """`log_prob` of all lengths from 1 to `longest`, `[longest]`, up to round-off.
 
-        The part of shorter training lengths in the smoothed term falls by r with each step up, and that of longer ones
-        with each step down, so a sum in each direction is enough. `log_prob` compares each length with each training
-        length, which takes seconds and gigabytes here where pieces are long and many.
+        The part of shorter training lengths in the smoothed term falls by r with each step up, and
+        that of longer ones with each step down, so a sum in each direction is enough. `log_prob`
+        compares each length with each training length, which takes seconds and gigabytes here where
+        pieces are long and many.
         """
         spread, width = self.kernel.tolist()
         places, weights = self.lengths.long() - 1, self.counts / self.counts.sum()
         steps = torch.arange(longest, dtype=torch.float64) / width
         given = torch.full_like(steps, -torch.inf)
         given[places] = (spread * weights / self._normalisers(width)).log()
-        from_shorter = torch.logcumsumexp(given + steps, 0) - steps  # with what a length gives to itself
+        # with what a length gives to itself
+        from_shorter = torch.logcumsumexp(given + steps, 0) - steps
         from_longer = torch.logcumsumexp((given - steps).flip(0), 0).flip(0) + steps
         log_probs = torch.logaddexp(from_shorter[:-1], from_longer[1:] - 1 / width)
         log_probs = torch.cat([log_probs, from_shorter[-1:]])
@@ -100,7 +111,8 @@ class LengthModel(nn.Module):
     def sample(self, generator: torch.Generator, beyond: int = 0) -> int:
         """Draw one length that is greater than `beyond`, with a CPU generator.
 
-        It is at most 16 more than twice the longest training length, or 16 more than `beyond` if that is greater.
+        It is at most 16 more than twice the longest training length, or 16 more than `beyond` if
+        that is greater.
         """
         longest = max(2 * int(self.lengths.max()), beyond) + 16
         chances = torch.softmax(self._log_probs_up_to(longest)[beyond:], 0)

@@ -47,7 +47,9 @@ class AutoregressiveLSTM(SequenceModel):
     def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
         return torch.zeros(1, len(lengths), device=self.device)
 
-    def logits(self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None = None) -> Tensor:
+    def logits(
+        self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None = None
+    ) -> Tensor:
         (positions,) = encoded
         noisy = self.note_noise(x)
         previous = shift(self.input_dropout(self.embed(noisy)))
@@ -55,11 +57,19 @@ class AutoregressiveLSTM(SequenceModel):
         return self.head(torch.cat([states, positions], -1), x, noisy)[None]
 
     def generate(
-        self, lengths: Sequence[int], noise: Tensor | None, uniform: Tensor, temperature: float, metres: Tensor | None
+        self,
+        lengths: Sequence[int],
+        noise: Tensor | None,
+        uniform: Tensor,
+        temperature: float,
+        metres: Tensor | None,
     ) -> list[Tensor]:
-        positions = self.positions_of(torch.tensor(lengths, device=self.device), max(lengths), metres)
+        positions = self.positions_of(
+            torch.tensor(lengths, device=self.device), max(lengths), metres
+        )
         network, draw = steps_of(self.lstm, positions), self.head.sampler(temperature)
-        read = positions.new_zeros(len(positions), self.embedding)  # nothing comes before the first step
+        # nothing comes before the first step
+        read = positions.new_zeros(len(positions), self.embedding)
         steps: list[Tensor] = []
         with looping(positions):
             for t in range(max(lengths)):
@@ -68,7 +78,9 @@ class AutoregressiveLSTM(SequenceModel):
                 read = self.embed(steps[-1])
         return self._unpadded(torch.stack(steps, 1), lengths)
 
-    def drawn_logits(self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None) -> Tensor:
+    def drawn_logits(
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None
+    ) -> Tensor:
         return self.logits(x, lengths, self.encode(x, lengths, metres))[0]
 
     def steps(
@@ -79,21 +91,33 @@ class AutoregressiveLSTM(SequenceModel):
 
 
 class LSTMSteps(WeighedSteps):
-    """Each step is drawn given the steps before it, and weighs the probability of its known part."""
+    """Each step is drawn given the steps before it, and weighs the probability of its known
+    part."""
 
     def __init__(self, model: AutoregressiveLSTM, positions: Tensor, temperature: float) -> None:
         """`positions` are `[G, T, F]`."""
         self._observation, self._positions, self._embed = model.observation, positions, model.embed
-        self._network, self._sampler = steps_of(model.lstm, positions), model.head.sampler(temperature)
-        self._read = positions.new_zeros(len(positions), model.embedding)  # nothing comes before the first step
-        self._rows = torch.arange(len(positions), device=positions.device)  # the sequence that each row is of
+        self._network, self._sampler = (
+            steps_of(model.lstm, positions),
+            model.head.sampler(temperature),
+        )
+        # nothing comes before the first step
+        self._read = positions.new_zeros(len(positions), model.embedding)
+        # the sequence that each row is of
+        self._rows = torch.arange(len(positions), device=positions.device)
 
-    def draw(self, t: int, known: Known, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+    def draw(
+        self, t: int, known: Known, generators: Sequence[torch.Generator]
+    ) -> tuple[Tensor, Tensor]:
         position, observation = self._positions[self._rows, t], self._observation
-        uniform = drawn_by(generators, len(position), lambda count, one: observation.uniform(count, 1, one)[:, 0])
+        uniform = drawn_by(
+            generators, len(position), lambda count, one: observation.uniform(count, 1, one)[:, 0]
+        )
         with looping(position):
             states = self._network.step(t, self._read)
-            x, logits = self._sampler.draw(torch.cat([states, position], -1), uniform.to(position.device), known)
+            x, logits = self._sampler.draw(
+                torch.cat([states, position], -1), uniform.to(position.device), known
+            )
             self._read = self._embed(x)
         return x, observation.log_prob(logits, x, known.mask)
 

@@ -1,7 +1,8 @@
-"""The two kinds of step that a sequence consists of: how a network reads one, and the distribution of one.
+"""The two kinds of step that a sequence consists of: how a network reads one, and the distribution
+of one.
 
-With `Symbols` (text), x is `[B, T]` of integers. With `Frames` (music), x is `[B, T, P]`, where each of the P keys is
-an integer of two bits, sounding and onset (see `lnfgen.conventions`).
+With `Symbols` (text), x is `[B, T]` of integers. With `Frames` (music), x is `[B, T, P]`, where
+each of the P keys is an integer of two bits, sounding and onset (see `lnfgen.conventions`).
 """
 
 import math
@@ -15,13 +16,15 @@ from torch.nn.functional import softplus
 from lnfgen.conventions import ONSET, ONSET_SHIFT, SOUNDING
 
 FRAME_SCALE = 0.5
-"""Initial scale of the embedding of a key. About four keys of a frame sound, so their sum has unit scale. With torch's
-default scale and inputs this sparse, an LSTM learns nothing beyond the marginal for a thousand steps."""
+"""Initial scale of the embedding of a key. About four keys of a frame sound, so their sum has unit
+scale. With torch's default scale and inputs this sparse, an LSTM learns nothing beyond the marginal
+for a thousand steps."""
 
 
 @dataclass(frozen=True)
 class Symbols:
-    """Each step is one of `num_symbols` symbols, with a categorical distribution. A word begins after a separator."""
+    """Each step is one of `num_symbols` symbols, with a categorical distribution. A word begins
+    after a separator."""
 
     num_symbols: int
     separators: tuple[int, ...] = ()
@@ -56,23 +59,27 @@ class Symbols:
         return Known(x, mask)
 
     def sample(self, logits: Tensor, uniform: Tensor, known: "Known | None" = None) -> Tensor:
-        """Invert the cumulative distribution function at 1 - uniform `[..., 1]`: logits `[..., V]` -> x `[...]`.
+        """Invert the cumulative distribution function at 1 - uniform `[..., 1]`: logits `[..., V]`
+        -> x `[...]`.
 
         Known symbols stay as they are.
         """
         cumulative = torch.softmax(logits, -1).cumsum(-1)
-        # The target is above 0 and at most the total, which may round to less than 1, so no symbol of probability 0 is
-        # drawn.
+        # The target is above 0 and at most the total, which may round to less than 1, so no symbol
+        # of probability 0 is drawn.
         drawn = torch.searchsorted(cumulative, (1 - uniform) * cumulative[..., -1:])[..., 0]
-        return drawn if known is None else torch.where(known.mask, known.values.to(drawn.dtype), drawn)
+        return (
+            drawn if known is None else torch.where(known.mask, known.values.to(drawn.dtype), drawn)
+        )
 
 
 @dataclass(frozen=True)
 class Frames:
     """Each step is `num_pitches` keys, and each key sounds or not, with a Bernoulli distribution.
 
-    If the data has onsets, a second Bernoulli says whether a sounding key is struck or held. Its probability counts
-    only where the key sounds. The output head decides whether the logits of a key depend on other keys.
+    If the data has onsets, a second Bernoulli says whether a sounding key is struck or held. Its
+    probability counts only where the key sounds. The output head decides whether the logits of a
+    key depend on other keys.
 
     With R `parts`, step t is what part t mod R of a band plays (`PianoRoll.parts`).
     """
@@ -83,7 +90,8 @@ class Frames:
 
     @property
     def bits_per_key(self) -> int:
-        """A bit for whether the key sounds and, if the data has onsets, one for whether it is struck."""
+        """A bit for whether the key sounds and, if the data has onsets, one for whether it is
+        struck."""
         return 2 if self.has_onsets else 1
 
     @property
@@ -95,9 +103,12 @@ class Frames:
         return FrameEmbedding(self, features)
 
     def bits(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """x `[..., P]` as zeros and ones `[..., num_logits]`: sounding bits, then onset bits if there are any."""
+        """x `[..., P]` as zeros and ones `[..., num_logits]`: sounding bits, then onset bits if
+        there are any."""
         sounding = (x & SOUNDING).to(dtype)
-        return torch.cat([sounding, (x >> ONSET_SHIFT).to(dtype)], -1) if self.has_onsets else sounding
+        return (
+            torch.cat([sounding, (x >> ONSET_SHIFT).to(dtype)], -1) if self.has_onsets else sounding
+        )
 
     @property
     def bit_scale(self) -> float:
@@ -105,11 +116,14 @@ class Frames:
         return FRAME_SCALE / math.sqrt(self.bits_per_key)
 
     def log_prob(self, logits: Tensor, x: Tensor, counted: Tensor | None = None) -> Tensor:
-        """log p(x | logits) of each step: logits `[..., T, num_logits]`, x `[B, T, P]` -> `[..., T]`.
+        """log p(x | logits) of each step: logits `[..., T, num_logits]`, x `[B, T, P]` -> `[...,
+        T]`.
 
         Only the bits where the mask `counted` `[..., T, num_logits]` is True count, by default all.
         """
-        on_sounding, on_onset = (None, None) if counted is None else counted.tensor_split([self.num_pitches], -1)
+        on_sounding, on_onset = (
+            (None, None) if counted is None else counted.tensor_split([self.num_pitches], -1)
+        )
         sounding = self._sounding(logits, x, on_sounding)
         if not self.has_onsets:
             return sounding
@@ -118,16 +132,20 @@ class Frames:
         return sounding + torch.where((x & SOUNDING).bool(), onset, torch.zeros_like(onset)).sum(-1)
 
     def sounding_log_prob(self, logits: Tensor, x: Tensor) -> Tensor | None:
-        """The part of `log_prob` for which keys sound, to compare with data without onsets. There it is None."""
+        """The part of `log_prob` for which keys sound, to compare with data without onsets. There
+        it is None."""
         return self._sounding(logits, x) if self.has_onsets else None
 
     def _sounding(self, logits: Tensor, x: Tensor, counted: Tensor | None = None) -> Tensor:
-        return _where(counted, _bernoulli(logits[..., : self.num_pitches], (x & SOUNDING).to(logits.dtype))).sum(-1)
+        return _where(
+            counted, _bernoulli(logits[..., : self.num_pitches], (x & SOUNDING).to(logits.dtype))
+        ).sum(-1)
 
     def known(self, x: Tensor, mask: Tensor) -> "Known":
         """The bits of x `[T, P]` as known where the mask of bits `[T, num_logits]` is True.
 
-        If an onset is known and its key may be silent, the key is struck, or held, in case it sounds.
+        If an onset is known and its key may be silent, the key is struck, or held, in case it
+        sounds.
         """
         return Known(self.bits(x, torch.bool), mask)
 
@@ -137,10 +155,13 @@ class Frames:
 
     def silence(self, uniform: Tensor) -> Tensor:
         """A silent frame for each of these random numbers `[..., num_logits]`: uint8 `[..., P]`."""
-        return torch.zeros(*uniform.shape[:-1], self.num_pitches, dtype=torch.uint8, device=uniform.device)
+        return torch.zeros(
+            *uniform.shape[:-1], self.num_pitches, dtype=torch.uint8, device=uniform.device
+        )
 
     def sample(self, logits: Tensor, uniform: Tensor, known: "Known | None" = None) -> Tensor:
-        """Set each bit where `uniform` is below its probability: both `[..., num_logits]` -> uint8 `[..., P]`.
+        """Set each bit where `uniform` is below its probability: both `[..., num_logits]` -> uint8
+        `[..., P]`.
 
         Bits that are known stay as they are.
         """
@@ -159,10 +180,11 @@ Observation = Symbols | Frames
 
 
 class Known(NamedTuple):
-    """The known part of a sequence whose other part is hidden and to be drawn; `known` of an observation makes it.
+    """The known part of a sequence whose other part is hidden and to be drawn; `known` of an
+    observation makes it.
 
-    Both tensors have the shape of the choices that are drawn: for symbols `[..., T]`, and for frames, whose bits are
-    drawn one by one, `[..., T, num_logits]`.
+    Both tensors have the shape of the choices that are drawn: for symbols `[..., T]`, and for
+    frames, whose bits are drawn one by one, `[..., T, num_logits]`.
     """
 
     values: Tensor
@@ -186,12 +208,15 @@ class FrameEmbedding(nn.Module):
 class NoteNoise(nn.Module):
     """In training, hide or move sounding keys of frames `[B, T, P]`. Text stays as it is.
 
-    The output that predicts a frame reads the frames before with this noise; the frame to predict has none. A model
-    that is trained on correct music alone never sees its own mistakes: in samples, after it has dropped a voice, it
-    goes on without that voice for long. With this noise it learns to begin the voice again, and to correct a wrong key.
+    The output that predicts a frame reads the frames before with this noise; the frame to predict
+    has none. A model
+    that is trained on correct music alone never sees its own mistakes: in samples, after it has
+    dropped a voice, it goes on without that voice for long. With this noise it learns to begin the
+    voice again, and to correct a wrong key.
     """
 
-    HIDDEN = 0.75  # the share of the keys with noise that are hidden; the others move by one or two semitones
+    # the share of the keys with noise that are hidden; the others move by one or two semitones
+    HIDDEN = 0.75
 
     def __init__(self, p: float) -> None:
         """`p` is the probability that a sounding key of a frame has noise."""
@@ -208,7 +233,8 @@ class NoteNoise(nn.Module):
             start = self.HIDDEN + index * each
             moved = torch.where((chance >= start) & (chance < start + each), x, 0)
             up, down = max(semitones, 0), max(-semitones, 0)
-            moved = torch.nn.functional.pad(moved, (up, down)).narrow(-1, down, x.shape[-1])  # those out of range go
+            # those out of range go
+            moved = torch.nn.functional.pad(moved, (up, down)).narrow(-1, down, x.shape[-1])
             noisy = torch.maximum(noisy, moved)
         return noisy
 

@@ -1,4 +1,5 @@
-"""The emission p(x_t | z), and output heads: from the output of a network at a step to the distribution of x_t."""
+"""The emission p(x_t | z), and output heads: from the output of a network at a step to the
+distribution of x_t."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -19,25 +20,32 @@ UNITS_PER_KEY = 4  # the NADE head has this many hidden units for each key
 
 
 class OutputHead(nn.Module, ABC):
-    """p(x_t | context), parallel over the leading axes of context `[..., B, T, C]`; x is `[B, T]` or `[B, T, P]`."""
+    """p(x_t | context), parallel over the leading axes of context `[..., B, T, C]`; x is `[B, T]`
+    or `[B, T, P]`."""
 
-    reads_past = False  # True if a step depends on the steps before it, so that sampling goes step by step
+    # True if a step depends on the steps before it, so that sampling goes step by step
+    reads_past = False
 
     @abstractmethod
-    def forward(self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        """The logits `[..., B, T, num_logits]` at the temperature, which `Observation.log_prob` takes.
+    def forward(
+        self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """The logits `[..., B, T, num_logits]` at the temperature, which `Observation.log_prob`
+        takes.
 
         A head that `reads_past` reads the steps before in `noisy`, by default x itself.
 
-        The logits have the precision of the parameters, also under autocast, because log-probabilities are summed.
+        The logits have the precision of the parameters, also under autocast, because
+        log-probabilities are summed.
         """
 
     @abstractmethod
     def sampler(self, temperature: float) -> "Sampler":
-        """A function that draws x from context `[..., C]` and random numbers from `Observation.uniform`.
+        """A function that draws x from context `[..., C]` and random numbers from
+        `Observation.uniform`.
 
-        If the head `reads_past`, it is called for the steps in order, with context `[B, C]`, and keeps the steps before
-        that it needs. Otherwise one call may be for all steps.
+        If the head `reads_past`, it is called for the steps in order, with context `[B, C]`, and
+        keeps the steps before that it needs. Otherwise one call may be for all steps.
         """
 
     @property
@@ -46,7 +54,8 @@ class OutputHead(nn.Module, ABC):
 
 
 class Drawn(NamedTuple):
-    """A draw x `[...]` or `[..., P]`, and the logits `[..., num_logits]` at x and the temperature."""
+    """A draw x `[...]` or `[..., P]`, and the logits `[..., num_logits]` at x and the
+    temperature."""
 
     x: Tensor
     logits: Tensor
@@ -66,7 +75,8 @@ class Sampler:
 
 
 class FactorisedHead(OutputHead):
-    """A categorical symbol, or keys that are independent of each other, given the context of the step alone."""
+    """A categorical symbol, or keys that are independent of each other, given the context of the
+    step alone."""
 
     def __init__(self, observation: Observation) -> None:
         super().__init__()
@@ -74,9 +84,12 @@ class FactorisedHead(OutputHead):
 
     @abstractmethod
     def logits(self, context: Tensor) -> Tensor:
-        """context `[..., C]` -> `[..., num_logits]` at temperature 1, in the precision of the parameters."""
+        """context `[..., C]` -> `[..., num_logits]` at temperature 1, in the precision of the
+        parameters."""
 
-    def forward(self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def forward(
+        self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0
+    ) -> Tensor:
         return tempered(self.logits(context), temperature)
 
     def sampler(self, temperature: float) -> Sampler:
@@ -90,7 +103,9 @@ class FactorisedHead(OutputHead):
 class IndependentHead(FactorisedHead):
     """The logits are a perceptron of the context."""
 
-    def __init__(self, observation: Observation, num_context: int, hidden: int, dropout: float) -> None:
+    def __init__(
+        self, observation: Observation, num_context: int, hidden: int, dropout: float
+    ) -> None:
         super().__init__(observation)
         self.mlp = MLP(num_context, [hidden], observation.num_logits, dropout=dropout)
 
@@ -99,7 +114,8 @@ class IndependentHead(FactorisedHead):
 
 
 class SymbolHead(FactorisedHead):
-    """`p(x_t = k | z_t) = p(z_t | k) / sum_j p(z_t | j)` of a codebook: Bayes' rule, where all codes are as likely."""
+    """`p(x_t = k | z_t) = p(z_t | k) / sum_j p(z_t | j)` of a codebook: Bayes' rule, where all
+    codes are as likely."""
 
     def __init__(self, symbols: Symbols, codes: Codebook) -> None:
         """It begins with a copy of these codes."""
@@ -111,15 +127,18 @@ class SymbolHead(FactorisedHead):
 
 
 class NADEHead(OutputHead):
-    """`p(frame | context) = prod_i p(key i | keys below i, context)`: whether it sounds, and whether it is struck.
+    """`p(frame | context) = prod_i p(key i | keys below i, context)`: whether it sounds, and
+    whether it is struck.
 
-    Source: NADE (Larochelle & Murray, 2011), as in RNN-NADE (Boulanger-Lewandowski et al., 2012, arXiv 1206.6392), but
-    with the masks of MADE (arXiv 1502.03509) instead of a recurrence over the keys. Scoring is one pass for all keys
-    and steps, and x is multiplied by the weights only once for all samples of the context.
+    Source: NADE (Larochelle & Murray, 2011), as in RNN-NADE (Boulanger-Lewandowski et al., 2012,
+    arXiv 1206.6392), but with the masks of MADE (arXiv 1502.03509) instead of a recurrence over the
+    keys. Scoring is one pass for all keys and steps, and x is multiplied by the weights only once
+    for all samples of the context.
 
-    Sampling with fixed uniform numbers solves a triangular system over the keys, `x_i = [u_i < p_i(x_<i)]`. It starts
-    from silence and sweeps over all keys. After k sweeps the lowest k keys are exact, and a sweep without change has
-    found the solution, which is bit for bit that of a loop over the keys. The worst case is one sweep per key.
+    Sampling with fixed uniform numbers solves a triangular system over the keys, `x_i = [u_i <
+    p_i(x_<i)]`. It starts from silence and sweeps over all keys. After k sweeps the lowest k keys
+    are exact, and a sweep without change has found the solution, which is bit for bit that of a
+    loop over the keys. The worst case is one sweep per key.
     """
 
     def __init__(self, frames: Frames, num_context: int, hidden: int, dropout: float) -> None:
@@ -130,7 +149,9 @@ class NADEHead(OutputHead):
         self.made = MADE(num_keys, hidden, UNITS_PER_KEY * num_keys, bits, inputs_per_feature=bits)
         nn.init.normal_(self.made.first.weight, std=frames.bit_scale)
 
-    def forward(self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def forward(
+        self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0
+    ) -> Tensor:
         return self._logits(context, temperature)(x)
 
     def sampler(self, temperature: float) -> Sampler:
@@ -152,20 +173,25 @@ class NADEHead(OutputHead):
 
         def logits_of(x: Tensor) -> Tensor:
             by_key = conditionals(self.frames.bits(x, self.dtype))  # [..., P, 1 or 2]
-            logits = by_key.transpose(-1, -2).flatten(-2).to(self.dtype)  # all sounding logits, then all onset logits
+            # all sounding logits, then all onset logits
+            logits = by_key.transpose(-1, -2).flatten(-2).to(self.dtype)
             return tempered(logits, temperature)
 
         return logits_of
 
 
 class Emission(nn.Module):
-    """An output head over z_t, its position, and an exclusive bidirectional network, which sees z_<t and z_>t.
+    """An output head over z_t, its position, and an exclusive bidirectional network, which sees
+    z_<t and z_>t.
 
-    Given z, the steps of x are independent (paper, section 4.3), so all are computed in parallel, apart from the
-    recurrence of an LSTM. With a head that reads the past, this is p(x_t | x_<t, z), and sampling goes step by step.
+    Given z, the steps of x are independent (paper, section 4.3), so all are computed in parallel,
+    apart from the recurrence of an LSTM. With a head that reads the past, this is p(x_t | x_<t, z),
+    and sampling goes step by step.
     """
 
-    def __init__(self, network: nn.Module | None, head: OutputHead, note_noise: float = 0.0) -> None:
+    def __init__(
+        self, network: nn.Module | None, head: OutputHead, note_noise: float = 0.0
+    ) -> None:
         """`network` is bidirectional and exclusive. Without one, the head reads z_t alone."""
         super().__init__()
         self.network = network
@@ -173,20 +199,26 @@ class Emission(nn.Module):
         self.note_noise = NoteNoise(note_noise)
 
     def forward(self, z: Tensor, lengths: Tensor, positions: Tensor, x: Tensor) -> Tensor:
-        """z `[K * B, T, D]`, positions `[K * B, T, F]`, x `[B, T]` or `[B, T, P]` -> logits `[K, B, T, num_logits]`."""
+        """z `[K * B, T, D]`, positions `[K * B, T, F]`, x `[B, T]` or `[B, T, P]` -> logits `[K, B,
+        T, num_logits]`."""
         context = self.context(z, lengths, positions)
         return self.head(context.unflatten(0, (-1, len(x))), x, self.note_noise(x))
 
-    def sample(self, z: Tensor, lengths: Tensor, positions: Tensor, uniform: Tensor, temperature: float) -> Tensor:
+    def sample(
+        self, z: Tensor, lengths: Tensor, positions: Tensor, uniform: Tensor, temperature: float
+    ) -> Tensor:
         """z `[N, T, D]`, uniform `[N, T, ...]` -> x `[N, T]` or `[N, T, P]`."""
         context, draw = self.context(z, lengths, positions), self.head.sampler(temperature)
         if not self.head.reads_past:
             return draw(context, uniform)
         with looping(context):
-            return torch.stack([draw(*step) for step in zip(context.unbind(1), uniform.unbind(1), strict=True)], 1)
+            return torch.stack(
+                [draw(*step) for step in zip(context.unbind(1), uniform.unbind(1), strict=True)], 1
+            )
 
     def context(self, z: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
-        """The input of the head at each step: z `[N, T, D]`, positions `[N, T, F]` -> `[N, T, C]`."""
+        """The input of the head at each step: z `[N, T, D]`, positions `[N, T, F]` -> `[N, T,
+        C]`."""
         if self.network is None:
             return z
         return torch.cat([self.network(torch.cat([z, positions], -1), lengths), z, positions], -1)

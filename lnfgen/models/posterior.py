@@ -1,4 +1,5 @@
-"""The posterior q(z | x), the encoder of the latent flow: a network over x, or a code for each symbol."""
+"""The posterior q(z | x), the encoder of the latent flow: a network over x, or a code for each
+symbol."""
 
 from typing import NamedTuple
 
@@ -13,9 +14,12 @@ from lnfgen.models.observation import Observation, Symbols
 from lnfgen.nn.backbones import Bidirectional
 from lnfgen.transforms.bounds import bounded
 
-INITIAL_LOG_VARIANCE = -3.0  # small, so z starts as a precise code of x; the emission would learn to ignore a noisy one
-LOG_VARIANCE_BOUND = 12.0  # the log-variance is closer to its initial value, so that densities are finite in float32
-SPREAD, SCALE = 4.0, 0.22  # initial deviations of the codes' centres, and of z about its centre: codes hardly overlap
+# small, so z starts as a precise code of x; the emission would learn to ignore a noisy one
+INITIAL_LOG_VARIANCE = -3.0
+# the log-variance is closer to its initial value, so that densities are finite in float32
+LOG_VARIANCE_BOUND = 12.0
+# initial deviations of the codes' centres, and of z about its centre: codes hardly overlap
+SPREAD, SCALE = 4.0, 0.22
 
 
 class Gaussian(NamedTuple):
@@ -35,17 +39,23 @@ class Gaussian(NamedTuple):
 
 
 class Posterior(nn.Module):
-    """`z_t ~ Normal(mean_t, variance_t)`: a linear layer reads a bidirectional network over x and the embedding of x_t.
+    """`z_t ~ Normal(mean_t, variance_t)`: a linear layer reads a bidirectional network over x and
+    the embedding of x_t.
 
-    The direct path from the embedding lets z_t copy x_t from the first updates on. Without it the posterior collapses.
+    The direct path from the embedding lets z_t copy x_t from the first updates on. Without it the
+    posterior collapses.
     """
 
-    def __init__(self, observation: Observation, network: Bidirectional, config: ModelConfig) -> None:
+    def __init__(
+        self, observation: Observation, network: Bidirectional, config: ModelConfig
+    ) -> None:
         """`network` reads the embedding and positions."""
         super().__init__()
         self.embed = observation.embedding(config.embedding_size)
         self.network = network
-        self.head = nn.Linear(2 * config.hidden_size + config.embedding_size, 2 * config.latent_size)
+        self.head = nn.Linear(
+            2 * config.hidden_size + config.embedding_size, 2 * config.latent_size
+        )
         self.dropout, self.input_dropout = Dropout(config.dropout), Dropout(config.input_dropout)
         nn.init.zeros_(self.head.bias)
 
@@ -54,7 +64,8 @@ class Posterior(nn.Module):
         embedded = self.input_dropout(self.embed(x))
         states = self.network(self.dropout(torch.cat([embedded, positions], -1)), lengths)
         head = self.head(torch.cat([states, embedded], -1))
-        # Full precision even under autocast, because z and log q must use exactly the same variance.
+        # Full precision even under autocast, because z and log q must use exactly the same
+        # variance.
         mean, raw = head.to(self.head.weight.dtype).chunk(2, -1)
         return Gaussian(mean, INITIAL_LOG_VARIANCE + bounded(raw, LOG_VARIANCE_BOUND))
 
@@ -62,9 +73,10 @@ class Posterior(nn.Module):
 class SymbolPosterior(nn.Module):
     """`z_t ~ Normal(m_k, s_k^2)` for the symbol k = x_t: a code for each symbol.
 
-    So z is x with noise, and all that is to be learned of the language is left to the prior. Where this is a mixture of
-    the same codes (`codes`), log p(z_t | z_<t) - log q(z_t | x_t) is nearly the logarithm of the weight of the true
-    code. The model is then a language model, autoregressive or from coarse to fine, that is written as a latent flow.
+    So z is x with noise, and all that is to be learned of the language is left to the prior. Where
+    this is a mixture of the same codes (`codes`), log p(z_t | z_<t) - log q(z_t | x_t) is nearly
+    the logarithm of the weight of the true code. The model is then a language model, autoregressive
+    or from coarse to fine, that is written as a latent flow.
 
     Source: categorical normalizing flows (Lippe & Gavves 2021, arXiv 2006.09790).
     Limit: z_t says nothing about the other steps.
@@ -74,6 +86,8 @@ class SymbolPosterior(nn.Module):
         super().__init__()
         self.codebook = Codebook(latent, symbols.num_symbols, SCALE, SPREAD)
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None, positions: Tensor | None = None) -> Gaussian:
+    def forward(
+        self, x: Tensor, lengths: Tensor | None = None, positions: Tensor | None = None
+    ) -> Gaussian:
         """x `[...]` -> mean and log-variance `[..., D]`. Lengths and positions are not needed."""
         return Gaussian(self.codebook.means.t()[x], 2 * self.codebook.log_scales.t()[x])

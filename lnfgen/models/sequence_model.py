@@ -17,26 +17,31 @@ from lnfgen.nn.positions import Positions
 
 
 class Terms(NamedTuple):
-    """The terms of log p(x) for K samples of B sequences, each `[K, B]`, in nats, summed over the real steps.
+    """The terms of log p(x) for K samples of B sequences, each `[K, B]`, in nats, summed over the
+    real steps.
 
-    `reconstruction - kl` estimates the ELBO from one sample, and is the log of its importance weight, without log p(T).
+    `reconstruction - kl` estimates the ELBO from one sample, and is the log of its importance
+    weight, without log p(T).
     """
 
     reconstruction: Tensor  # log p(x | z)
-    sounding: Tensor | None  # the part of `reconstruction` for which keys sound; None without onsets
+    # the part of `reconstruction` for which keys sound; None without onsets
+    sounding: Tensor | None
     kl: Tensor  # log q(z | x) - log p(z)
 
 
 Encoded = tuple[Tensor, ...]
-"""Tensors that `encode` computes from x once for all samples. Gradients of the samples reach the weights of `encode`
-only through them, so they can be summed here over the samples before one backward pass through `encode`."""
+"""Tensors that `encode` computes from x once for all samples. Gradients of the samples reach the
+weights of `encode` only through them, so they can be summed here over the samples before one
+backward pass through `encode`."""
 
 
 class SequenceModel(nn.Module, ABC):
     """`p(x) = p(T) p(x | T)` of sequences of one kind of observation.
 
-    A model that has `time_signatures` reads the bars of each sequence: `metres` `[B, 3]` on its device, as
-    `lnfgen.nn.positions` has them. If `metres` is None, all are in the most common time signature.
+    A model that has `time_signatures` reads the bars of each sequence: `metres` `[B, 3]` on its
+    device, as `lnfgen.nn.positions` has them. If `metres` is None, all are in the most common time
+    signature.
     """
 
     latent = 0  # D, the size of a step of the latent
@@ -67,12 +72,16 @@ class SequenceModel(nn.Module, ABC):
             metres = self.time_signatures.metres[:1].to(self.device).expand(len(lengths), -1)
         return self.positions(lengths, num_steps, metres)
 
-    def forward(self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None = None) -> Terms:
-        """Score x `[B, T]` or `[B, T, P]` with lengths `[B]`, and with noise `[K, B, T, D]` of `draw_noise`."""
+    def forward(
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None = None
+    ) -> Terms:
+        """Score x `[B, T]` or `[B, T, P]` with lengths `[B]`, and with noise `[K, B, T, D]` of
+        `draw_noise`."""
         return self.terms(x, lengths, self.encode(x, lengths, metres), noise)
 
     def terms(self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Terms:
-        """`forward` from the result of `encode`, so that the K samples can be scored in several calls."""
+        """`forward` from the result of `encode`, so that the K samples can be scored in several
+        calls."""
         kl = self.kl(lengths, encoded, noise)
         return Terms(*self.reconstruction(x, lengths, encoded, noise), kl=kl)
 
@@ -97,47 +106,69 @@ class SequenceModel(nn.Module, ABC):
         log_prob = sum_real(self.observation.log_prob(logits, x), lengths)
         return log_prob, None if sounding is None else sum_real(sounding, lengths)
 
-    def draw_noise(self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator) -> Tensor | None:
-        """Noise `[K, B, T, D]` for `forward`, on the device of the generator. It is None for an exact model."""
+    def draw_noise(
+        self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator
+    ) -> Tensor | None:
+        """Noise `[K, B, T, D]` for `forward`, on the device of the generator. It is None for an
+        exact model."""
         shape = (num_samples, batch, num_steps, self.latent)
-        return torch.randn(shape, generator=generator, device=generator.device) if self.latent else None
+        return (
+            torch.randn(shape, generator=generator, device=generator.device)
+            if self.latent
+            else None
+        )
 
     def random_numbers(
         self, lengths: Sequence[int], generators: Sequence[torch.Generator]
     ) -> tuple[Tensor | None, Tensor]:
-        """What `generate` takes: `noise` for z, and `uniform` for x, of each sequence by its own CPU generator."""
+        """What `generate` takes: `noise` for z, and `uniform` for x, of each sequence by its own
+        CPU generator."""
 
         def padded(each: list[Tensor]) -> Tensor:
             return pad_sequence(each, batch_first=True).to(self.device)
 
         pairs = list(zip(lengths, generators, strict=True))
-        drawn = [torch.randn(length, self.noise_size, generator=generator) for length, generator in pairs]
+        drawn = [
+            torch.randn(length, self.noise_size, generator=generator) for length, generator in pairs
+        ]
         noise = padded(drawn) if self.noise_size else None
         return noise, padded([self.observation.uniform(1, *pair)[0] for pair in pairs])
 
     @abstractmethod
     def generate(
-        self, lengths: Sequence[int], noise: Tensor | None, uniform: Tensor, temperature: float, metres: Tensor | None
+        self,
+        lengths: Sequence[int],
+        noise: Tensor | None,
+        uniform: Tensor,
+        temperature: float,
+        metres: Tensor | None,
     ) -> list[Tensor]:
         """Draw sequences `[T]` or `[T, P]`, on the CPU, from `random_numbers`.
 
-        The prior draws z at the temperature (`TemporalFlow.draw`), and the logits of the output are divided by it.
+        The prior draws z at the temperature (`TemporalFlow.draw`), and the logits of the output are
+        divided by it.
 
-        Those of z are `noise` `[B, T, noise_size]`, or None without a latent; those of x are `uniform` `[B, T, ...]`.
+        Those of z are `noise` `[B, T, noise_size]`, or None without a latent; those of x are
+        `uniform` `[B, T, ...]`.
         """
 
     @abstractmethod
-    def drawn_logits(self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None) -> Tensor:
-        """The logits `[B, T, num_logits]` of p(x | z) at x, for the z that `generate` draws from `noise`.
+    def drawn_logits(
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None
+    ) -> Tensor:
+        """The logits `[B, T, num_logits]` of p(x | z) at x, for the z that `generate` draws from
+        `noise`.
 
-        x is `[B, T]` or `[B, T, P]`, and the lengths are `[B]`. The prior gets no gradient. An exact model has p(x).
+        x is `[B, T]` or `[B, T, P]`, and the lengths are `[B]`. The prior gets no gradient. An
+        exact model has p(x).
         """
 
     @abstractmethod
     def steps(
         self, num_sequences: int, num_steps: int, temperature: float, metres: Tensor | None = None
     ) -> "WeighedSteps":
-        """Begin to draw G sequences of one length at a temperature, step by step. A part of them may be known."""
+        """Begin to draw G sequences of one length at a temperature, step by step. A part of them
+        may be known."""
 
     @staticmethod
     def _unpadded(x: Tensor, lengths: Sequence[int]) -> list[Tensor]:
@@ -151,14 +182,18 @@ class SequenceModel(nn.Module, ABC):
 class WeighedSteps(ABC):
     """Rows of sequences of one length that a model draws together, step by step.
 
-    At first there is one row for each of G sequences, and always as many rows for each of them, side by side. Each of
-    the G generators draws the random numbers of the rows of its sequence. A row is a draw from some distribution q of
-    the hidden part, and its weight, the product of the weights of its steps, is p(known, hidden) / q(hidden).
+    At first there is one row for each of G sequences, and always as many rows for each of them,
+    side by side. Each of the G generators draws the random numbers of the rows of its sequence. A
+    row is a draw from some distribution q of the hidden part, and its weight, the product of the
+    weights of its steps, is p(known, hidden) / q(hidden).
     """
 
     @abstractmethod
-    def draw(self, t: int, known: Known, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
-        """Draw step t of each row: x `[N, ...]`, in which what is known is set, and the log of its weight `[N]`."""
+    def draw(
+        self, t: int, known: Known, generators: Sequence[torch.Generator]
+    ) -> tuple[Tensor, Tensor]:
+        """Draw step t of each row: x `[N, ...]`, in which what is known is set, and the log of its
+        weight `[N]`."""
 
     @abstractmethod
     def keep(self, rows: Tensor) -> None:
@@ -166,7 +201,10 @@ class WeighedSteps(ABC):
 
 
 def drawn_by(
-    generators: Sequence[torch.Generator], num_rows: int, draw: Callable[[int, torch.Generator], Tensor]
+    generators: Sequence[torch.Generator],
+    num_rows: int,
+    draw: Callable[[int, torch.Generator], Tensor],
 ) -> Tensor:
-    """Random numbers for so many rows: `draw(count, generator)` gives those of the rows of one generator."""
+    """Random numbers for so many rows: `draw(count, generator)` gives those of the rows of one
+    generator."""
     return torch.cat([draw(num_rows // len(generators), generator) for generator in generators])

@@ -12,14 +12,18 @@ from torch import Tensor, nn
 from lnfgen.conventions import TimeSignature
 from lnfgen.models.length import LengthModel
 
-MIN_SHARE = 0.02  # a sample is in no time signature rarer than this beside the most common one, unless it is asked for
+# a sample is in no time signature rarer than this beside the most common one, unless it is asked
+# for
+MIN_SHARE = 0.02
 
 
 class TimeSignatures(nn.Module):
-    """The time signatures m of the training pieces, as often as they come, the most common one first.
+    """The time signatures m of the training pieces, as often as they come, the most common one
+    first.
 
-    The models of notes are given m, as they are given T: p(x | T, m). A sample draws m, but not a rare one, and then T,
-    or it has the m that is asked for. Scores are given m too: they leave p(m) out, and have the p(T) of all pieces.
+    The models of notes are given m, as they are given T: p(x | T, m). A sample draws m, but not a
+    rare one, and then T, or it has the m that is asked for. Scores are given m too: they leave p(m)
+    out, and have the p(T) of all pieces.
     """
 
     signatures: Tensor  # int64 [M, 2]
@@ -27,7 +31,8 @@ class TimeSignatures(nn.Module):
     counts: Tensor  # float64 [M]
 
     def __init__(self, num_lengths: Sequence[int]) -> None:
-        """With room for so many distinct lengths in each signature. Before `fit` all are 4/4 in sixteenths."""
+        """With room for so many distinct lengths in each signature. Before `fit` all are 4/4 in
+        sixteenths."""
         super().__init__()
         self.register_buffer("signatures", torch.full((len(num_lengths), 2), 4))
         self.register_buffer("metres", torch.tensor([16.0, 4, 2]).repeat(len(num_lengths), 1))
@@ -38,16 +43,22 @@ class TimeSignatures(nn.Module):
         return self  # these few numbers stay on the CPU, as those of the length model
 
     @classmethod
-    def fit(cls, signatures: Sequence[TimeSignature], metres: Tensor, lengths: Tensor) -> TimeSignatures:
-        """Fit to the time signatures of N training pieces, their metres `[N, 3]` and their lengths `[N]`.
+    def fit(
+        cls, signatures: Sequence[TimeSignature], metres: Tensor, lengths: Tensor
+    ) -> TimeSignatures:
+        """Fit to the time signatures of N training pieces, their metres `[N, 3]` and their lengths
+        `[N]`.
 
-        The kernel of p(T) is that of all lengths together. A few pieces do not tell that lengths are whole bars.
+        The kernel of p(T) is that of all lengths together. A few pieces do not tell that lengths
+        are whole bars.
         """
         counts = Counter(signatures)
         places = {m: place for place, (m, _) in enumerate(counts.most_common())}
         place_of = torch.tensor([places[m] for m in signatures])
         kernel = LengthModel.fit(lengths).kernel
-        models = [LengthModel.fit(lengths[place_of == place], kernel) for place in range(len(places))]
+        models = [
+            LengthModel.fit(lengths[place_of == place], kernel) for place in range(len(places))
+        ]
         fitted = cls([len(model.lengths) for model in models])
         fitted.signatures.copy_(torch.tensor(list(places)))
         fitted.metres[place_of] = metres

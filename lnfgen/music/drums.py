@@ -1,4 +1,5 @@
-"""The drums of General MIDI (RP-003) by their keys: their names, and where they stand on a staff of percussion."""
+"""The drums of General MIDI (RP-003) by their keys: their names, and where they stand on a staff of
+percussion."""
 
 import numpy as np
 
@@ -21,13 +22,22 @@ _DRUMS = dict(enumerate(_TABLE.strip().replace("\n", " ").split(", "), start=33)
 
 
 def drum_of(key: int) -> tuple[str, ...]:
-    """The name of a drum, its place on a staff in a treble clef, as `C5`, and its note head as MusicXML names it."""
+    """The name of a drum, its place on a staff in a treble clef, as `C5`, and its note head as
+    MusicXML names it."""
     return tuple(_DRUMS.get(key, f"drum {key} B4 normal").rsplit(" ", 2))
 
 
 def drum_rows(roll: PianoRoll) -> dict[int, str]:
     """The key of each drum that a band plays, and its name, from the top of a staff down."""
-    rows = [roll.sounding[number :: roll.stride] for number, role in enumerate(roll.roles) if role == DRUMS]
-    keys = [int(column) + roll.lowest_pitch for own in rows for column in np.flatnonzero(own.any(axis=0))]
+    rows = [
+        roll.sounding[number :: roll.stride]
+        for number, role in enumerate(roll.roles)
+        if role == DRUMS
+    ]
+    keys = [
+        int(column) + roll.lowest_pitch
+        for own in rows
+        for column in np.flatnonzero(own.any(axis=0))
+    ]
     highest = sorted(keys, key=lambda key: (pitch_number(drum_of(key)[1]), key), reverse=True)
     return {key: drum_of(key)[0] for key in highest}

@@ -1,22 +1,25 @@
 """Figures of a piece: numbers that distinguish sampled music from the music that a model learned.
 
-Each is a function of one `PianoRoll`. It returns nan where the figure has no value, as silence has no note length.
+Each is a function of one `PianoRoll`. It returns nan where the figure has no value, as silence has
+no note length.
 
-A piano-roll does not assign its keys to voices. So the highest and the lowest key of each sounding step are
-taken as lines. Where two steps have equally many keys, the voices are the keys in order, which is the assignment with
-the least total move. Steps with different numbers of keys are not compared.
+A piano-roll does not assign its keys to voices. So the highest and the lowest key of each sounding
+step are taken as lines. Where two steps have equally many keys, the voices are the keys in order,
+which is the assignment with the least total move. Steps with different numbers of keys are not
+compared.
 
-A band has these figures of all its pitched parts together, but where the melody came before is asked of the melody
-alone, if there is one. It also has figures of each part.
+A band has these figures of all its pitched parts together, but where the melody came before is
+asked of the melody alone, if there is one. It also has figures of each part.
 
 Sources, where a figure has a name in one:
 
-- muspy: H.-W. Dong, K. Chen, J. McAuley and T. Berg-Kirkpatrick, "MusPy: A Toolkit for Symbolic Music Generation",
-  ISMIR 2020, has the polyphony, the groove consistency and the scale consistency.
-- mgeval: L.-C. Yang and A. Lerch, "On the evaluation of generative models in music", Neural Computing and Applications
-  32, 2020, has the mean move of a line (its average interval).
-- A. Fang, A. Liu, P. Seetharaman and B. Pardo, "Bach or Mock? A Grading Function for Chorales in the Style of J.S.
-  Bach", ML4MD workshop at ICML 2020, arXiv 2006.13329, count parallels.
+- muspy: H.-W. Dong, K. Chen, J. McAuley and T. Berg-Kirkpatrick, "MusPy: A Toolkit for Symbolic
+  Music Generation", ISMIR 2020, has the polyphony, the groove consistency and the scale
+  consistency.
+- mgeval: L.-C. Yang and A. Lerch, "On the evaluation of generative models in music", Neural
+  Computing and Applications 32, 2020, has the mean move of a line (its average interval).
+- A. Fang, A. Liu, P. Seetharaman and B. Pardo, "Bach or Mock? A Grading Function for Chorales in
+  the Style of J.S. Bach", ML4MD workshop at ICML 2020, arXiv 2006.13329, count parallels.
 """
 
 import math
@@ -48,15 +51,19 @@ class Figure:
 
     label: str
     value: Callable[[PianoRoll], float]
-    unit: float = 0.05  # a difference that one hears; wishes take values as near as half of it as equal
+    # a difference that one hears; wishes take values as near as half of it as equal
+    unit: float = 0.05
     role: str = ""  # of the part of a band that it describes; otherwise all pitched parts
 
 
 def music_figures(num_voices: int, roles: Sequence[str] = ()) -> dict[str, Figure]:
-    """The figures by name, for music that has `num_voices` keys at most steps, and those of the parts of a band."""
+    """The figures by name, for music that has `num_voices` keys at most steps, and those of the
+    parts of a band."""
     exactly = f"steps with exactly {counted(num_voices, 'key')}"
     figures = {
-        "exact_polyphony_rate": Figure(exactly, lambda roll: _mean(roll.sounding.sum(axis=1) == num_voices)),
+        "exact_polyphony_rate": Figure(
+            exactly, lambda roll: _mean(roll.sounding.sum(axis=1) == num_voices)
+        ),
         "polyphony": Figure("keys a sounding step", polyphony, 0.1),
         "longest_silence": Figure("longest silence, quarters", longest_silence, 0.5),
         "note_length": Figure("note length, quarters", note_length, 0.1),
@@ -70,20 +77,39 @@ def music_figures(num_voices: int, roles: Sequence[str] = ()) -> dict[str, Figur
         "scale_consistency": Figure("notes in the best scale", scale_consistency),
         "chord_rate": Figure("steps within a triad or seventh", chord_rate),
         "clash_rate": Figure("steps with a semitone clash", clash_rate),
-        "top_pitch": Figure("top line: median pitch, MIDI number", lambda roll: median_pitch(roll, True), 1.0),
-        "top_interval": Figure("top line: mean move, semitones", lambda roll: _mean(_moves(roll, True)), 0.25),
-        "top_leap_rate": Figure("top line: moves over a fifth", lambda roll: _mean(_moves(roll, True) > FIFTH)),
-        "bass_pitch": Figure("lowest line: median pitch, MIDI number", lambda roll: median_pitch(roll, False), 1.0),
-        "bass_interval": Figure("lowest line: mean move, semitones", lambda roll: _mean(_moves(roll, False)), 0.25),
+        "top_pitch": Figure(
+            "top line: median pitch, MIDI number", lambda roll: median_pitch(roll, True), 1.0
+        ),
+        "top_interval": Figure(
+            "top line: mean move, semitones", lambda roll: _mean(_moves(roll, True)), 0.25
+        ),
+        "top_leap_rate": Figure(
+            "top line: moves over a fifth", lambda roll: _mean(_moves(roll, True) > FIFTH)
+        ),
+        "bass_pitch": Figure(
+            "lowest line: median pitch, MIDI number", lambda roll: median_pitch(roll, False), 1.0
+        ),
+        "bass_interval": Figure(
+            "lowest line: mean move, semitones", lambda roll: _mean(_moves(roll, False)), 0.25
+        ),
         "voice_move": Figure("voice move at a chord change, semitones", voice_move, 0.1),
         "parallel_rate": Figure("parallel fifths, octaves a chord change", parallel_rate, 0.01),
     }
-    figures = {name: _of(MELODY if name.startswith("melody") else "", figure) for name, figure in figures.items()}
+    figures = {
+        name: _of(MELODY if name.startswith("melody") else "", figure)
+        for name, figure in figures.items()
+    }
     for role in roles:
-        figures |= {f"{role}_{name}": _of(role, figure) for name, figure in _part_figures(role).items()}
+        figures |= {
+            f"{role}_{name}": _of(role, figure) for name, figure in _part_figures(role).items()
+        }
     if {BASS, CHORDS} <= set(roles):
-        figures["bass_chord_rate"] = Figure("bass: notes of the chord", partial(bass_rate, on_root=False), role=BASS)
-        figures["bass_root_rate"] = Figure("bass: notes that are the root", partial(bass_rate, on_root=True), role=BASS)
+        figures["bass_chord_rate"] = Figure(
+            "bass: notes of the chord", partial(bass_rate, on_root=False), role=BASS
+        )
+        figures["bass_root_rate"] = Figure(
+            "bass: notes that are the root", partial(bass_rate, on_root=True), role=BASS
+        )
     return figures
 
 
@@ -98,12 +124,20 @@ def _part_figures(role: str) -> dict[str, Figure]:
     }
     if role != DRUMS:
         figures["median_pitch"] = Figure(f"{role}: median pitch, MIDI number", median_of_notes, 1.0)
-        return figures | {"longest_note": Figure(f"{role}: longest note, quarters", longest_note, 1.0)}
+        return figures | {
+            "longest_note": Figure(f"{role}: longest note, quarters", longest_note, 1.0)
+        }
     return figures | {
         "repeat_rate": Figure("drums: bars that came before", repeat_rate),
-        "kick_downbeat_rate": Figure("drums: kicks where a bar starts", lambda roll: beat_rate(roll, KICKS, slice(1))),
-        "kick_beat_rate": Figure("drums: kicks on beats", lambda roll: beat_rate(roll, KICKS, slice(None))),
-        "backbeat_rate": Figure("drums: snares on back beats", lambda roll: beat_rate(roll, SNARES, slice(1, None, 2))),
+        "kick_downbeat_rate": Figure(
+            "drums: kicks where a bar starts", lambda roll: beat_rate(roll, KICKS, slice(1))
+        ),
+        "kick_beat_rate": Figure(
+            "drums: kicks on beats", lambda roll: beat_rate(roll, KICKS, slice(None))
+        ),
+        "backbeat_rate": Figure(
+            "drums: snares on back beats", lambda roll: beat_rate(roll, SNARES, slice(1, None, 2))
+        ),
     }
 
 
@@ -123,7 +157,8 @@ def pitched_parts(roll: PianoRoll) -> PianoRoll:
 
 
 def usual_voices(rolls: Sequence[PianoRoll]) -> int:
-    """The number of keys that most sounding steps have, the smaller one of two equally frequent ones; at least 1."""
+    """The number of keys that most sounding steps have, the smaller one of two equally frequent
+    ones; at least 1."""
     keys = np.concatenate([pitched_parts(roll).sounding.sum(axis=1) for roll in rolls])
     return max(1, int(np.bincount(keys[keys > 0], minlength=1).argmax()))
 
@@ -137,7 +172,11 @@ def polyphony(roll: PianoRoll) -> float:
 def longest_silence(roll: PianoRoll) -> float:
     """The longest silence between two sounding steps, in quarters; 0 if there is none."""
     steps = np.flatnonzero(roll.sounding.any(axis=1))
-    return float(np.diff(steps).max(initial=1) - 1) / roll.steps_per_quarter if len(steps) else math.nan
+    return (
+        float(np.diff(steps).max(initial=1) - 1) / roll.steps_per_quarter
+        if len(steps)
+        else math.nan
+    )
 
 
 def note_length(roll: PianoRoll) -> float:
@@ -163,13 +202,15 @@ def downbeat_rate(roll: PianoRoll) -> float:
 
 
 def groove_consistency(roll: PianoRoll) -> float:
-    """1 minus the share of places at which exactly one of two neighbouring whole bars has an onset."""
+    """1 minus the share of places at which exactly one of two neighbouring whole bars has an
+    onset."""
     bars = _whole_bars(roll, roll.struck().sum(axis=1) > 0)
     return 1.0 - _mean(bars[1:] != bars[:-1])
 
 
 def ends_on_triad(roll: PianoRoll) -> bool:
-    """True if the last chord is a major or a minor triad in root position, held for a quarter or more."""
+    """True if the last chord is a major or a minor triad in root position, held for a quarter or
+    more."""
     roll = pitched_parts(roll)
     starts, lengths = chords(roll.sounding, roll.struck())
     if not len(starts) or lengths[-1] < roll.steps_per_quarter:
@@ -179,7 +220,8 @@ def ends_on_triad(roll: PianoRoll) -> bool:
 
 
 def close_distance(roll: PianoRoll) -> float:
-    """The mean distance in quarters from the start of a close to that of the next; nan with fewer than two closes."""
+    """The mean distance in quarters from the start of a close to that of the next; nan with fewer
+    than two closes."""
     starts, lengths = chords(roll.sounding, roll.struck())
     usual = np.median(lengths) if len(lengths) else math.nan
     return _mean(np.diff(starts[lengths >= CLOSE * usual])) / roll.steps_per_quarter
@@ -197,7 +239,8 @@ def chords(sounding: np.ndarray, struck: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def repeat_rate(roll: PianoRoll) -> float:
-    """The share of bars with notes that repeat an earlier bar of the roll note for note. Only whole bars count."""
+    """The share of bars with notes that repeat an earlier bar of the roll note for note. Only whole
+    bars count."""
     return _repeated(_whole_bars(roll, np.concatenate([roll.sounding, roll.struck()], axis=1)))
 
 
@@ -208,9 +251,11 @@ def silent_bar_rate(roll: PianoRoll) -> float:
 
 
 def melody_bar_rate(roll: PianoRoll) -> float:
-    """The share of whole bars with notes whose highest line, pitches and starts, is that of an earlier bar."""
+    """The share of whole bars with notes whose highest line, pitches and starts, is that of an
+    earlier bar."""
     line, begins = _melody(roll)
-    return _repeated(_whole_bars(roll, np.stack([line + 1, begins], axis=1)))  # a silent step is 0, 0
+    # a silent step is 0, 0
+    return _repeated(_whole_bars(roll, np.stack([line + 1, begins], axis=1)))
 
 
 def scale_consistency(roll: PianoRoll) -> float:
@@ -222,21 +267,24 @@ def scale_consistency(roll: PianoRoll) -> float:
 
 
 def chord_rate(roll: PianoRoll) -> float:
-    """The share of sounding steps whose pitch classes are all or some of one of `_TRIADS` and `_SEVENTHS`."""
+    """The share of sounding steps whose pitch classes are all or some of one of `_TRIADS` and
+    `_SEVENTHS`."""
     sounding = _pitch_classes(roll, roll.sounding) > 0
     sets = (sounding @ (1 << np.arange(12)))[sounding.any(axis=1)]
     return _mean(_chords()[0][sets])
 
 
 def clash_rate(roll: PianoRoll) -> float:
-    """The share of sounding steps at which two pitch classes are a semitone apart, in whatever octaves."""
+    """The share of sounding steps at which two pitch classes are a semitone apart, in whatever
+    octaves."""
     sounding = _pitch_classes(roll, roll.sounding) > 0
     clashes = (sounding & np.roll(sounding, 1, axis=1)).any(axis=1)
     return _share(clashes.sum(), sounding.any(axis=1).sum())
 
 
 def melody_repeat_rate(roll: PianoRoll) -> float:
-    """The share of the stretches of four notes of the highest line, pitches and times, that came before."""
+    """The share of the stretches of four notes of the highest line, pitches and times, that came
+    before."""
     line, begins = _melody(roll)
     steps = np.flatnonzero(begins)
     if len(steps) < MOTIF:
@@ -247,7 +295,8 @@ def melody_repeat_rate(roll: PianoRoll) -> float:
 
 
 def median_pitch(roll: PianoRoll, top: bool) -> float:
-    """The median over the sounding steps of the pitch of the highest key, or of the lowest one, as a MIDI number."""
+    """The median over the sounding steps of the pitch of the highest key, or of the lowest one, as
+    a MIDI number."""
     line = roll.edge_keys(top)
     return float(np.median(line[line >= 0])) + roll.lowest_pitch if (line >= 0).any() else math.nan
 
@@ -258,13 +307,15 @@ def leaps(roll: PianoRoll) -> int:
 
 
 def notes_per_bar(roll: PianoRoll) -> float:
-    """The number of notes, divided by the number of bars, where a part of a bar counts as that part."""
+    """The number of notes, divided by the number of bars, where a part of a bar counts as that
+    part."""
     roll = pitched_parts(roll)
     return float(roll.struck().sum()) * roll.steps_per_bar / roll.num_steps
 
 
 def different_keys(roll: PianoRoll) -> float:
-    """How many different keys sound (the pitch count of mgeval); a part that repeats one chord has few."""
+    """How many different keys sound (the pitch count of mgeval); a part that repeats one chord has
+    few."""
     return float(roll.sounding.any(axis=0).sum()) or math.nan
 
 
@@ -276,14 +327,19 @@ def median_of_notes(roll: PianoRoll) -> float:
 
 def beat_rate(roll: PianoRoll, pitches: Sequence[int], beats: slice) -> float:
     """The share of the notes on some MIDI pitches that start on some of the beats of a bar."""
-    starts = roll.struck()[:, np.isin(np.arange(roll.num_pitches) + roll.lowest_pitch, pitches)].sum(axis=1)
+    starts = roll.struck()[
+        :, np.isin(np.arange(roll.num_pitches) + roll.lowest_pitch, pitches)
+    ].sum(axis=1)
     bar, count, _ = bar_and_beats(roll.time_signature, roll.steps_per_quarter)
     beat, after = np.divmod((np.arange(roll.num_steps) - roll.upbeat) * count, bar)
-    return _share(starts[(after == 0) & np.isin(beat % count, np.arange(count)[beats])].sum(), starts.sum())
+    return _share(
+        starts[(after == 0) & np.isin(beat % count, np.arange(count)[beats])].sum(), starts.sum()
+    )
 
 
 def bass_rate(roll: PianoRoll, on_root: bool) -> float:
-    """The share of the notes of a bass, where chords sound, that have a pitch class of the chord, or its root."""
+    """The share of the notes of a bass, where chords sound, that have a pitch class of the chord,
+    or its root."""
     bass, chord = _part(roll, BASS), _part(roll, CHORDS)
     notes, fitting = _pitch_classes(bass, bass.struck()), _pitch_classes(chord, chord.sounding) > 0
     if on_root:
@@ -292,7 +348,8 @@ def bass_rate(roll: PianoRoll, on_root: bool) -> float:
 
 
 def voice_move(roll: PianoRoll) -> float:
-    """The mean move of a voice in semitones, first over the voices of a chord change and then over the changes."""
+    """The mean move of a voice in semitones, first over the voices of a chord change and then over
+    the changes."""
     means = [np.abs(after - before).mean(axis=1) for before, after in _chord_changes(roll)]
     return float(np.concatenate(means).mean()) if means else math.nan
 
@@ -300,8 +357,8 @@ def voice_move(roll: PianoRoll) -> float:
 def parallel_rate(roll: PianoRoll) -> float:
     """Pairs of voices in parallel fifths or octaves, for each chord change.
 
-    Both voices move in the same direction, and both before and after they are a perfect fifth apart, or both before and
-    after whole octaves; further octaves between them do not count.
+    Both voices move in the same direction, and both before and after they are a perfect fifth
+    apart, or both before and after whole octaves; further octaves between them do not count.
     """
     parallels = changes = 0
     for before, after in _chord_changes(roll):
@@ -318,7 +375,8 @@ def parallel_rate(roll: PianoRoll) -> float:
 def _whole_bars(roll: PianoRoll, steps: np.ndarray) -> np.ndarray:
     """The values of each step, [T] or [T, values], after the upbeat: a row for each whole bar.
 
-    There are no rows if a bar is no whole number of steps, because equal bars then have different places on the grid.
+    There are no rows if a bar is no whole number of steps, because equal bars then have different
+    places on the grid.
     """
     size = roll.steps_per_bar
     count = (roll.num_steps - roll.upbeat) // size if roll.has_whole_bars else 0
@@ -326,13 +384,15 @@ def _whole_bars(roll: PianoRoll, steps: np.ndarray) -> np.ndarray:
 
 
 def _repeated(bars: np.ndarray) -> float:
-    """The share of the rows [bars, values] that equal an earlier row. A row of zeros, a silent bar, does not count."""
+    """The share of the rows [bars, values] that equal an earlier row. A row of zeros, a silent bar,
+    does not count."""
     bars = bars[bars.any(axis=1)]
     return 1.0 - _share(len(np.unique(bars, axis=0)), len(bars))
 
 
 def _melody(roll: PianoRoll) -> tuple[np.ndarray, np.ndarray]:
-    """The highest line: its column at each step, int [T], -1 in silence; and where its notes start, bool [T]."""
+    """The highest line: its column at each step, int [T], -1 in silence; and where its notes start,
+    bool [T]."""
     line = roll.edge_keys(True)
     struck = roll.struck()[np.arange(roll.num_steps), line]
     return line, (line >= 0) & (struck | (np.diff(line, prepend=-1) != 0))
@@ -349,9 +409,11 @@ def _pitch_classes(roll: PianoRoll, keys: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _chords() -> tuple[np.ndarray, np.ndarray]:
-    """For each set of pitch classes (bit c is class c) whether a triad or a seventh chord holds it, and its root.
+    """For each set of pitch classes (bit c is class c) whether a triad or a seventh chord holds it,
+    and its root.
 
-    The root, int [4096], is that of the first such chord whose root is in the set; -1 if there is none.
+    The root, int [4096], is that of the first such chord whose root is in the set; -1 if there is
+    none.
     """
     sets = np.arange(1 << 12)
     within, roots = np.zeros(len(sets), np.bool_), np.full(len(sets), -1)
@@ -373,14 +435,16 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _moves(roll: PianoRoll, top: bool) -> np.ndarray:
-    """The semitones of each move of a line to another key. Silence between two keys does not count."""
+    """The semitones of each move of a line to another key. Silence between two keys does not
+    count."""
     line = roll.edge_keys(top)
     moves = np.abs(np.diff(line[line >= 0]))
     return moves[moves > 0]
 
 
 def _chord_changes(roll: PianoRoll) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The keys before and after each chord change, int [changes, keys] twice, for each number of keys that occurs.
+    """The keys before and after each chord change, int [changes, keys] twice, for each number of
+    keys that occurs.
 
     A chord changes where the next step has equally many keys but not the same ones.
     """

@@ -1,4 +1,5 @@
-"""The instruments of General MIDI 1 (MIDI Manufacturers Association, RP-003), by number, as files have it, and name."""
+"""The instruments of General MIDI 1 (MIDI Manufacturers Association, RP-003), by number, as files
+have it, and name."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +7,8 @@ from collections.abc import Sequence
 from lnfgen.errors import LnfgenError
 
 Programs = int | str | Sequence[int | str]
-"""An instrument, or one for each voice from the highest one down: numbers from 0 to 127, or names."""
+"""An instrument, or one for each voice from the highest one down: numbers from 0 to 127, or
+names."""
 
 _TABLE = """
 Acoustic Grand Piano, Bright Acoustic Piano, Electric Grand Piano, Honky-tonk Piano, Electric Piano 1,
@@ -27,22 +29,27 @@ Shamisen, Koto, Kalimba, Bagpipe, Fiddle, Shanai, Tinkle Bell, Agogo, Steel Drum
 Synth Drum, Reverse Cymbal, Guitar Fret Noise, Breath Noise, Seashore, Bird Tweet, Telephone Ring, Helicopter,
 Applause, Gunshot
 """
-INSTRUMENTS = tuple(_TABLE.strip().replace("\n", " ").split(", "))  # the names of the programs 0 to 127
+# the names of the programs 0 to 127
+INSTRUMENTS = tuple(_TABLE.strip().replace("\n", " ").split(", "))
 
 
 def programs_of(instruments: Programs) -> list[int]:
     """The program of each instrument, 0 to 127. A text may hold several, with commas.
 
-    A name is a whole one, as `flute`, or a part that no other name has, as `nylon`. Letters and digits alone count. If
-    it may be several, the `LnfgenError` lists these.
+    A name is a whole one, as `flute`, or a part that no other name has, as `nylon`. Letters and
+    digits alone count. If it may be several, the `LnfgenError` lists these.
     """
-    several = str(instruments).split(",") if isinstance(instruments, int | str) else map(str, instruments)
+    several = (
+        str(instruments).split(",") if isinstance(instruments, int | str) else map(str, instruments)
+    )
     return [_program_of(one.strip()) for one in several]
 
 
 def _program_of(instrument: str) -> int:
     wanted, *names = (re.sub("[^a-z0-9]", "", name.lower()) for name in (instrument, *INSTRUMENTS))
-    found = [number for number, name in enumerate(names) if instrument == str(number) or wanted == name]
+    found = [
+        number for number, name in enumerate(names) if instrument == str(number) or wanted == name
+    ]
     if not found and re.search("[a-z]", wanted):
         found = [number for number, name in enumerate(names) if wanted in name]
     if len(found) == 1:

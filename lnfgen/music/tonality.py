@@ -25,7 +25,8 @@ def pitch_name(pitch: int) -> str:
 
 
 def pitch_number(name: str) -> int:
-    """The MIDI pitch with this name, such as `C4`, `F#3` or ` Bb-1 `; a `ValueError` for another text."""
+    """The MIDI pitch with this name, such as `C4`, `F#3` or ` Bb-1 `; a `ValueError` for another
+    text."""
     match = _PITCH.fullmatch(name.strip())
     if not match:
         raise ValueError(f"{name!r} is no pitch; expected a name such as C4, F#3 or Bb5")
@@ -42,7 +43,8 @@ class Key:
 
     @property
     def sharps(self) -> int:
-        """The sharps of its signature, or minus the flats: -6 to 5. Where both would do, six flats."""
+        """The sharps of its signature, or minus the flats: -6 to 5. Where both would do, six
+        flats."""
         return ((self.tonic + (3 if self.mode == "minor" else 0)) * 7 + 6) % 12 - 6
 
     def __str__(self) -> str:
@@ -51,7 +53,8 @@ class Key:
 
 
 def key_of(text: str) -> tuple[int, str | None]:
-    """The pitch class of the tonic and the mode, if any, that words name, as `G`, `f sharp` or `Bb minor` does.
+    """The pitch class of the tonic and the mode, if any, that words name, as `G`, `f sharp` or `Bb
+    minor` does.
 
     If they name no key, it is a `ValueError` with what is expected.
     """
@@ -63,23 +66,28 @@ def key_of(text: str) -> tuple[int, str | None]:
 
 
 def tonic_of(text: str) -> int:
-    """The pitch class of the tonic that words name; an `LnfgenError` if they name none, or a mode as well."""
+    """The pitch class of the tonic that words name; an `LnfgenError` if they name none, or a mode
+    as well."""
     try:
         tonic, mode = key_of(text)
     except ValueError as error:
         raise LnfgenError(f"the key {text!r}; expected {error}") from None
     if mode:
         alone = str(Key(tonic, mode)).split()[0]
-        raise LnfgenError(f"the key {text!r} has a mode, but a piece keeps its own; expected a tonic alone, as {alone}")
+        raise LnfgenError(
+            f"the key {text!r} has a mode, but a piece keeps its own; expected a tonic alone, as {alone}"
+        )
     return tonic
 
 
 def key_profiles(roll: PianoRoll) -> np.ndarray:
-    """How much the pitch classes of a piece, weighed by how long they sound, are like the profile of each key.
+    """How much the pitch classes of a piece, weighed by how long they sound, are like the profile
+    of each key.
 
-    They are correlations, `[2, 12]`, of the major keys and the minor keys from C on; nan if nothing sounds. This is
-    music21's default analysis: the algorithm of C. Krumhansl and M. Schmuckler ("Cognitive Foundations of Musical
-    Pitch", 1990) with the profiles of B. Aarden (2003) from folk songs.
+    They are correlations, `[2, 12]`, of the major keys and the minor keys from C on; nan if nothing
+    sounds. This is music21's default analysis: the algorithm of C. Krumhansl and M. Schmuckler
+    ("Cognitive Foundations of Musical Pitch", 1990) with the profiles of B. Aarden (2003) from folk
+    songs.
     """
     classes = (roll.lowest_pitch + np.arange(roll.num_pitches)) % 12
     durations = np.bincount(classes, roll.sounding.sum(axis=0), minlength=12)
@@ -101,7 +109,8 @@ def _profiles() -> np.ndarray:
 
 
 def find_key(roll: PianoRoll) -> Key | None:
-    """The key whose profile is most like the pitch classes of the piece. A piece that sounds nowhere has no key."""
+    """The key whose profile is most like the pitch classes of the piece. A piece that sounds
+    nowhere has no key."""
     return most_like(key_profiles(roll))
 
 
@@ -116,8 +125,9 @@ def most_like(likeness: np.ndarray) -> Key | None:
 def spelled(pitch: int, sharps: int) -> tuple[str, int, int]:
     """A MIDI pitch as it is written under a signature: (step, alteration in semitones, octave).
 
-    Under an empty signature, a pitch is one of the notes from 3 fifths below C (E flat) to 8 above it (G sharp). Other
-    signatures move this range by their fifths. So leading notes of minor keys are sharp, sevenths of dominants flat.
+    Under an empty signature, a pitch is one of the notes from 3 fifths below C (E flat) to 8 above
+    it (G sharp). Other signatures move this range by their fifths. So leading notes of minor keys
+    are sharp, sevenths of dominants flat.
     """
     place = (pitch * 7 + 3 - sharps) % 12 - 3 + sharps  # on the line of fifths
     step = FIFTHS[(place + 1) % 7]

@@ -1,4 +1,5 @@
-"""The tracks of a MIDI file or parts of a score: their description, and the choice of those that a reader keeps."""
+"""The tracks of a MIDI file or parts of a score: their description, and the choice of those that a
+reader keeps."""
 
 import re
 import statistics
@@ -14,22 +15,36 @@ DRUM_CHANNEL = 10  # of General MIDI, which counts channels from 1
 
 _FAMILIES = (  # of General MIDI 1, eight programs each
     *("piano", "chromatic percussion", "organ", "guitar", "bass", "strings", "ensemble", "brass"),
-    *("reed", "pipe", "synth lead", "synth pad", "synth effects", "ethnic", "percussive", "sound effects"),
+    *(
+        "reed",
+        "pipe",
+        "synth lead",
+        "synth pad",
+        "synth effects",
+        "ethnic",
+        "percussive",
+        "sound effects",
+    ),
 )
 _MELODY_NAMES = ("melody", "melodie", "melodia", "vocal", "vox", "lead")
-# A whole name, as Drum Kit 2 or DrumL: not that of a tune, as Drummond Castle, nor Steel Drums, nor Percussive Organ.
-_DRUM_NAMES = re.compile(r"\W*(drum|percussion)(s|[\s_]*(kit|set|machine|track))?[\s_LR\d#.-]*(\(.*)?", re.IGNORECASE)
+# A whole name, as Drum Kit 2 or DrumL: not that of a tune, as Drummond Castle, nor Steel Drums, nor
+# Percussive Organ.
+_DRUM_NAMES = re.compile(
+    r"\W*(drum|percussion)(s|[\s_]*(kit|set|machine|track))?[\s_LR\d#.-]*(\(.*)?", re.IGNORECASE
+)
 _LISTED = 8  # tracks that an error names
 ONE_AT_A_TIME = 1.25  # sounding notes on average; a line played legato overlaps a little
 
 
 @dataclass(frozen=True)
 class Track:
-    """A track with notes, as a MIDI file has it, or a part of a score. Each channel of a MIDI track counts as one."""
+    """A track with notes, as a MIDI file has it, or a part of a score. Each channel of a MIDI track
+    counts as one."""
 
     number: int  # from 1 on, in the order of the file, tracks without notes left out
     name: str  # in the file; it may be empty
-    program: int | None  # the General MIDI program of its first note, 0 to 127; None if a score has none
+    # the General MIDI program of its first note, 0 to 127; None if a score has none
+    program: int | None
     channel: int  # 1 to 16 in a MIDI file, where channel 10 has the drums; 1 in a score
     notes: int  # how many it has
     lowest: int  # of their MIDI pitches
@@ -44,7 +59,8 @@ class Track:
     def instrument(self) -> str:
         """The family of its program in General MIDI, or `drums`; empty if it has no program.
 
-        Drums are on channel 10, or in a track of that name, because many programs export all on channel 1.
+        Drums are on channel 10, or in a track of that name, because many programs export all on
+        channel 1.
         """
         family = "" if self.program is None else _FAMILIES[self.program // 8]
         return DRUMS if self.channel == DRUM_CHANNEL or _DRUM_NAMES.fullmatch(self.name) else family
@@ -53,9 +69,9 @@ class Track:
 def choose_tracks(tracks: Sequence[Track], wanted: str, name: str) -> set[int]:
     """The numbers of the tracks that `wanted` asks for.
 
-    That is `melody`, `bass`, `all` (but for drums), a number, or a word of a track's name or, if no name has it, of an
-    instrument, as `strings` or `drums`; or several of these with commas between them. If no track is meant, the
-    `UnreadableFileError` about the file `name` lists its tracks.
+    That is `melody`, `bass`, `all` (but for drums), a number, or a word of a track's name or, if no
+    name has it, of an instrument, as `strings` or `drums`; or several of these with commas between
+    them. If no track is meant, the `UnreadableFileError` about the file `name` lists its tracks.
     """
     chosen: set[int] = set()
     pitched = [track for track in tracks if track.instrument != DRUMS]
@@ -63,8 +79,8 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, name: str) -> set[int]:
         if word == ALL:
             found = pitched
         elif word == "melody":
-            # Without a name, the highest line; the rule is the top channel of A. Uitdenbogerd and J. Zobel,
-            # "Manipulation of music for melody matching", ACM Multimedia 1998.
+            # Without a name, the highest line; the rule is the top channel of A. Uitdenbogerd and
+            # J. Zobel, "Manipulation of music for melody matching", ACM Multimedia 1998.
             lines = lines_of(pitched) or with_enough_notes(pitched)
             found = named_melody(pitched) or sorted(lines, key=lambda track: -track.mean_pitch)[:1]
         elif word.isdecimal():
@@ -76,24 +92,44 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, name: str) -> set[int]:
         if word == BASS and not found:  # the lowest one
             found = sorted(with_enough_notes(pitched), key=lambda track: track.mean_pitch)[:1]
         if not found and not pitched:
-            raise UnreadableFileError(f"{name} holds drums and no other notes; read it in parts, or its track drums")
+            raise UnreadableFileError(
+                f"{name} holds drums and no other notes; read it in parts, or its track drums"
+            )
         if not found:
             kinds = [f" ({track.instrument})" if track.instrument else "" for track in tracks]
-            listed = [f"{one.number} {one.name}".rstrip() + kind for one, kind in zip(tracks, kinds, strict=True)]
+            listed = [
+                f"{one.number} {one.name}".rstrip() + kind
+                for one, kind in zip(tracks, kinds, strict=True)
+            ]
             listed[_LISTED:] = [f"{len(tracks) - _LISTED} more"] if len(tracks) > _LISTED else []
-            raise UnreadableFileError(f"{name} has no track {word!r}; expected one of its tracks: {', '.join(listed)}")
+            raise UnreadableFileError(
+                f"{name} has no track {word!r}; expected one of its tracks: {', '.join(listed)}"
+            )
         chosen |= {track.number for track in found}
     return chosen
 
 
 def said_of(pieces: Sequence[Sequence[Track]]) -> str:
-    """A few words on how many tracks of these pieces are merged or kept, and how many are left out."""
+    """A few words on how many tracks of these pieces are merged or kept, and how many are left
+    out."""
     tracks = [track for piece in pieces for track in piece]
     kept = sum(track.kept for track in tracks)
     drums = sum(track.instrument == DRUMS and not track.kept for track in tracks)
     left = len(tracks) - kept
-    left_out = f"{left:,} of drums" if left == drums else f"{left:,} ({drums:,} of drums)" if drums else f"{left:,}"
-    done = "placed in parts" if any(track.role for track in tracks) else "merged" if kept > len(pieces) else "kept"
+    left_out = (
+        f"{left:,} of drums"
+        if left == drums
+        else f"{left:,} ({drums:,} of drums)"
+        if drums
+        else f"{left:,}"
+    )
+    done = (
+        "placed in parts"
+        if any(track.role for track in tracks)
+        else "merged"
+        if kept > len(pieces)
+        else "kept"
+    )
     merged = f"{done} {kept:,} of {len(tracks):,} tracks"
     return merged + (f", left out {left_out}" if left else "")
 

@@ -7,27 +7,32 @@ from torch import Tensor, nn
 
 from lnfgen.device import Dropout, without_onednn
 
-LSTMState = list[tuple[Tensor, Tensor]]  # the hidden state and the cell state of each layer, each `[1, B, hidden]`
+# the hidden state and the cell state of each layer, each `[1, B, hidden]`
+LSTMState = list[tuple[Tensor, Tensor]]
 
 
 class CausalLSTM(nn.Module):
-    """LSTM layers with dropout after each: x `[B, T, F]` -> `[B, T, hidden]`, sequential in T. Step t sees x_<=t."""
+    """LSTM layers with dropout after each: x `[B, T, F]` -> `[B, T, hidden]`, sequential in T. Step
+    t sees x_<=t."""
 
     def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
         super().__init__()
         sizes = [num_inputs] + [hidden] * (num_layers - 1)
         self.layers = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
-        # The dropout of nn.LSTM is not used, because on a GPU it draws from a random state of its own.
+        # The dropout of nn.LSTM is not used, because on a GPU it draws from a random state of its
+        # own.
         self.dropout = Dropout(dropout)
         for layer in self.layers:
             _initialise(layer)
 
     def forward(self, x: Tensor, state: LSTMState | None = None) -> tuple[Tensor, LSTMState]:
-        """The outputs and the state after the last step. A later call with that state continues from there."""
+        """The outputs and the state after the last step. A later call with that state continues
+        from there."""
         states: LSTMState = []
         for index, layer in enumerate(cast(list[nn.LSTM], self.layers)):
             before = None if state is None else state[index]
-            # oneDNN has no LSTM in bfloat16 on many processors; without it the LSTM computes in float32.
+            # oneDNN has no LSTM in bfloat16 on many processors; without it the LSTM computes in
+            # float32.
             with without_onednn(torch.is_autocast_enabled("cpu")):
                 x, layer_state = layer(x, before) if x.shape[1] > 1 else _one_step(layer, x, before)
             x = self.dropout(x)
@@ -35,8 +40,11 @@ class CausalLSTM(nn.Module):
         return x, states
 
 
-def _one_step(layer: nn.LSTM, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """`layer(x, state)` for one step. nn.LSTM lays out its weights anew at every call, which costs more than a step."""
+def _one_step(
+    layer: nn.LSTM, x: Tensor, state: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """`layer(x, state)` for one step. nn.LSTM lays out its weights anew at every call, which costs
+    more than a step."""
     zero = x.new_zeros(len(x), layer.hidden_size)
     hidden, cell = (zero, zero) if state is None else (part[0] for part in state)
     hidden, cell = torch.lstm_cell(x[:, 0], (hidden, cell), *layer.all_weights[0])
@@ -44,7 +52,8 @@ def _one_step(layer: nn.LSTM, x: Tensor, state: tuple[Tensor, Tensor] | None) ->
 
 
 def _initialise(lstm: nn.Module) -> None:
-    """Make recurrent weights orthogonal and forget biases 1, so that early gradients reach far back in time."""
+    """Make recurrent weights orthogonal and forget biases 1, so that early gradients reach far back
+    in time."""
     for name, parameter in lstm.named_parameters():
         if name.startswith("weight_ih"):
             nn.init.xavier_uniform_(parameter)

@@ -10,11 +10,16 @@ def over_keys(convolution: nn.Conv1d, x: Tensor) -> Tensor:
 
 
 def over_keys_by(spectrum: Tensor, convolution: nn.Conv1d, x: Tensor) -> Tensor:
-    """The same by the convolution's spectrum, a product of Fourier transforms: over many keys it is less arithmetic."""
+    """The same by the convolution's spectrum, a product of Fourier transforms: over many keys it is
+    less arithmetic."""
     rows, num_keys = x.flatten(0, -3).to(convolution.weight.dtype), x.shape[-2]
     places, reach = 2 * (len(spectrum) - 1), convolution.kernel_size[0] // 2
     product = torch.fft.rfft(rows, places, 1).transpose(0, 1) @ spectrum
-    y = torch.fft.irfft(product.transpose(0, 1), places, 1).roll(reach, 1)[:, :num_keys].unflatten(0, x.shape[:-2])
+    y = (
+        torch.fft.irfft(product.transpose(0, 1), places, 1)
+        .roll(reach, 1)[:, :num_keys]
+        .unflatten(0, x.shape[:-2])
+    )
     return y if convolution.bias is None else y + convolution.bias
 
 

@@ -1,4 +1,5 @@
-"""The longest stretch of the past that came before note for note: what followed it then may follow now."""
+"""The longest stretch of the past that came before note for note: what followed it then may follow
+now."""
 
 from typing import NamedTuple
 
@@ -8,38 +9,45 @@ from torch.nn.functional import pad
 
 from lnfgen.nn.copying import SPAN
 
-MULTIPLIER = 6364136223846793005  # of the code of a frame, from Knuth's generator of random numbers, modulo 2^64
+# of the code of a frame, from Knuth's generator of random numbers, modulo 2^64
+MULTIPLIER = 6364136223846793005
 UNHEARD = -1  # the code before the first frame, which no frame is expected to have
 
 
 def codes_of(frames: Tensor) -> Tensor:
-    """A number for each frame `[..., P]`, `[...]`: equal frames have equal ones, and others hardly ever do."""
+    """A number for each frame `[..., P]`, `[...]`: equal frames have equal ones, and others hardly
+    ever do."""
     keys = torch.full(frames.shape[-1:], MULTIPLIER, device=frames.device).cumprod(0)
     return (frames.long() * keys).sum(-1)
 
 
 class Match(NamedTuple):
-    """For N sequences before T steps: where the longest stretch lies that is the same as the last frames, `[N, T]`."""
+    """For N sequences before T steps: where the longest stretch lies that is the same as the last
+    frames, `[N, T]`."""
 
     distance: Tensor  # how many frames back; of equally long stretches the farthest
-    length: Tensor  # the number of changes in it, so that a held frame counts once; 0 if there is no stretch
+    # the number of changes in it, so that a held frame counts once; 0 if there is no stretch
+    length: Tensor
 
     def recalled(self, values: Tensor, steps: Tensor) -> Tensor:
-        """What followed it, as by a head of attention: values `[N, t, F]` and steps `[T]` -> `[N, T, 1, F + 1]`.
+        """What followed it, as by a head of attention: values `[N, t, F]` and steps `[T]` -> `[N,
+        T, 1, F + 1]`.
 
         The weight of no step is `1 / (1 + length)`.
         """
         sources = (steps - self.distance).clamp(min=0)[..., None].expand(-1, -1, values.shape[-1])
-        value = pad(values, (0, 0, 0, 1)).gather(1, sources)  # before the first step there are no values
+        # before the first step there are no values
+        value = pad(values, (0, 0, 0, 1)).gather(1, sources)
         attended = (self.length / (1 + self.length)).to(values)[..., None]
         return torch.cat([value * attended, 1 - attended], -1)[:, :, None]
 
 
 class Runs(NamedTuple):
-    """For N sequences and each distance from 1 to `SPAN`, how long the last frames have been as those before them.
+    """For N sequences and each distance from 1 to `SPAN`, how long the last frames have been as
+    those before them.
 
-    Sources: the match models of data compression (PAQ: M. Mahoney, 2005, CS-2005-16), which predict what followed the
-    longest context that came before.
+    Sources: the match models of data compression (PAQ: M. Mahoney, 2005, CS-2005-16), which predict
+    what followed the longest context that came before.
     """
 
     codes: Tensor  # of the last frames, the newest first, [N, SPAN]

@@ -1,4 +1,5 @@
-"""A multi-layer perceptron, and MADE, one whose output for a feature depends only on the features before it."""
+"""A multi-layer perceptron, and MADE, one whose output for a feature depends only on the features
+before it."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -11,7 +12,8 @@ from lnfgen.device import Dropout
 
 
 class MLP(nn.Module):
-    """Linear layers with GELU and dropout between them: `[..., num_inputs]` -> `[..., num_outputs]`.
+    """Linear layers with GELU and dropout between them: `[..., num_inputs]` -> `[...,
+    num_outputs]`.
 
     `output_gain` scales the initial weights of the last layer. With 0 the output is 0 at the start.
     """
@@ -42,17 +44,20 @@ class MLP(nn.Module):
 class MADE(nn.Module):
     """Computes parameters of each feature i from x_<i and context, all features in one pass.
 
-    x `[..., D]`, context `[..., C]` -> `[..., D, num_parameters]`. If each feature consists of several numbers, x is
-    `[..., inputs_per_feature * D]`: the first numbers of all features come first, then all second numbers. The leading
-    axes of x and context broadcast, so an x without a sample axis is multiplied by the weights once for all samples.
+    x `[..., D]`, context `[..., C]` -> `[..., D, num_parameters]`. If each feature consists of
+    several numbers, x is `[..., inputs_per_feature * D]`: the first numbers of all features come
+    first, then all second numbers. The leading axes of x and context broadcast, so an x without a
+    sample axis is multiplied by the weights once for all samples.
 
-    Source: Germain et al. (2015, arXiv 1502.03509), with two hidden layers. A hidden unit of degree m sees the first m
-    features, through units of degree up to m. Feature i, counted from 0, reads the units of degree up to i. The context
-    enters every hidden unit and every output, because otherwise only the units of degree 0 could pass it to feature 0.
+    Source: Germain et al. (2015, arXiv 1502.03509), with two hidden layers. A hidden unit of degree
+    m sees the first m features, through units of degree up to m. Feature i, counted from 0, reads
+    the units of degree up to i. The context enters every hidden unit and every output, because
+    otherwise only the units of degree 0 could pass it to feature 0.
 
-    The second hidden layer is tanh, so the parameters are bounded, and values that are computed one feature after
-    another cannot grow without limit. Limit: with fewer hidden units than features, about D / hidden neighbouring
-    features see the same part of x, so they do not depend on each other.
+    The second hidden layer is tanh, so the parameters are bounded, and values that are computed one
+    feature after another cannot grow without limit. Limit: with fewer hidden units than features,
+    about D / hidden neighbouring features see the same part of x, so they do not depend on each
+    other.
     """
 
     def __init__(
@@ -68,10 +73,13 @@ class MADE(nn.Module):
         super().__init__()
         self.num_parameters = num_parameters
         features = torch.arange(num_features)
-        degrees = torch.arange(hidden) * num_features // hidden  # spread evenly from 0 to num_features - 1
+        # spread evenly from 0 to num_features - 1
+        degrees = torch.arange(hidden) * num_features // hidden
         self.first = MaskedLinear((degrees[:, None] > features).repeat(1, inputs_per_feature))
         self.second = MaskedLinear(degrees[:, None] >= degrees)
-        self.last = MaskedLinear((features[:, None] >= degrees).repeat_interleave(num_parameters, 0))
+        self.last = MaskedLinear(
+            (features[:, None] >= degrees).repeat_interleave(num_parameters, 0)
+        )
         self.hidden_context = nn.Linear(num_context, 2 * hidden)
         self.output_context = nn.Linear(num_context, num_features * num_parameters)
         for layer in (self.last, self.output_context):
@@ -79,7 +87,8 @@ class MADE(nn.Module):
         nn.init.zeros_(self.output_context.bias)
 
     def given(self, context: Tensor) -> Callable[[Tensor], Tensor]:
-        """The function from x to parameters for this context. It multiplies the context by the weights only once."""
+        """The function from x to parameters for this context. It multiplies the context by the
+        weights only once."""
         context_1, context_2 = self.hidden_context(context).chunk(2, -1)
         context_3 = self.output_context(context)
 
@@ -95,7 +104,8 @@ class MADE(nn.Module):
 
 
 class MaskedLinear(nn.Linear):
-    """A linear layer without bias. Weights count as 0 where the mask, bool `[num_outputs, num_inputs]`, is False."""
+    """A linear layer without bias. Weights count as 0 where the mask, bool `[num_outputs,
+    num_inputs]`, is False."""
 
     mask: Tensor
 

@@ -1,4 +1,5 @@
-"""Backbones that are parallel over time, because their recurrence is linear and elementwise: for music and for text."""
+"""Backbones that are parallel over time, because their recurrence is linear and elementwise: for
+music and for text."""
 
 import math
 from typing import Any
@@ -10,14 +11,18 @@ from torch.nn.functional import pad
 
 from lnfgen.device import Dropout
 
-MIN_BLOCKS = 2  # the gates of the first see only their own step; those of the second see earlier ones, as an LSTM
-LONGEST_MEMORY = 32.0  # initial weights let the fastest features remember 2 steps, the slowest this many: a phrase
-SMALL_STEP = 512  # a CPU uses `scan_in_blocks` where one step of the batch has at most so many numbers
+# the gates of the first see only their own step; those of the second see earlier ones, as an LSTM
+MIN_BLOCKS = 2
+# initial weights let the fastest features remember 2 steps, the slowest this many: a phrase
+LONGEST_MEMORY = 32.0
+# a CPU uses `scan_in_blocks` where one step of the batch has at most so many numbers
+SMALL_STEP = 512
 KERNEL = 4  # steps that a convolution reads: its own and three before it
 INITIAL_SCALE = 0.02  # of the weights of a convolution, small, so that it hardly changes its input
 
 ScanState = list[tuple[Tensor, ...]]
-"""The state h of each block, `[B, hidden]`, and the last inputs of its convolution, `[KERNEL - 1, B, F]`, if any."""
+"""The state h of each block, `[B, hidden]`, and the last inputs of its convolution, `[KERNEL - 1,
+B, F]`, if any."""
 
 
 class CausalScan(nn.Module):
@@ -31,12 +36,17 @@ class CausalScan(nn.Module):
     def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
         super().__init__()
         sizes = [num_inputs] + [hidden] * (max(num_layers, MIN_BLOCKS) - 1)
-        self.convolutions = nn.ModuleList(CausalConvolution(size) for size in sizes if self.convolves)
-        self.blocks = nn.ModuleList(GatedRecurrence(size, hidden, entry=i == 0) for i, size in enumerate(sizes))
+        self.convolutions = nn.ModuleList(
+            CausalConvolution(size) for size in sizes if self.convolves
+        )
+        self.blocks = nn.ModuleList(
+            GatedRecurrence(size, hidden, entry=i == 0) for i, size in enumerate(sizes)
+        )
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, state: ScanState | None = None) -> tuple[Tensor, ScanState]:
-        """The outputs and the state after the last step. A later call with that state continues from there."""
+        """The outputs and the state after the last step. A later call with that state continues
+        from there."""
         states: ScanState = []
         for index, block in enumerate(self.blocks):
             start, *before = (None, None) if state is None else state[index]
@@ -52,8 +62,9 @@ class CausalScan(nn.Module):
 class CausalConvScan(CausalScan):
     """`CausalScan` with a convolution before each recurrence.
 
-    The gates of a recurrence read no state, so without a convolution those of the first block do not even know the step
-    before; in text, what to keep and what to forget depends on the last few characters.
+    The gates of a recurrence read no state, so without a convolution those of the first block do
+    not even know the step before; in text, what to keep and what to forget depends on the last few
+    characters.
 
     Source: the short causal convolutions ("canon layers") of Allen-Zhu (2025, arXiv 2512.17351).
     """
@@ -62,22 +73,26 @@ class CausalConvScan(CausalScan):
 
 
 class GatedRecurrence(nn.Module):
-    """`h_t = f_t h_{t-1} + (1 - f_t) tanh(c_t)`, `y_t = o_t h_t + (1 - o_t) s_t`: x `[B, T, F]` -> y `[B, T, hidden]`.
+    """`h_t = f_t h_{t-1} + (1 - f_t) tanh(c_t)`, `y_t = o_t h_t + (1 - o_t) s_t`: x `[B, T, F]` ->
+    y `[B, T, hidden]`.
 
-    With x `[B, T, P, F]` each of the P rows of a step has a recurrence of its own, with the same weights.
+    With x `[B, T, P, F]` each of the P rows of a step has a recurrence of its own, with the same
+    weights.
 
-    c_t and the inputs of the gates f_t and o_t (sigmoids) are linear in x_t. The skip connection s_t is x_t itself. At
-    the `entry` of the stack, where the sizes differ, it is tanh of a linear map of x_t. The gates do not read h, so the
-    recurrence is linear. All of s_t, h and y lie between -1 and 1, so a flow that feeds values back is bounded.
+    c_t and the inputs of the gates f_t and o_t (sigmoids) are linear in x_t. The skip connection
+    s_t is x_t itself. At the `entry` of the stack, where the sizes differ, it is tanh of a linear
+    map of x_t. The gates do not read h, so the recurrence is linear. All of s_t, h and y lie
+    between -1 and 1, so a flow that feeds values back is bounded.
 
-    Sources: the simple recurrent unit of Lei et al. (2018, arXiv 1709.02755), here with a tanh before the recurrence;
-    Martin & Cundy (2018, arXiv 1709.04057) for scans of linear recurrences.
+    Sources: the simple recurrent unit of Lei et al. (2018, arXiv 1709.02755), here with a tanh
+    before the recurrence; Martin & Cundy (2018, arXiv 1709.04057) for scans of linear recurrences.
     """
 
     def __init__(self, num_inputs: int, hidden: int, *, entry: bool = False) -> None:
         super().__init__()
         self.hidden = hidden
-        self.project = nn.Linear(num_inputs, (4 if entry else 3) * hidden)  # f, o, c, and at the entry s
+        # f, o, c, and at the entry s
+        self.project = nn.Linear(num_inputs, (4 if entry else 3) * hidden)
         nn.init.xavier_uniform_(self.project.weight)
         nn.init.zeros_(self.project.bias)
         with torch.no_grad():  # a forget gate of 1 - 1 / n remembers about n steps
@@ -85,22 +100,29 @@ class GatedRecurrence(nn.Module):
 
     def forward(self, x: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
         """y `[B, T, hidden]`, and h after the last step, `[B, hidden]`."""
-        # Full precision even under autocast, because a state adds up many steps, and a gate is often close to 1.
+        # Full precision even under autocast, because a state adds up many steps, and a gate is
+        # often close to 1.
         projected = self.project(x).to(self.project.weight.dtype)
-        gates, values = projected.split([2 * self.hidden, projected.shape[-1] - 2 * self.hidden], -1)
+        gates, values = projected.split(
+            [2 * self.hidden, projected.shape[-1] - 2 * self.hidden], -1
+        )
         forget, output = torch.sigmoid(gates).chunk(2, -1)
         candidate, *entry_skip = _tanh(values).split(self.hidden, -1)
         states = gated_average(forget, candidate, start)
-        return torch.lerp(entry_skip[0] if entry_skip else x.to(states.dtype), states, output), states[:, -1]
+        return torch.lerp(
+            entry_skip[0] if entry_skip else x.to(states.dtype), states, output
+        ), states[:, -1]
 
 
 def _tanh(x: Tensor) -> Tensor:
-    """tanh(x) as `2 sigmoid(2 x) - 1`, which takes a third of the time on a CPU. The error is round-off of 1."""
+    """tanh(x) as `2 sigmoid(2 x) - 1`, which takes a third of the time on a CPU. The error is
+    round-off of 1."""
     return torch.sigmoid(x + x).mul(2).sub(1)
 
 
 def gated_average(gate: Tensor, x: Tensor, start: Tensor | None = None) -> Tensor:
-    """`h_t = f_t h_{t-1} + (1 - f_t) x_t`, h_{-1} = start (default 0): gate f and x `[B, T, ...]`, start `[B, ...]`.
+    """`h_t = f_t h_{t-1} + (1 - f_t) x_t`, h_{-1} = start (default 0): gate f and x `[B, T, ...]`,
+    start `[B, ...]`.
 
     Arithmetic and memory are O(T), gradients included. There is no division, so gates may be 0.
     """
@@ -111,7 +133,8 @@ def gated_average(gate: Tensor, x: Tensor, start: Tensor | None = None) -> Tenso
 
 
 class _GatedAverage(torch.autograd.Function):
-    """The backward pass is a linear recurrence too, from the last step: `a_t = gradient_t + f_{t+1} a_{t+1}`."""
+    """The backward pass is a linear recurrence too, from the last step: `a_t = gradient_t + f_{t+1}
+    a_{t+1}`."""
 
     @staticmethod
     def forward(ctx: Any, gate: Tensor, x: Tensor, start: Tensor) -> Tensor:
@@ -125,11 +148,16 @@ class _GatedAverage(torch.autograd.Function):
         gate, x, start, states = ctx.saved_tensors
         adjoint = _recurrence(gate.roll(-1, 1), gradient, torch.zeros_like(start), reverse=True)
         before = torch.cat([start[:, None], states[:, :-1]], 1)
-        return adjoint * (before - x), torch.addcmul(adjoint, gate, adjoint, value=-1), adjoint[:, 0] * gate[:, 0]
+        return (
+            adjoint * (before - x),
+            torch.addcmul(adjoint, gate, adjoint, value=-1),
+            adjoint[:, 0] * gate[:, 0],
+        )
 
 
 def _recurrence(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
-    # Large steps on a CPU are limited by memory traffic; small steps, and all steps on a GPU, by the number of calls.
+    # Large steps on a CPU are limited by memory traffic; small steps, and all steps on a GPU, by
+    # the number of calls.
     if x.device.type == "cpu" and x[:, 0].numel() > SMALL_STEP:
         return scan_in_order(decay, x, start, reverse=reverse)
     if reverse:
@@ -138,7 +166,8 @@ def _recurrence(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = Fals
 
 
 def scan_in_order(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
-    """`h_t = decay_t h_{t-1} + x_t`, or with `reverse` from the last step to the first. It makes one call per step.
+    """`h_t = decay_t h_{t-1} + x_t`, or with `reverse` from the last step to the first. It makes
+    one call per step.
 
     decay and x are `[B, T, H]`, start is `[B, H]`, and the result is all h, `[B, T, H]`.
     """
@@ -150,13 +179,16 @@ def scan_in_order(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = Fa
 
 
 def scan_in_blocks(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
-    """`scan_in_order` (forward) in about 2 sqrt(T) calls: blocks of sqrt(T) steps run together and then are joined."""
+    """`scan_in_order` (forward) in about 2 sqrt(T) calls: blocks of sqrt(T) steps run together and
+    then are joined."""
     num_steps = x.shape[1]
     length = math.isqrt(num_steps)
     if num_steps % length:
         decay, x = (pad(v, (0, 0, 0, -num_steps % length)) for v in (decay, x))
     decay, x = (v.unflatten(1, (-1, length)) for v in (decay, x))  # [B, blocks, length, H]
-    within = scan_in_order(decay.flatten(0, 1), x.flatten(0, 1), torch.zeros_like(x[:, :, 0]).flatten(0, 1))
+    within = scan_in_order(
+        decay.flatten(0, 1), x.flatten(0, 1), torch.zeros_like(x[:, :, 0]).flatten(0, 1)
+    )
     within, total_decay = within.view_as(x), decay.cumprod(2)
     ends = scan_in_order(total_decay[:, :, -1], within[:, :, -1], start)
     starts = torch.cat([start[:, None], ends[:, :-1]], 1)
@@ -168,18 +200,22 @@ class CausalConvolution(nn.Module):
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(KERNEL, num_features))  # from the oldest step to the newest
+        # from the oldest step to the newest
+        self.weight = nn.Parameter(torch.empty(KERNEL, num_features))
         nn.init.normal_(self.weight, std=INITIAL_SCALE)
 
     def forward(self, x: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
-        """y, and the last inputs `[KERNEL - 1, B, F]`, which a call for the steps after these takes as `before`."""
+        """y, and the last inputs `[KERNEL - 1, B, F]`, which a call for the steps after these takes
+        as `before`."""
         return convolved(x, self.weight, before)
 
 
 def convolved(x: Tensor, weight: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """`CausalConvolution` with this weight `[KERNEL, F]`."""
     num_steps = x.shape[1]
-    start = x.new_zeros(len(x), KERNEL - 1, x.shape[2]) if before is None else before.transpose(0, 1)
+    start = (
+        x.new_zeros(len(x), KERNEL - 1, x.shape[2]) if before is None else before.transpose(0, 1)
+    )
     read, y = torch.cat([start, x], 1), x
     for k, of_step in enumerate(weight):
         y = torch.addcmul(y, read[:, k : k + num_steps], of_step)

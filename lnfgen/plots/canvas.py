@@ -1,4 +1,5 @@
-"""A figure to draw on, its colours, and the bytes of the file that it becomes: all pictures share these.
+"""A figure to draw on, its colours, and the bytes of the file that it becomes: all pictures share
+these.
 
 Matplotlib is loaded when the first figure is made, so that importing this module costs nothing.
 """
@@ -13,7 +14,8 @@ from lnfgen.errors import OutputError
 from lnfgen.files import require_parent
 from lnfgen.wording import in_utf8
 
-FORMATS = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}  # and the metadata that is left out
+# and the metadata that is left out
+FORMATS = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
 
 DARK, MID, ACCENT = "#173a5e", "#5b8db8", "#c0392b"  # differ also when a picture is printed in grey
 _DPI = 130
@@ -21,14 +23,17 @@ _CHARACTERS = 11  # at least so many characters of a title or a label fit on an 
 
 
 def require_picture(path: Path) -> str:
-    """The suffix of a picture's file. Call it before the work that fills the file, so that a wrong name costs no time.
+    """The suffix of a picture's file. Call it before the work that fills the file, so that a wrong
+    name costs no time.
 
     Raises:
         OutputError: if pictures cannot be written with that suffix, or at that place.
     """
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
-        raise OutputError(f"cannot draw {path}: found suffix {suffix or 'none'!r}, expected one of {' '.join(FORMATS)}")
+        raise OutputError(
+            f"cannot draw {path}: found suffix {suffix or 'none'!r}, expected one of {' '.join(FORMATS)}"
+        )
     require_parent(path)
     return suffix
 
@@ -41,7 +46,8 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def style_axis(axis: Any, grid: str) -> None:
-    """A light grid behind the curves (`grid` is "x" or "y"), small numbers, no frame at the top and right."""
+    """A light grid behind the curves (`grid` is "x" or "y"), small numbers, no frame at the top and
+    right."""
     axis.grid(axis=grid, color="#e3e6ea", linewidth=0.6)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
@@ -49,14 +55,17 @@ def style_axis(axis: Any, grid: str) -> None:
 
 
 def set_title(figure: Any, title: str) -> None:
-    """Write the title at the top left, in lines that fit. A `$` in a name does not start a formula."""
+    """Write the title at the top left, in lines that fit. A `$` in a name does not start a
+    formula."""
     figure.suptitle(_wrapped(title, figure), x=0.01, ha="left", fontsize=10, parse_math=False)
 
 
 def show_legend(figure: Any, axis: Any) -> None:
-    """The labels of an axis below all panels, in three columns or as many as fit. The figure grows by their height."""
+    """The labels of an axis below all panels, in three columns or as many as fit. The figure grows
+    by their height."""
     handles, labels = axis.get_legend_handles_labels()
-    fitting = int(_CHARACTERS * figure.get_figwidth()) // (max(map(len, labels)) + 8)  # 8 for the stroke before a label
+    # 8 for the stroke before a label
+    fitting = int(_CHARACTERS * figure.get_figwidth()) // (max(map(len, labels)) + 8)
     look = {"fontsize": 8, "frameon": False, "loc": "outside lower center"}
     texts = [_wrapped(label, figure) for label in labels]
     legend = figure.legend(handles, texts, ncols=max(1, min(3, fitting)), **look)
@@ -67,15 +76,19 @@ def show_legend(figure: Any, axis: Any) -> None:
 
 def _wrapped(text: str, figure: Any) -> str:
     width = int(_CHARACTERS * figure.get_figwidth())
-    return "\n".join(part for line in in_utf8(text).splitlines() for part in textwrap.wrap(line, width))
+    return "\n".join(
+        part for line in in_utf8(text).splitlines() for part in textwrap.wrap(line, width)
+    )
 
 
 def file_bytes(figure: Any, suffix: str) -> bytes:
-    """The figure as a file. It holds no date and no random names, so that equal pictures are equal bytes."""
+    """The figure as a file. It holds no date and no random names, so that equal pictures are equal
+    bytes."""
     from matplotlib import rc_context
 
     buffer = io.BytesIO()
     with rc_context({"svg.hashsalt": "lnfgen"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a symbol without a glyph shows as a box
+        # a symbol without a glyph shows as a box
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(buffer, format=suffix[1:], metadata={FORMATS[suffix]: None})
     return buffer.getvalue()

@@ -1,4 +1,5 @@
-"""Distributions of the figures of music: samples against a reference, a small panel for each figure."""
+"""Distributions of the figures of music: samples against a reference, a small panel for each
+figure."""
 
 import math
 from typing import Any
@@ -6,17 +7,30 @@ from typing import Any
 import numpy as np
 
 from lnfgen.music.comparison import FigureRow, MusicComparison, spread
-from lnfgen.plots.canvas import ACCENT, DARK, MID, file_bytes, new_figure, set_title, show_legend, style_axis
+from lnfgen.plots.canvas import (
+    ACCENT,
+    DARK,
+    MID,
+    file_bytes,
+    new_figure,
+    set_title,
+    show_legend,
+    style_axis,
+)
 
 _COLUMNS = 4
 _BINS = 16
 
 
-def figure_distributions(comparison: MusicComparison, title: str, samples: str, reference: str, suffix: str) -> bytes:
-    """Draw a histogram of each figure on both sides, filled for the reference and as a line for the samples.
+def figure_distributions(
+    comparison: MusicComparison, title: str, samples: str, reference: str, suffix: str
+) -> bytes:
+    """Draw a histogram of each figure on both sides, filled for the reference and as a line for the
+    samples.
 
-    The grey region is from the reference's 5 % to its 95 % quantile, and the title of a panel says what share of the
-    samples is inside. Both histograms have the same area, whatever the sizes of the sides are.
+    The grey region is from the reference's 5 % to its 95 % quantile, and the title of a panel says
+    what share of the samples is inside. Both histograms have the same area, whatever the sizes of
+    the sides are.
 
     Args:
         samples, reference: what the legend calls the sides.
@@ -38,14 +52,20 @@ def _draw_row(axis: Any, row: FigureRow, samples: str, reference: str) -> None:
     low, _, high = spread(row.reference)
     sides = [values[~np.isnan(values)] for values in (row.reference, row.samples)]
     known = np.concatenate(sides)
-    # A few extreme values would press all others into one bar; they are counted in the first or the last one.
+    # A few extreme values would press all others into one bar; they are counted in the first or the
+    # last one.
     first, last = (0.0, 1.0) if not len(known) else np.quantile(known, (0.005, 0.995)).tolist()
     if not math.isnan(low):
         first, last = min(first, low), max(last, high)
-        axis.axvspan(low, high, color="#000000", alpha=0.07, linewidth=0, label=f"{reference}, 5 to 95 %")
+        axis.axvspan(
+            low, high, color="#000000", alpha=0.07, linewidth=0, label=f"{reference}, 5 to 95 %"
+        )
     margin = 0.02 * (last - first) or 0.5
     edges = np.linspace(first - margin, last + margin, _BINS + 1)
-    shares = [np.histogram(np.clip(values, first, last), edges)[0] / max(len(values), 1) for values in sides]
+    shares = [
+        np.histogram(np.clip(values, first, last), edges)[0] / max(len(values), 1)
+        for values in sides
+    ]
     axis.stairs(shares[0], edges, fill=True, color=MID, alpha=0.75, label=reference)
     axis.stairs(shares[1], edges, color=ACCENT, linewidth=1.6, label=samples)
     axis.set_title(row.label, loc="left", fontsize=8, parse_math=False)

@@ -1,7 +1,8 @@
 """The weights of a run's model on disk, and the state that a resumed run goes on from.
 
-Both are safetensors files (https://huggingface.co/docs/safetensors): the length of the header in 8 bytes, a header in
-JSON, and the tensors. The header holds the SHA-256 of the whole file, computed with zeros in its own place.
+Both are safetensors files (https://huggingface.co/docs/safetensors): the length of the header in 8
+bytes, a header in JSON, and the tensors. The header holds the SHA-256 of the whole file, computed
+with zeros in its own place.
 """
 
 import hashlib
@@ -36,7 +37,8 @@ State = tuple[dict[str, dict[str, Tensor]], dict[str, Any]]
 """All that a resumed run needs: the tensors of each of `STATE_PARTS`, and other values."""
 
 _LENGTH = ("max_steps", "epochs", "kl_warmup_start", "kl_warmup_end")
-"""These settings may differ from those that the state was trained with, as a resumed run can get another length."""
+"""These settings may differ from those that the state was trained with, as a resumed run can get
+another length."""
 
 _ZEROS = "0" * 64
 
@@ -49,7 +51,8 @@ def observation_of(encoding: Encoding) -> Observation:
 
 
 def new_model(config: Config, dataset: Dataset) -> SequenceModel:
-    """An untrained model for a dataset. The seed decides its weights, and the train split its length model."""
+    """An untrained model for a dataset. The seed decides its weights, and the train split its
+    length model."""
     torch.manual_seed(config.training.seed)
     train, encoding = dataset.split("train"), dataset.encoding
     lengths = torch.from_numpy(train.lengths.copy())
@@ -61,11 +64,16 @@ def new_model(config: Config, dataset: Dataset) -> SequenceModel:
 
 
 def load_model(run: RunFolder, device: torch.device) -> SequenceModel:
-    """The run's model in eval mode. It computes in float32, also if its weights are stored in half precision."""
+    """The run's model in eval mode. It computes in float32, also if its weights are stored in half
+    precision."""
     path = run.path / MODEL
     if not path.is_file():
         has_state = any((run.path / name).is_dir() for name in STATES)
-        advice = f"finish it: lnfgen train --resume --out {run.path}" if has_state else "train a new run: lnfgen train"
+        advice = (
+            f"finish it: lnfgen train --resume --out {run.path}"
+            if has_state
+            else "train a new run: lnfgen train"
+        )
         raise RunError(f"{run.path} has no {MODEL}; {advice}")
     model = model_with(run, read_tensors(path), path)
     _require_finite(model.state_dict(), path)
@@ -77,7 +85,9 @@ def model_with(run: RunFolder, weights: dict[str, Tensor], where: Path) -> Seque
     try:
         lengths = LengthModel(len(weights["length.lengths"]))
         config = run.config.model
-        signatures = TimeSignatures.with_room_for(weights, "time_signatures.") if config.in_metre else None
+        signatures = (
+            TimeSignatures.with_room_for(weights, "time_signatures.") if config.in_metre else None
+        )
         model = build_model(config, observation_of(run.encoding), lengths, signatures)
         for name, own in model.state_dict().items():
             if weights[name].is_floating_point() != own.is_floating_point():
@@ -86,22 +96,29 @@ def model_with(run: RunFolder, weights: dict[str, Tensor], where: Path) -> Seque
     except (RuntimeError, KeyError, TypeError) as error:
         if is_out_of_memory(error):
             raise
-        raise RunError(f"{where} does not fit the sizes in config.json; restore either, or train again") from error
+        raise RunError(
+            f"{where} does not fit the sizes in config.json; restore either, or train again"
+        ) from error
     return model
 
 
 def save_model(run: RunFolder, weights: dict[str, Tensor], *, calibrated: bool = False) -> None:
-    """Make these weights the run's model. `calibrated` says that `training.calibration` has moved them."""
+    """Make these weights the run's model. `calibrated` says that `training.calibration` has moved
+    them."""
     write_bytes(run.path / MODEL, serialise(weights, CALIBRATED if calibrated else ""))
 
 
-def save_state(run: RunFolder, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:
+def save_state(
+    run: RunFolder, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]
+) -> None:
     """Replace `last/` as a whole, and keep the state before it as `previous/`.
 
-    The new state is written to another folder, which then takes its name, so a whole state is there at any moment.
+    The new state is written to another folder, which then takes its name, so a whole state is there
+    at any moment.
 
     Raises:
-        RunError, OutputError: if the state is not finite, or cannot be written. `last/` is then unchanged.
+        RunError, OutputError: if the state is not finite, or cannot be written. `last/` is then
+        unchanged.
     """
     _tidy(run)
     last, following, previous = (run.path / name for name in ("last", ".next", "previous"))
@@ -154,14 +171,19 @@ def load_state(run: RunFolder) -> State:
 
 
 def _tidy(run: RunFolder) -> None:
-    """Finish a save that was killed, and delete what it has left. Other files in the folder are not touched."""
+    """Finish a save that was killed, and delete what it has left. Other files in the folder are not
+    touched."""
     last, following = (run.path / name for name in ("last", ".next"))
-    if not last.exists() and following.exists():  # it was killed between the two renames of `save_state`
+    # it was killed between the two renames of `save_state`
+    if not last.exists() and following.exists():
         os.replace(following, last)
     shutil.rmtree(following, ignore_errors=True)
     for name in (".next", "config.json", "dataset.json", METRICS, MODEL):
-        for item in run.path.glob(f".{name}.????????.tmp"):  # so `lnfgen.files` names it before it is renamed
-            shutil.rmtree(item, ignore_errors=True) if item.is_dir() else item.unlink(missing_ok=True)
+        # so `lnfgen.files` names it before it is renamed
+        for item in run.path.glob(f".{name}.????????.tmp"):
+            shutil.rmtree(item, ignore_errors=True) if item.is_dir() else item.unlink(
+                missing_ok=True
+            )
 
 
 def _read_state(folder: Path) -> State:
@@ -178,7 +200,8 @@ def _digest(record: dict[str, Any]) -> str:
 
 
 def _require_settings(run: RunFolder, trained: dict[str, Any]) -> None:
-    """Raise a `ConfigError` if `config.json` says something else than the run was trained with, but for its length."""
+    """Raise a `ConfigError` if `config.json` says something else than the run was trained with, but
+    for its length."""
     found = run.config.flat()
     changed = [
         f"{key} is {found.get(key)!r} and was {value!r}"
@@ -215,7 +238,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _require_finite(tensors: dict[str, Tensor], where: Path) -> None:
-    """Raise a `RunError`, with `where` and the tensor's name, if one of them holds a NaN or an infinity."""
+    """Raise a `RunError`, with `where` and the tensor's name, if one of them holds a NaN or an
+    infinity."""
     for name, value in tensors.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
-            raise RunError(f"{where}: {name} is not finite; train again with a smaller learning rate")
+            raise RunError(
+                f"{where}: {name} is not finite; train again with a smaller learning rate"
+            )

@@ -2,12 +2,13 @@
 
 config.json          the settings (`lnfgen.config.Config`)
 dataset.json         the manifest of the dataset, with its path and fingerprint
-model.safetensors    the averaged weights that were kept: the best on the valid split, or the last ones
-last/                what a resumed run needs: weights, their average, optimizer, random states, progress
-previous/            the state before that one, in case `last/` gets damaged
+model.safetensors    the averaged weights that were kept: the best on the valid split, or the last
+ones last/                what a resumed run needs: weights, their average, optimizer, random
+states, progress previous/            the state before that one, in case `last/` gets damaged
 metrics.jsonl        a line for each validation
 
-This module loads no torch; `checkpoint.py` reads and writes the tensors, which are the model and `last/`.
+This module loads no torch; `checkpoint.py` reads and writes the tensors, which are the model and
+`last/`.
 """
 
 import csv
@@ -27,14 +28,17 @@ from lnfgen.files import new_folder, read_object, write_json, write_text
 from lnfgen.pretrained import BOXED, is_boxed
 from lnfgen.runs.naming import METRICS
 
-CHECKSUM = "sha256"  # the name of the checksum in the metadata of a safetensors file, and in `last/progress.json`
-CALIBRATED = " calibrated"  # follows the checksum of a model that is calibrated (`lnfgen.training.calibration`)
+# the name of the checksum in the metadata of a safetensors file, and in `last/progress.json`
+CHECKSUM = "sha256"
+# follows the checksum of a model that is calibrated (`lnfgen.training.calibration`)
+CALIBRATED = " calibrated"
 
 Content = TypeVar("Content")
 
 
 class RunFolder:
-    """A run on disk. Each file is written under another name and then renamed, so it is whole at any moment."""
+    """A run on disk. Each file is written under another name and then renamed, so it is whole at
+    any moment."""
 
     def __init__(self, path: Path) -> None:
         """Open an existing run, or raise a `RunError` if the folder is missing or is not a run."""
@@ -50,7 +54,9 @@ class RunFolder:
         self.dataset = read_part(where, read_object)
         try:
             advice = "restore it, or train again"
-            self.encoding, _ = check_manifest(where, self.dataset, advice, path=str, fingerprint=str)
+            self.encoding, _ = check_manifest(
+                where, self.dataset, advice, path=str, fingerprint=str
+            )
         except DatasetError as error:
             raise RunError(str(error)) from error
 
@@ -61,9 +67,14 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, path: Path, config: Config, dataset: Dataset, fill: Callable[[Path], None] = lambda folder: None
+        cls,
+        path: Path,
+        config: Config,
+        dataset: Dataset,
+        fill: Callable[[Path], None] = lambda folder: None,
     ) -> "RunFolder":
-        """A new run folder with its settings; `path` must be new or empty. `fill` adds to it before it appears."""
+        """A new run folder with its settings; `path` must be new or empty. `fill` adds to it before
+        it appears."""
         with new_folder(path) as folder:
             _write_settings(folder, config, dataset)
             write_text(folder / METRICS, "")
@@ -85,7 +96,11 @@ class RunFolder:
 
 def _write_settings(folder: Path, config: Config, dataset: Dataset) -> dict[str, Any]:
     """Write `config.json` and `dataset.json`, and return the content of the latter."""
-    manifest = {**dataset.manifest, "path": str(dataset.path.resolve()), "fingerprint": dataset.fingerprint}
+    manifest = {
+        **dataset.manifest,
+        "path": str(dataset.path.resolve()),
+        "fingerprint": dataset.fingerprint,
+    }
     write_text(folder / "config.json", config.to_json())
     write_json(folder / "dataset.json", manifest, indent=2)
     return manifest
@@ -104,8 +119,8 @@ def read_part(path: Path, read: Callable[[Path], Content]) -> Content:
 def read_metrics(path: Path, *, cut: bool = False) -> list[dict[str, Any]]:
     """The lines of `metrics.jsonl`: the figures of each validation, and its `step`.
 
-    `kept` is true if the weights of that validation became the model, until later ones took their place.
-    If `cut`, a last line that does not end, as after a copy that failed, is left out.
+    `kept` is true if the weights of that validation became the model, until later ones took their
+    place. If `cut`, a last line that does not end, as after a copy that failed, is left out.
     """
     text = read_part(path, partial(Path.read_text, encoding="utf-8"))
     ended = text[: text.rfind("\n") + 1] if cut else text

@@ -1,10 +1,12 @@
-"""The settings of a new run: whole recipes, and what a person asks for in their place. It loads no torch.
+"""The settings of a new run: whole recipes, and what a person asks for in their place. It loads no
+torch.
 
-`RECIPES` has a table for each kind of data: text, music of which only the sounding keys are known (`music`), and music
-whose notes have onsets (`onsets`). A table has every key of `config.json` (`lnfgen.config` says what each one is), with
-its values at the presets tiny, small and paper. Of several values for a key, the last in this order counts: the recipe;
-the named model, the output, the backbone and the transform that are asked for, with what goes with them (`recipe`); the
-keys of `--config`; the length and the seed; `--set`.
+`RECIPES` has a table for each kind of data: text, music of which only the sounding keys are known
+(`music`), and music whose notes have onsets (`onsets`). A table has every key of `config.json`
+(`lnfgen.config` says what each one is), with its values at the presets tiny, small and paper. Of
+several values for a key, the last in this order counts: the recipe; the named model, the output,
+the backbone and the transform that are asked for, with what goes with them (`recipe`); the keys of
+`--config`; the length and the seed; `--set`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from typing import Unpack
 
 PRESETS = ("tiny", "small", "paper")
-"""A few minutes of two CPU cores; half an hour of a laptop; the sizes of Ziegler & Rush (2019), section 6."""
+"""A few minutes of two CPU cores; half an hour of a laptop; the sizes of Ziegler & Rush (2019),
+section 6."""
 
 Row = tuple[Any, Any, Any]  # a value at each preset
 Table = dict[str, Row]
@@ -32,18 +35,22 @@ Table = dict[str, Row]
 def _by_kind(rows: Mapping[str, tuple[Row, Row, Row]]) -> dict[str, Table]:
     """The tables of text, of music and of music with onsets."""
     kinds = ("text", "music", "onsets")
-    return {kind: {key: values[column] for key, values in rows.items()} for column, kind in enumerate(kinds)}
+    return {
+        kind: {key: values[column] for key, values in rows.items()}
+        for column, kind in enumerate(kinds)
+    }
 
 
 # fmt: off
 RECIPES = _by_kind({
-    # At tiny, small and paper:     text                        music: the published        onsets: a person's own
-    #                                                           sets, as in the paper       music, and the chorales
+    # At tiny, small and paper:     text                        music: the published        onsets:
+    # a person's own sets, as in the paper       music, and the chorales
     "model.time":                 (("af",) * 3,                ("af",) * 3,                ("af",) * 3),
     "model.features":             (("codes", "codes", "scf"),  ("scf",) * 3,               ("scf",) * 3),
     "model.backbone":             (("conv-scan",) * 3,         ("scan",) * 3,              ("scan",) * 3),
     "model.transform":            (("none", "none", "nlsq"),   ("nlsq",) * 3,              ("nlsq",) * 3),
-    # With bernoulli, keys of a frame are independent given z; past reads earlier frames, its weights tied over keys.
+    # With bernoulli, keys of a frame are independent given z; past reads earlier frames, its
+    # weights tied over keys.
     "model.emission":             (("categorical",) * 3,       ("bernoulli",) * 3,         ("past",) * 3),
     "model.num_flow_layers":      ((0, 0, 5),                  (4, 5, 5),                  (4, 4, 5)),
     "model.conditioner_size":     ((0, 0, 100),                (64, 100, 100),             (64, 64, 100)),
@@ -73,9 +80,9 @@ RECIPES = _by_kind({
     "training.patience":          ((4,) * 3,                   (4,) * 3,                   (4, 8, 4)),
     "training.ema_decay":         ((0.98, 0.995, 0.995),       (0.98, 0.995, 0.995),       (0.998,) * 3),
     "training.keep":              (("best",) * 3,              ("best",) * 3,              ("best",) * 3),
-    # The KL counts at once where z says the symbol. Other networks first learn what z says, and then what it costs. The
-    # output past can do without z: a rising weight would teach it to use z, and then not to; free bits keep some of z
-    # in use.
+    # The KL counts at once where z says the symbol. Other networks first learn what z says, and
+    # then what it costs. The output past can do without z: a rising weight would teach it to use z,
+    # and then not to; free bits keep some of z in use.
     "training.kl_warmup_start":   ((0.0, 0.0, 0.1),            (0.06, 0.06, 0.1),          (0.0,) * 3),
     "training.kl_warmup_end":     ((0.0, 0.0, 0.35),           (0.35,) * 3,                (0.0,) * 3),
     "training.free_bits":         ((0.0,) * 3,                 (0.0,) * 3,                 (0.4, 0.2, 0.4)),
@@ -86,7 +93,8 @@ RECIPES = _by_kind({
     "training.seed":              ((0,) * 3,                   (0,) * 3,                   (0,) * 3),
 })
 
-BANDS: Table = {  # what music with parts has beside `onsets`; with other outputs than `past`, its updates alone
+# what music with parts has beside `onsets`; with other outputs than `past`, its updates alone
+BANDS: Table = {
     "training.max_steps":          (300, 1500, None),  # an update has one piece
     "training.free_bits":          (0.1, 0.2,  0.4),
     "training.calibration_rounds": (0,   40,   0),
@@ -112,22 +120,32 @@ ON_LSTMS = _by_kind({  # what goes with `--backbone lstm`: LSTMs want smaller st
 })
 # fmt: on
 
-WITHOUT_LATENT = {"training.kl_warmup_start": 0.0, "training.kl_warmup_end": 0.0, "training.free_bits": 0.0}
+WITHOUT_LATENT = {
+    "training.kl_warmup_start": 0.0,
+    "training.kl_warmup_end": 0.0,
+    "training.free_bits": 0.0,
+}
 """The baseline `lstm` has these keys beside those of `NAMED_MODELS`, as it has no KL."""
 
-TEXT_ON_LSTMS = ("lstm", "af-af", "iaf-scf", "coupling")  # models that learn text sooner on LSTMs than on `conv-scan`
-MOST_CODES = 500  # a text with more symbols has `af-scf` by default: all codes' densities at all steps take much memory
+# models that learn text sooner on LSTMs than on `conv-scan`
+TEXT_ON_LSTMS = ("lstm", "af-af", "iaf-scf", "coupling")
+# a text with more symbols has `af-scf` by default: all codes' densities at all steps take much
+# memory
+MOST_CODES = 500
 FEW_PASSES = 4.0
-"""A text that a run sees fewer times has no dropout: there is no time to learn it by heart, and up to so many passes
-old text teaches nearly as much as new text (Muennighoff et al. 2023, arXiv 2305.16264)."""
+"""A text that a run sees fewer times has no dropout: there is no time to learn it by heart, and up
+to so many passes old text teaches nearly as much as new text (Muennighoff et al. 2023, arXiv
+2305.16264)."""
 
 STEPS_OF_UPDATE = 1024
-"""The most steps of an update on music with onsets: where pieces are long, it has fewer of them. Seven chorales, which
-the recipe was chosen on, have as many, and an update on longer pieces would take several times as long. Each part of a
-band counts, because a model draws one after the other."""
+"""The most steps of an update on music with onsets: where pieces are long, it has fewer of them.
+Seven chorales, which the recipe was chosen on, have as many, and an update on longer pieces would
+take several times as long. Each part of a band counts, because a model draws one after the
+other."""
 
 MADE_WITH = {"text": 908_000, "onsets": 37_700}
-"""The steps of the train splits that recipes were chosen on: `folk-abc` as it is printed, and the chorales."""
+"""The steps of the train splits that recipes were chosen on: `folk-abc` as it is printed, and the
+chorales."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +154,8 @@ class Corpus:
 
     kind: Kind
     has_onsets: bool = False
-    num_sequences: int | None = None  # of the train split; None: so few that a run sees each of them often
+    # of the train split; None: so few that a run sees each of them often
+    num_sequences: int | None = None
     num_symbols: int = 0  # of a text
     num_steps: int | None = None  # of the train split
     num_parts: int = 0  # of a band
@@ -148,7 +167,8 @@ class Corpus:
 
     @property
     def shortage(self) -> str:
-        """A line if the train split has less than half of the steps that its recipe was made with; else empty."""
+        """A line if the train split has less than half of the steps that its recipe was made with;
+        else empty."""
         made_with = MADE_WITH.get(self.recipe, 0)
         if self.num_steps is None or 2 * self.num_steps >= made_with:
             return ""
@@ -158,16 +178,19 @@ class Corpus:
 
 
 class RunSettings(TypedDict, total=False):
-    """The settings of a run that have an option of their own. None means that an option is not given."""
+    """The settings of a run that have an option of their own. None means that an option is not
+    given."""
 
     transform: str | None
     emission: str | None
     backbone: str | None
-    config: str | Path | Mapping[str, Any] | None  # a JSON file, a run or a dictionary, with keys of config.json
+    # a JSON file, a run or a dictionary, with keys of config.json
+    config: str | Path | Mapping[str, Any] | None
     epochs: int | None
     max_steps: int | None
     seed: int | None
-    set: Mapping[str, Any] | None  # values by keys of config.json, as in {"training.learning_rate": 1e-3}
+    # values by keys of config.json, as in {"training.learning_rate": 1e-3}
+    set: Mapping[str, Any] | None
 
 
 def recipe(
@@ -220,15 +243,28 @@ class Asked:
         """The configuration for a corpus. `usual_seed` is the seed if nobody asks for another.
 
         Raises:
-            ConfigError: if a value is impossible, or a key would change nothing with this model or this corpus.
+            ConfigError: if a value is impossible, or a key would change nothing with this model or
+            this corpus.
         """
         model = self.model
         if model is None and corpus.num_symbols > MOST_CODES:
             model = "af-scf"
-        keys = recipe(corpus.recipe, self.preset, model, **self.choices, is_band=corpus.num_parts > 0)
+        keys = recipe(
+            corpus.recipe, self.preset, model, **self.choices, is_band=corpus.num_parts > 0
+        )
         keys["training.seed"] = usual_seed
-        if corpus.has_onsets and keys["model.emission"] == "past" and corpus.num_sequences and corpus.num_steps:
-            fitting = max(1, STEPS_OF_UPDATE * corpus.num_sequences // (corpus.num_steps * max(1, corpus.num_parts)))
+        if (
+            corpus.has_onsets
+            and keys["model.emission"] == "past"
+            and corpus.num_sequences
+            and corpus.num_steps
+        ):
+            fitting = max(
+                1,
+                STEPS_OF_UPDATE
+                * corpus.num_sequences
+                // (corpus.num_steps * max(1, corpus.num_parts)),
+            )
             keys["training.batch_size"] = min(keys["training.batch_size"], fitting)
         config = config_of(keys | self.keys)
         if corpus.kind == "text" and corpus.num_sequences is not None:
@@ -254,8 +290,11 @@ class Asked:
         raise errors[0]
 
 
-def asked_for(model: str | None = None, preset: str | None = None, **settings: Unpack[RunSettings]) -> Asked:
-    """Gather the arguments, and read a file. `epochs` or `max_steps`, given alone, is the whole length.
+def asked_for(
+    model: str | None = None, preset: str | None = None, **settings: Unpack[RunSettings]
+) -> Asked:
+    """Gather the arguments, and read a file. `epochs` or `max_steps`, given alone, is the whole
+    length.
 
     Raises:
         ConfigError: if a name or a key is unknown, or a value has the wrong type.
@@ -276,14 +315,22 @@ def asked_for(model: str | None = None, preset: str | None = None, **settings: U
     if settings.get("seed") is not None:
         keys["training.seed"] = settings["seed"]
     keys |= checked(settings.get("set") or {}, "--set")
-    choices: dict[str, Any] = {name: settings.get(name) for name in ("emission", "backbone", "transform")}
+    choices: dict[str, Any] = {
+        name: settings.get(name) for name in ("emission", "backbone", "transform")
+    }
     return Asked(model, preset, choices, keys)
 
 
 def _require_effect(config: Config, corpus: Corpus) -> None:
-    """Raise a `ConfigError` if a key would change nothing: it must have the value that stands for nothing."""
+    """Raise a `ConfigError` if a key would change nothing: it must have the value that stands for
+    nothing."""
     model, past, music = config.model, config.model.emission == "past", corpus.kind == "music"
-    of_latent = {"model.time": "none", "model.features": "none", "model.backbone": "lstm", **WITHOUT_LATENT}
+    of_latent = {
+        "model.time": "none",
+        "model.features": "none",
+        "model.backbone": "lstm",
+        **WITHOUT_LATENT,
+    }
     of_layers = {f"model.{key}": nothing for key, nothing in WITHOUT_LAYERS.items()}
     of_past = {"model.note_noise": 0.0, "training.calibration_rounds": 0}
     attends = past or (model.time == "af" and not model.baseline)
@@ -292,9 +339,17 @@ def _require_effect(config: Config, corpus: Corpus) -> None:
         (not model.baseline, "without a latent", of_latent),
         (model.has_transform, f"with {model.name}, which has no elementwise transform", of_layers),
         (past, f"with the output {model.emission}, which reads no earlier frames", of_past),
-        (attends, f"with {model.name} and the output {model.emission}", {"model.copy_attention": False}),
+        (
+            attends,
+            f"with {model.name} and the output {model.emission}",
+            {"model.copy_attention": False},
+        ),
         (music, "on text", {"training.transpose": 0}),
-        (music and corpus.has_onsets, "on data that does not say where bars begin", {"model.in_metre": False}),
+        (
+            music and corpus.has_onsets,
+            "on data that does not say where bars begin",
+            {"model.in_metre": False},
+        ),
     ]
     keys = config.flat()
     for applies, where, idle in conditions:
@@ -321,7 +376,9 @@ def assignments(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         key, sign, value = text.partition("=")
         if not sign:
-            raise ConfigError(f"--set {text}: expected KEY=VALUE, such as training.learning_rate=1e-3")
+            raise ConfigError(
+                f"--set {text}: expected KEY=VALUE, such as training.learning_rate=1e-3"
+            )
         try:
             values[key] = json.loads(value)
         except (ValueError, RecursionError):

@@ -1,4 +1,5 @@
-"""The KL weight, the learning rate and the averaged weights, which change in the course of a run."""
+"""The KL weight, the learning rate and the averaged weights, which change in the course of a
+run."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -8,42 +9,57 @@ from torch import nn
 
 from lnfgen.config import DECAYS_BEFORE_STOP, TrainingConfig
 
-MIN_KL_WEIGHT = 1e-3  # before it rises; not 0, because without a bound the posterior would drift away meanwhile
+# before it rises; not 0, because without a bound the posterior would drift away meanwhile
+MIN_KL_WEIGHT = 1e-3
 PLATEAU_DECAY = 0.3  # the learning rate is multiplied by this when validation no longer improves
-WARMUP_STEPS = 100  # in which the learning rate rises from 0: the second moments of AdamW are mostly noise at first
+# in which the learning rate rises from 0: the second moments of AdamW are mostly noise at first
+WARMUP_STEPS = 100
 
 
 def annealed_kl_weight(step: int, total: int, start: float, full: float) -> float:
-    """The KL weight at an update: about 0 up to the fraction `start` of the run, then linear to 1 at `full`."""
+    """The KL weight at an update: about 0 up to the fraction `start` of the run, then linear to 1
+    at `full`."""
     progress = step / total
     if progress >= full:
         return 1.0
-    return max(MIN_KL_WEIGHT, (progress - start) / (full - start)) if progress > start else MIN_KL_WEIGHT
+    return (
+        max(MIN_KL_WEIGHT, (progress - start) / (full - start))
+        if progress > start
+        else MIN_KL_WEIGHT
+    )
 
 
 def cooled_share(step: int, total: int, start: float) -> float:
-    """The share of the learning rate at an update: 1 up to the fraction `start` of the run, then linear to 0.
+    """The share of the learning rate at an update: 1 up to the fraction `start` of the run, then
+    linear to 0.
 
     Source: the warmup-stable-decay schedule (Hu et al. 2024, arXiv 2404.06395).
     """
     return min(1.0, (total - step) / (total * (1 - start))) if start < 1 else 1.0
 
 
-def lengthened(config: TrainingConfig, num_sequences: int, max_steps: int | None, epochs: int | None) -> TrainingConfig:
-    """The settings of a run that is given another length, `max_steps` or `epochs` or whichever of both ends first.
+def lengthened(
+    config: TrainingConfig, num_sequences: int, max_steps: int | None, epochs: int | None
+) -> TrainingConfig:
+    """The settings of a run that is given another length, `max_steps` or `epochs` or whichever of
+    both ends first.
 
-    The KL weight rises at the same updates as before, so where it is 1 it stays 1. If the new end comes before that,
-    it rises up to the new end; before it begins to rise, it does not rise at all.
+    The KL weight rises at the same updates as before, so where it is 1 it stays 1. If the new end
+    comes before that, it rises up to the new end; before it begins to rise, it does not rise at
+    all.
     """
     longer = replace(config, max_steps=max_steps, epochs=epochs)
     scale = config.total_steps(num_sequences) / longer.total_steps(num_sequences)
-    start, end = (min(1.0, fraction * scale) for fraction in (config.kl_warmup_start, config.kl_warmup_end))
+    start, end = (
+        min(1.0, fraction * scale) for fraction in (config.kl_warmup_start, config.kl_warmup_end)
+    )
     return replace(longer, kl_warmup_start=start, kl_warmup_end=end)
 
 
 @dataclass
 class Plateau:
-    """Remembers the lowest validation cost, lowers the learning rate when it stalls, and says when to stop."""
+    """Remembers the lowest validation cost, lowers the learning rate when it stalls, and says when
+    to stop."""
 
     patience: int
     best: float = float("inf")
@@ -67,10 +83,11 @@ class Plateau:
 
 
 class AveragedModel:
-    """A copy of the model that holds an exponential moving average of its weights, for scoring and sampling.
+    """A copy of the model that holds an exponential moving average of its weights, for scoring and
+    sampling.
 
-    The n-th update has the decay n / (n + 9), at most `decay`, so that the fresh weights are soon forgotten. torch's
-    class of this name keeps n in a tensor, and waits for the device to read it.
+    The n-th update has the decay n / (n + 9), at most `decay`, so that the fresh weights are soon
+    forgotten. torch's class of this name keeps n in a tensor, and waits for the device to read it.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -80,7 +97,8 @@ class AveragedModel:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take the present weights into the average. Buffers are constants, so they stay as they are."""
+        """Take the present weights into the average. Buffers are constants, so they stay as they
+        are."""
         self.updates += 1
         weight = 1 - min(self.decay, self.updates / (self.updates + 9))
         for average, parameter in zip(self.module.parameters(), model.parameters(), strict=True):

@@ -1,4 +1,5 @@
-"""A training session: a run folder with the trainer that fills it. It begins a new run or goes on with one."""
+"""A training session: a run folder with the trainer that fills it. It begins a new run or goes on
+with one."""
 
 from __future__ import annotations
 
@@ -17,7 +18,15 @@ from lnfgen.errors import ConfigError, LnfgenWarning, OutputError, RunError, is_
 from lnfgen.files import require_writable, try_lock
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.runs.checkpoint import load_model, load_state, model_with, new_model, save_model, save_state, write_state
+from lnfgen.runs.checkpoint import (
+    load_model,
+    load_state,
+    model_with,
+    new_model,
+    save_model,
+    save_state,
+    write_state,
+)
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import is_calibrated
 from lnfgen.runs.material import dataset_of
@@ -29,7 +38,8 @@ from lnfgen.wording import counted
 
 
 class TrainingSession:
-    """A run with its dataset and trainer. `train` trains it to its end and writes all that a run folder keeps."""
+    """A run with its dataset and trainer. `train` trains it to its end and writes all that a run
+    folder keeps."""
 
     run: RunFolder
 
@@ -47,19 +57,29 @@ class TrainingSession:
         )
 
     @classmethod
-    def begin(cls, config: Config, dataset: Dataset, device: str, out: str | Path | None) -> TrainingSession:
+    def begin(
+        cls, config: Config, dataset: Dataset, device: str, out: str | Path | None
+    ) -> TrainingSession:
         """A session of a new run, in the folder `out` (None: `runs/DATASET-MODEL-NNN`).
 
-        The folder appears with its settings and a first state in it, so that a run can be resumed whenever it is ended.
+        The folder appears with its settings and a first state in it, so that a run can be resumed
+        whenever it is ended.
         """
         session = cls(config, dataset, new_model(config, dataset), device)
 
         def create(path: Path) -> RunFolder:
             return RunFolder.create(
-                path, config, dataset, lambda folder: write_state(folder / "last", config, session.trainer.state())
+                path,
+                config,
+                dataset,
+                lambda folder: write_state(folder / "last", config, session.trainer.state()),
             )
 
-        session.run = create_numbered(dataset.name, config.model.name, create) if out is None else create(Path(out))
+        session.run = (
+            create_numbered(dataset.name, config.model.name, create)
+            if out is None
+            else create(Path(out))
+        )
         return session
 
     @classmethod
@@ -79,17 +99,21 @@ class TrainingSession:
 
         - The KL weight rises at the same updates as before. If it is 1, it stays 1.
         - Validations are spread over the new length.
-        - The learning rate stays as it has decayed by validations. A cooldown (`training.cooldown_start`) moves to the
-          new end, so the rate rises again.
-        - The patience with validations that do not improve starts anew, even if it had ended the run.
+        - The learning rate stays as it has decayed by validations. A cooldown
+          (`training.cooldown_start`) moves to the new end, so the rate rises again.
+        - The patience with validations that do not improve starts anew, even if it had ended the
+          run.
 
         Args:
-            dataset: a copy of the run's dataset, if it is not where it was. The run then remembers the new place.
+            dataset: a copy of the run's dataset, if it is not where it was. The run then remembers
+                the new place.
 
         Raises:
-            LnfgenError: if the run or its dataset is missing, damaged or changed, or has more updates already.
+            LnfgenError: if the run or its dataset is missing, damaged or changed, or has more
+            updates already.
         """
-        with _locked(folder):  # if another process trains the run, reading it would delete its files
+        # if another process trains the run, reading it would delete its files
+        with _locked(folder):
             require_writable(folder.path, folder.path / "last")
             tensors, values = load_state(folder)
         advice = f"name a copy: lnfgen train DATASET --resume --out {folder.path}"
@@ -103,7 +127,9 @@ class TrainingSession:
         session = cls(config, opened, model, device)
         session.run = folder
         session.trainer.restore(tensors, values)
-        session.trainer.validations = [line for line in folder.metrics() if line["step"] <= session.trainer.step]
+        session.trainer.validations = [
+            line for line in folder.metrics() if line["step"] <= session.trainer.step
+        ]
         if other_length and session.trainer.step > session.trainer.total_steps:
             raise ConfigError(
                 f"{folder.path} has {counted(session.trainer.step, 'update')} already, more than the "
@@ -119,18 +145,22 @@ class TrainingSession:
     def train(self, listener: Listener, interrupted: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end of the run, then calibrate its model if its settings say so.
 
-        `interrupted()` is asked before each update. If it says yes, the state is saved and the result is False.
+        `interrupted()` is asked before each update. If it says yes, the state is saved and the
+        result is False.
 
         Raises:
-            RunError: if another process trains the run, many updates in a row are not finite, or memory is too small.
-            OutputError: if the run cannot be written, as on a full disk. In all cases `last/` is a whole state.
+            RunError: if another process trains the run, many updates in a row are not finite, or
+            memory is too small. OutputError: if the run cannot be written, as on a full disk. In
+            all cases `last/` is a whole state.
         """
         if self.trainer.finished:
             made = f"{self.run.path} has made its {counted(self.trainer.step, 'update')}; to train it further"
             further = f"lnfgen train --resume --out {self.run.path} --max-steps N"
             warnings.warn(f"{made}: {further}", LnfgenWarning, stacklevel=2)
         with _locked(self.run), self._explained():
-            return self.trainer.run(listener, interrupted) and self._calibrate(listener, interrupted)
+            return self.trainer.run(listener, interrupted) and self._calibrate(
+                listener, interrupted
+            )
 
     def _calibrate(self, listener: Listener, interrupted: Callable[[], bool]) -> bool:
         """Calibrate the run's model, unless it is. False if `interrupted()` ended it."""
@@ -139,9 +169,12 @@ class TrainingSession:
         if not rounds or is_calibrated(self.run.path):
             return True
         model = load_model(self.run, self.device)
-        pieces = islice(self.dataset.pieces("train"), MOST_PASSAGES)  # a person's files are in random order
+        # a person's files are in random order
+        pieces = islice(self.dataset.pieces("train"), MOST_PASSAGES)
         train = [piece for piece in pieces if isinstance(piece, PianoRoll)]
-        done = calibrate(model, self.run.encoding, train, rounds, training.seed, listener.calibrated, interrupted)
+        done = calibrate(
+            model, self.run.encoding, train, rounds, training.seed, listener.calibrated, interrupted
+        )
         if done:
             save_model(self.run, model.state_dict(), calibrated=True)
         return done
@@ -153,7 +186,9 @@ class TrainingSession:
         try:
             yield
         except OutputError as error:
-            raise OutputError(f"{error}; the state before is whole, so then go on: {resume}") from error
+            raise OutputError(
+                f"{error}; the state before is whole, so then go on: {resume}"
+            ) from error
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -170,5 +205,7 @@ def _locked(run: RunFolder) -> Iterator[None]:
     """Hold the lock of a run, or raise a `RunError` if another process trains it."""
     with try_lock(run.path) as free:
         if free is False:
-            raise RunError(f"{run.path} is being trained by another process; wait until that ends, or stop it")
+            raise RunError(
+                f"{run.path} is being trained by another process; wait until that ends, or stop it"
+            )
         yield

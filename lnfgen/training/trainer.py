@@ -24,25 +24,36 @@ from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.runs.checkpoint import State
 from lnfgen.training.calibration import Round
 from lnfgen.training.objective import accumulate_gradients
-from lnfgen.training.schedules import WARMUP_STEPS, AveragedModel, Plateau, annealed_kl_weight, cooled_share
+from lnfgen.training.schedules import (
+    WARMUP_STEPS,
+    AveragedModel,
+    Plateau,
+    annealed_kl_weight,
+    cooled_share,
+)
 from lnfgen.training.verdict import cost_of_drones, verdict
 
 VALIDATIONS = 50  # the most in a run: enough to see a plateau, and few enough to cost little time
 MIN_INTERVAL = 50  # the fewest updates between validations where an epoch is shorter
-VALIDATION_SEQUENCES = 320  # the most that a validation scores; thousands of lines would take longer than the updates
+# the most that a validation scores; thousands of lines would take longer than the updates
+VALIDATION_SEQUENCES = 320
 WEIGHT_DECAY = 0.05  # of matrices of weights, by AdamW (`_decay_groups`)
 MAX_GRAD_NORM = 5.0  # gradients are clipped to this
-LOWER_AFTER, LOWERED = 5, 0.5  # after so many updates in a row that are not finite, the rate is multiplied by this
-MAX_SKIPPED_UPDATES = 20  # training gives up after so many in a row whose loss or gradient is not finite
+# after so many updates in a row that are not finite, the rate is multiplied by this
+LOWER_AFTER, LOWERED = 5, 0.5
+# training gives up after so many in a row whose loss or gradient is not finite
+MAX_SKIPPED_UPDATES = 20
 
-SUMS = ("reconstruction", "kl", "length", "steps", "seconds")  # up to a validation; steps count end symbols too
+# up to a validation; steps count end symbols too
+SUMS = ("reconstruction", "kl", "length", "steps", "seconds")
 
 
 class Listener(Protocol):
     """Takes the reports of a training session, which itself prints nothing."""
 
     def step(self, metrics: dict[str, float]) -> None:
-        """After each update: its number, the epoch, the KL weight, and means since the last validation."""
+        """After each update: its number, the epoch, the KL weight, and means since the last
+        validation."""
 
     def validated(self, metrics: dict[str, Any]) -> None:
         """After each validation: a line of `metrics.jsonl`."""
@@ -52,10 +63,11 @@ class Listener(Protocol):
 
 
 class Trainer:
-    """Trains a model on a dataset's train split, and chooses the best weights by its valid split, or keeps the last.
+    """Trains a model on a dataset's train split, and chooses the best weights by its valid split,
+    or keeps the last.
 
-    Three functions write what it has made after each validation and at the end: `save_model` the weights to keep,
-    `save_state` the `state`, and `save_metrics` the figures of all validations.
+    Three functions write what it has made after each validation and at the end: `save_model` the
+    weights to keep, `save_state` the `state`, and `save_metrics` the figures of all validations.
     """
 
     def __init__(
@@ -73,17 +85,23 @@ class Trainer:
         self.config = config
         self.device = device
         self.train_split = dataset.split("train")
-        self.validated_on = validation_sample(dataset.split("valid")) if "valid" in dataset.split_names else None
+        self.validated_on = (
+            validation_sample(dataset.split("valid")) if "valid" in dataset.split_names else None
+        )
         self.encoding, self.unit = dataset.encoding, dataset.encoding.unit
         self.save_model, self.save_state, self.save_metrics = save_model, save_state, save_metrics
 
         self.steps_per_epoch = math.ceil(len(self.train_split) / config.batch_size)
         self.total_steps = config.total_steps(len(self.train_split))
-        self.interval = max(math.ceil(self.total_steps / VALIDATIONS), min(self.steps_per_epoch, MIN_INTERVAL))
+        self.interval = max(
+            math.ceil(self.total_steps / VALIDATIONS), min(self.steps_per_epoch, MIN_INTERVAL)
+        )
 
         self.parameters = list(model.parameters())
         # A fused optimizer reads weights and moments only once.
-        self.optimizer = AdamW(_decay_groups(model, WEIGHT_DECAY), lr=config.learning_rate, fused=True)
+        self.optimizer = AdamW(
+            _decay_groups(model, WEIGHT_DECAY), lr=config.learning_rate, fused=True
+        )
         self.average = AveragedModel(model, config.ema_decay)
         self.plateau = Plateau(config.patience)
         self.noise_generator = torch.Generator(device).manual_seed(config.seed)
@@ -94,7 +112,8 @@ class Trainer:
         self.validations: list[dict[str, Any]] = []  # the lines of `metrics.jsonl`
 
     def run(self, listener: Listener, interrupted: Callable[[], bool] = lambda: False) -> bool:
-        """Train to the end of the run, or until validation no longer improves. False if `interrupted()` ended it."""
+        """Train to the end of the run, or until validation no longer improves. False if
+        `interrupted()` ended it."""
         batches = self._batches()
         while not self.finished and not interrupted():
             self._update(next(batches), listener)
@@ -105,15 +124,24 @@ class Trainer:
 
     def _batches(self) -> Iterator[Batch]:
         """The batches of the updates that are left to make."""
-        split, config, seed, encoding = self.train_split, self.config, self.config.seed, self.encoding
+        split, config, seed, encoding = (
+            self.train_split,
+            self.config,
+            self.config.seed,
+            self.encoding,
+        )
         # The order follows from the seed and the epoch, so that a resumed run has the same.
-        order = shuffled_epochs(split.lengths, config.batch_size, lambda epoch: (seed << 20) + epoch, self.step)
+        order = shuffled_epochs(
+            split.lengths, config.batch_size, lambda epoch: (seed << 20) + epoch, self.step
+        )
         for step, indices in zip(range(self.step, self.total_steps), order, strict=False):
             sequences = [split[i] for i in indices]
             if encoding.kind == "music" and encoding.has_onsets and not encoding.parts:
                 sequences = ended_early(sequences, stream_seed(seed, step))
             if config.transpose:
-                sequences = transposed(sequences, config.transpose, self.register, (seed << 40) + step, encoding.roles)
+                sequences = transposed(
+                    sequences, config.transpose, self.register, (seed << 40) + step, encoding.roles
+                )
             yield collate(sequences, indices, split.metres)
 
     @cached_property
@@ -123,12 +151,14 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """True if no update is left to make: the run has its length, or validation no longer improves."""
+        """True if no update is left to make: the run has its length, or validation no longer
+        improves."""
         return self.step >= self.total_steps or self.plateau.exhausted
 
     @cached_property
     def length_log_probs(self) -> dict[int, float]:
-        """log p(T) of each T in train. Training does not change it; a resumed run has restored p(T) by then."""
+        """log p(T) of each T in train. Training does not change it; a resumed run has restored p(T)
+        by then."""
         distinct = np.flatnonzero(np.bincount(self.train_split.lengths))
         log_probs = self.model.length.log_prob(torch.from_numpy(distinct))
         return dict(zip(distinct.tolist(), log_probs.tolist(), strict=True))
@@ -141,16 +171,27 @@ class Trainer:
     def _kl_weight_at(self, step: int) -> float:
         if self.model.exact:
             return 1.0
-        return annealed_kl_weight(step, self.total_steps, self.config.kl_warmup_start, self.config.kl_warmup_end)
+        return annealed_kl_weight(
+            step, self.total_steps, self.config.kl_warmup_start, self.config.kl_warmup_end
+        )
 
     @property
     def learning_rate(self) -> float:
         """The learning rate of the coming update."""
         share = cooled_share(self.step, self.total_steps, self.config.cooldown_start)
-        return self.config.learning_rate * self.plateau.rate * share * min(1.0, (self.step + 1) / WARMUP_STEPS)
+        return (
+            self.config.learning_rate
+            * self.plateau.rate
+            * share
+            * min(1.0, (self.step + 1) / WARMUP_STEPS)
+        )
 
     def _update(self, batch: Batch, listener: Listener) -> None:
-        started, kl_weight, epoch = time.perf_counter(), self.kl_weight, self.step // self.steps_per_epoch
+        started, kl_weight, epoch = (
+            time.perf_counter(),
+            self.kl_weight,
+            self.step // self.steps_per_epoch,
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.model.train()
@@ -167,7 +208,9 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.parameters, MAX_GRAD_NORM)
         self.step += 1
         # All figures are read at once, because a GPU has to finish its work before each reading.
-        figures = torch.stack([objective.loss, objective.reconstruction.sum(), objective.kl.sum(), norm])
+        figures = torch.stack(
+            [objective.loss, objective.reconstruction.sum(), objective.kl.sum(), norm]
+        )
         loss, reconstruction, kl, norm_value = figures.tolist()
         if not (math.isfinite(loss) and math.isfinite(norm_value)):
             self._skip(loss, norm_value)
@@ -175,12 +218,23 @@ class Trainer:
         self.skipped = 0
         self.optimizer.step()
         self.average.update(self.model)
-        whole = self.train_split.lengths[batch.indices]  # p(T) is that of pieces that do not end early
+        # p(T) is that of pieces that do not end early
+        whole = self.train_split.lengths[batch.indices]
         length = sum(self.length_log_probs[num_steps] for num_steps in whole.tolist())
-        steps, seconds = float(batch.lengths.sum() + len(batch.indices)), time.perf_counter() - started
+        steps, seconds = (
+            float(batch.lengths.sum() + len(batch.indices)),
+            time.perf_counter() - started,
+        )
         for name, value in zip(SUMS, (reconstruction, kl, length, steps, seconds), strict=True):
             self.sums[name] += value
-        listener.step({"step": self.step, "epoch": epoch, "kl_weight": kl_weight, **_means(self.sums, self.unit)})
+        listener.step(
+            {
+                "step": self.step,
+                "epoch": epoch,
+                "kl_weight": kl_weight,
+                **_means(self.sums, self.unit),
+            }
+        )
 
     def _skip(self, loss: float, norm: float) -> None:
         """Leave an update out. If that goes on, lower the learning rate, and at last give up."""
@@ -214,7 +268,9 @@ class Trainer:
             metrics |= self._valid_scores(self.validated_on)
             improved = bool(choosing and self.plateau.update(metrics["valid_elbo"]))
             choosing = metrics["kept"] = improved or (choosing and self.config.keep == "last")
-        self.validations.append({name: round(v, 6) if isinstance(v, float) else v for name, v in metrics.items()})
+        self.validations.append(
+            {name: round(v, 6) if isinstance(v, float) else v for name, v in metrics.items()}
+        )
         if choosing:
             self.save_model(self.average.module.state_dict())
         self.save_metrics(self.validations)
@@ -223,11 +279,17 @@ class Trainer:
         listener.validated(metrics)
 
     def _valid_scores(self, sequences: Sequence[np.ndarray]) -> dict[str, float]:
-        """Scores of the averaged weights, with one sample of z for each sequence and the same noise every time."""
+        """Scores of the averaged weights, with one sample of z for each sequence and the same noise
+        every time."""
         model = cast(SequenceModel, self.average.module)
         config = self.config
-        found = score(model, sequences, self.unit, num_samples=1, seed=config.seed, precision=config.precision)
-        return {f"valid_{name}": getattr(found, name) for name in ("elbo", "reconstruction", "kl", "length")}
+        found = score(
+            model, sequences, self.unit, num_samples=1, seed=config.seed, precision=config.precision
+        )
+        return {
+            f"valid_{name}": getattr(found, name)
+            for name in ("elbo", "reconstruction", "kl", "length")
+        }
 
     def _finish(self) -> None:
         weight = self._kl_weight_at(max(0, self.step - 1))
@@ -250,7 +312,8 @@ class Trainer:
                 warnings.warn(said, LnfgenWarning, stacklevel=3)
 
     def state(self) -> State:
-        """All that a resumed run needs beside its configuration and dataset: tensors by file, and other values."""
+        """All that a resumed run needs beside its configuration and dataset: tensors by file, and
+        other values."""
         moments: dict[str, Tensor] = {}
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
@@ -278,7 +341,8 @@ class Trainer:
         return tensors, values
 
     def restore(self, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]) -> None:
-        """Go on where `state` was taken, or raise a `RunError` if it is not of this model, or incomplete."""
+        """Go on where `state` was taken, or raise a `RunError` if it is not of this model, or
+        incomplete."""
         try:
             self.model.load_state_dict(tensors["weights"])
             self.average.module.load_state_dict(tensors["average"])
@@ -307,16 +371,20 @@ class Trainer:
 
 
 def validation_sample(valid: Split) -> Sequence[np.ndarray]:
-    """The sequences that the validations of all runs score: the split, or a fixed choice of `VALIDATION_SEQUENCES`."""
+    """The sequences that the validations of all runs score: the split, or a fixed choice of
+    `VALIDATION_SEQUENCES`."""
     if len(valid) <= VALIDATION_SEQUENCES:
         return valid
     drawn = np.random.default_rng(0).choice(len(valid), VALIDATION_SEQUENCES, replace=False)
     drawn.sort()
-    return Encoded((valid[index] for index in drawn), None if valid.metres is None else valid.metres[drawn])
+    return Encoded(
+        (valid[index] for index in drawn), None if valid.metres is None else valid.metres[drawn]
+    )
 
 
 def _means(sums: dict[str, float], unit: str) -> dict[str, float]:
-    """The sums since the last validation as costs per time step, with an end symbol counted, and the speed."""
+    """The sums since the last validation as costs per time step, with an end symbol counted, and
+    the speed."""
     scale = per_unit(unit) / max(sums["steps"], 1.0)
     log_p, kl, log_p_length = (sums[name] * scale for name in ("reconstruction", "kl", "length"))
     reconstruction, length = 0.0 - log_p, 0.0 - log_p_length  # a cost of 0 is not -0.0
@@ -330,10 +398,14 @@ def _means(sums: dict[str, float], unit: str) -> dict[str, float]:
 
 
 def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Only matrices decay, but not those that say where z lies: codes that are drawn to zero lie upon each other."""
+    """Only matrices decay, but not those that say where z lies: codes that are drawn to zero lie
+    upon each other."""
     placed = [module for module in model.modules() if isinstance(module, Codebook)]
     places = {parameter for module in placed for parameter in module.parameters()}
     decays = {p: p.dim() > 1 and p not in places for p in model.parameters()}
     matrices = [parameter for parameter, decay in decays.items() if decay]
     others = [parameter for parameter, decay in decays.items() if not decay]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]

@@ -13,7 +13,8 @@ RISEN = 1.05  # valid has got worse if its cost at the end is so many times the 
 def verdict(costs: Sequence[float], floor: float) -> str:
     """A line if the model has learned next to nothing, or its pieces by heart; else empty.
 
-    `costs` are the ELBO of valid at each validation that counts, in order, and `floor` that of a very simple model.
+    `costs` are the ELBO of valid at each validation that counts, in order, and `floor` that of a
+    very simple model.
     """
     best = min(costs, default=0.0)
     if best > NOTHING * floor:
@@ -27,7 +28,8 @@ def verdict(costs: Sequence[float], floor: float) -> str:
 
 
 def cost_of_drones(train: Iterable[np.ndarray], valid: Sequence[np.ndarray]) -> float:
-    """The NLL of music in nats per step where a key depends on itself a step before, and on nothing else.
+    """The NLL of music in nats per step where a key depends on itself a step before, and on nothing
+    else.
 
     Such a model, which is fitted on `train`, knows how long notes last. What it makes is drones.
     """

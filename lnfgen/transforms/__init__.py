@@ -1,15 +1,20 @@
-"""Elementwise transforms between noise eps and latent z. A conditioner network gives their parameters.
+"""Elementwise transforms between noise eps and latent z. A conditioner network gives their
+parameters.
 
-- `forward(eps, parameters) -> (z, log_abs_det_jacobian)` generates. Some transforms must solve an equation for it.
-- `inverse(z, parameters) -> (eps, log_abs_det_jacobian)` scores. Training needs this direction most.
+- `forward(eps, parameters) -> (z, log_abs_det_jacobian)` generates. Some transforms must solve an
+  equation for it.
+- `inverse(z, parameters) -> (eps, log_abs_det_jacobian)` scores. Training needs this direction
+  most.
 
-eps and z are `[..., D]`, and parameters are `[..., D, num_parameters]` without constraints. The log-determinant of each
-method is that of its own direction, `[..., D]`, so the two add up to 0. All-zero parameters give the identity. Any
-finite parameters give finite results. No input is changed in place.
+eps and z are `[..., D]`, and parameters are `[..., D, num_parameters]` without constraints. The
+log-determinant of each method is that of its own direction, `[..., D]`, so the two add up to 0.
+All-zero parameters give the identity. Any finite parameters give finite results. No input is
+changed in place.
 
 Example:
     transform = TRANSFORMS["nlsq"]()
-    eps, log_abs_det_jacobian = transform.inverse(torch.randn(10), torch.randn(10, transform.num_parameters))
+    eps, log_abs_det_jacobian = transform.inverse(torch.randn(10), torch.randn(10,
+    transform.num_parameters))
 """
 
 from typing import Protocol
@@ -34,4 +39,9 @@ class Transform(Protocol):
     def inverse(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
-TRANSFORMS: dict[str, type[Transform]] = {"affine": Affine, "nlsq": NLSq, "mixture": Mixture, "spline": Spline}
+TRANSFORMS: dict[str, type[Transform]] = {
+    "affine": Affine,
+    "nlsq": NLSq,
+    "mixture": Mixture,
+    "spline": Spline,
+}

@@ -10,7 +10,8 @@ class Affine:
     """Inverse (z -> eps): `eps = a + b z` with b > 0. Forward: `z = (eps - a) / b`.
 
     Both directions are closed formulas. Raw parameters: a, and log b before its bound.
-    Limit: in one affine layer on Gaussian noise, each feature given its context is Gaussian, so it has one mode.
+    Limit: in one affine layer on Gaussian noise, each feature given its context is Gaussian, so it
+    has one mode.
     """
 
     num_parameters = 2

@@ -1,4 +1,5 @@
-"""Bounds on raw parameters. They keep log-determinants finite for every finite output of a network."""
+"""Bounds on raw parameters. They keep log-determinants finite for every finite output of a
+network."""
 
 from functools import lru_cache
 
@@ -6,8 +7,8 @@ import torch
 from torch import Tensor
 
 LOG_SCALE_BOUND = 5.0
-"""|log scale| stays below this. A latent of unit scale needs less than e^5 = 148 per layer, and ten such layers stay
-within float32 (e^88). The reference implementation has no bound and overflows."""
+"""|log scale| stays below this. A latent of unit scale needs less than e^5 = 148 per layer, and ten
+such layers stay within float32 (e^88). The reference implementation has no bound and overflows."""
 
 
 def bounded(raw: Tensor, bound: float) -> Tensor:
@@ -17,11 +18,13 @@ def bounded(raw: Tensor, bound: float) -> Tensor:
 
 
 def constant(value: float | tuple[float, ...], like: Tensor) -> Tensor:
-    """A number as a tensor `[]`, or several as one `[n]`, of the dtype and device of `like`: faster than floats."""
+    """A number as a tensor `[]`, or several as one `[n]`, of the dtype and device of `like`: faster
+    than floats."""
     return _constant(value, like.dtype, like.device)
 
 
 @lru_cache(maxsize=256)
 def _constant(value: float | tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):  # the cached tensor must also work where gradients are recorded
+    # the cached tensor must also work where gradients are recorded
+    with torch.inference_mode(False):
         return torch.tensor(value, dtype=dtype, device=device)

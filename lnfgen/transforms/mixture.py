@@ -11,15 +11,20 @@ from lnfgen.transforms.bounds import bounded
 from lnfgen.transforms.core import CoreTransform
 from lnfgen.transforms.solve import solve
 
-NUM_COMPONENTS = 4  # K: up to four modes a layer, twice as many as with NLSq; both directions cost in proportion
-MEAN_BOUND = 6.0  # |mean| is below; a latent of unit scale is hardly ever larger, and the affine map can shift it
+# K: up to four modes a layer, twice as many as with NLSq; both directions cost in proportion
+NUM_COMPONENTS = 4
+# |mean| is below; a latent of unit scale is hardly ever larger, and the affine map can shift it
+MEAN_BOUND = 6.0
 
 COMPONENT_LOG_SCALE_BOUND = 2.0
-"""|log scale| of a component stays below this. Between two components of scale e^s with means of +-MEAN_BOUND, the
-slope falls to about exp(-MEAN_BOUND / e^s), at s = -2 to e^-44, which float32 can represent in all gradients."""
+"""|log scale| of a component stays below this. Between two components of scale e^s with means of
++-MEAN_BOUND, the slope falls to about exp(-MEAN_BOUND / e^s), at s = -2 to e^-44, which float32 can
+represent in all gradients."""
 
-LOG_WEIGHT_BOUND = 5.0  # |logit of a weight| is below; less than e^-10 of another one's weight has no effect
-TOLERANCE_ULPS = 8  # logit(F(z)) = t is solved up to so many units of round-off of 1 + |t|, its terms' size
+# |logit of a weight| is below; less than e^-10 of another one's weight has no effect
+LOG_WEIGHT_BOUND = 5.0
+# logit(F(z)) = t is solved up to so many units of round-off of 1 + |t|, its terms' size
+TOLERANCE_ULPS = 8
 
 
 class _Parameters(NamedTuple):
@@ -29,19 +34,23 @@ class _Parameters(NamedTuple):
 
 
 class Mixture(CoreTransform[_Parameters]):
-    """Inverse (z -> eps): `a + b logit(F(z))` with b > 0 and `F(z) = sum_k w_k sigmoid((z - m_k) / s_k)`, K logistics.
+    """Inverse (z -> eps): `a + b logit(F(z))` with b > 0 and `F(z) = sum_k w_k sigmoid((z - m_k) /
+    s_k)`, K logistics.
 
-    `inverse` is the closed formula. It uses log F and log(1 - F) by log-sum-exp, so that it stays precise in the tails,
-    which are linear. `forward` solves logit(F(z)) = t by Newton steps and costs ten to fifteen times as much.
-    Raw parameters: a, log b, K logits of w, K means m, K log scales, all but a before their bounds. If all are 0, each
-    component is the standard logistic, whose logit is z. Components separate only if their parameters differ, as the
-    random initial weights of a network ensure. Limit: K modes per layer, within the bound on the means.
+    `inverse` is the closed formula. It uses log F and log(1 - F) by log-sum-exp, so that it stays
+    precise in the tails, which are linear. `forward` solves logit(F(z)) = t by Newton steps and
+    costs ten to fifteen times as much. Raw parameters: a, log b, K logits of w, K means m, K log
+    scales, all but a before their bounds. If all are 0, each component is the standard logistic,
+    whose logit is z. Components separate only if their parameters differ, as the random initial
+    weights of a network ensure. Limit: K modes per layer, within the bound on the means.
     """
 
     num_parameters = 2 + 3 * NUM_COMPONENTS
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, _Parameters]:
-        logits, raw_means, raw_scales = parameters[..., 2:].unflatten(-1, (3, NUM_COMPONENTS)).unbind(-2)
+        logits, raw_means, raw_scales = (
+            parameters[..., 2:].unflatten(-1, (3, NUM_COMPONENTS)).unbind(-2)
+        )
         return *shift_and_log_scale(parameters[..., :2]), _Parameters(
             torch.log_softmax(bounded(logits, LOG_WEIGHT_BOUND), -1),
             bounded(raw_means, MEAN_BOUND),
@@ -51,8 +60,9 @@ class Mixture(CoreTransform[_Parameters]):
     def _value(self, z: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
         """logit(F(z)) and its slope.
 
-        The slope is F'/F + F'/(1 - F). Each term is a mean of the components' own slopes, weighted by their shares of F
-        or of 1 - F. All summands are positive, so nothing cancels; log F' - log F - log(1 - F) would in the tails.
+        The slope is F'/F + F'/(1 - F). Each term is a mean of the components' own slopes, weighted
+        by their shares of F or of 1 - F. All summands are positive, so nothing cancels; log F' -
+        log F - log(1 - F) would in the tails.
         """
         x = (z.unsqueeze(-1) - p.means) * p.precisions
         below, above = p.log_weights + logsigmoid(x), p.log_weights + logsigmoid(-x)
@@ -62,7 +72,8 @@ class Mixture(CoreTransform[_Parameters]):
         return log_cdf - log_survival, ((shares_below + shares_above) * p.precisions).sum(-1)
 
     def _solve(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
-        # F is a mean of the components, so the solution lies between those of the single components.
+        # F is a mean of the components, so the solution lies between those of the single
+        # components.
         solutions = p.means + t.unsqueeze(-1) / p.precisions  # [..., D, K]
         start = (torch.exp(p.log_weights) * solutions).sum(-1)
 

@@ -9,13 +9,18 @@ from torch import Tensor
 from lnfgen.transforms.bounds import LOG_SCALE_BOUND, constant
 from lnfgen.transforms.core import CoreTransform
 
-MONOTONE_LIMIT = 8 * math.sqrt(3) / 9  # f is monotone if |c| d / b is at most this: (1 / (1 + y^2))' >= -9 / (8 sqrt 3)
-MONOTONE_MARGIN = 0.05  # its distance from that limit: slopes stay above 0.03 b, where float32 solves f(u) = v
+# f is monotone if |c| d / b is at most this: (1 / (1 + y^2))' >= -9 / (8 sqrt 3)
+MONOTONE_LIMIT = 8 * math.sqrt(3) / 9
+# its distance from that limit: slopes stay above 0.03 b, where float32 solves f(u) = v
+MONOTONE_MARGIN = 0.05
 _UNITS = (LOG_SCALE_BOUND, LOG_SCALE_BOUND, 1.0)
 _SIZES = (LOG_SCALE_BOUND, LOG_SCALE_BOUND, (MONOTONE_LIMIT - MONOTONE_MARGIN) / 2)
-"""Raw log b, log d and c become `size * tanh(raw / unit)`. For the two logarithms this is `bounded`."""
+"""Raw log b, log d and c become `size * tanh(raw / unit)`. For the two logarithms this is
+`bounded`."""
 
-LARGE = 1e6  # larger |w| count as this in the cubic, so that w^6 is finite; there the bump is below the round-off of w
+# larger |w| count as this in the cubic, so that w^6 is finite; there the bump is below the
+# round-off of w
+LARGE = 1e6
 
 
 class _Parameters(NamedTuple):
@@ -25,10 +30,12 @@ class _Parameters(NamedTuple):
 
 
 class NLSq(CoreTransform[_Parameters]):
-    """Inverse (z -> eps): `eps = a + b z + c / (1 + (d z + g)^2)` with b, d > 0 and |c| < 8 sqrt(3) / 9 * b / d.
+    """Inverse (z -> eps): `eps = a + b z + c / (1 + (d z + g)^2)` with b, d > 0 and |c| < 8 sqrt(3)
+    / 9 * b / d.
 
-    `inverse` is this formula. `forward` is a closed formula too, for the only real root of a cubic equation, and costs
-    up to twice as much. Raw parameters: a, log b, log d, c, g, three before their bounds. Limit: two modes per layer.
+    `inverse` is this formula. `forward` is a closed formula too, for the only real root of a cubic
+    equation, and costs up to twice as much. Raw parameters: a, log b, log d, c, g, three before
+    their bounds. Limit: two modes per layer.
     """
 
     num_parameters = 5
@@ -44,10 +51,12 @@ class NLSq(CoreTransform[_Parameters]):
         return torch.addcdiv(z, half, p.d, value=2), slope
 
     def _solve(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
-        """With `y = d z + g` and `w = d t + g`, f(z) = t becomes the cubic `y + bump / (1 + y^2) = w`.
+        """With `y = d z + g` and `w = d t + g`, f(z) = t becomes the cubic `y + bump / (1 + y^2) =
+        w`.
 
-        z is computed as `t - bump / (1 + y^2) / d` and not as `(y - g) / d`, because an error in y then changes the
-        result by less than that error, and by almost nothing where y is large and the formula for y loses digits.
+        z is computed as `t - bump / (1 + y^2) / d` and not as `(y - g) / d`, because an error in y
+        then changes the result by less than that error, and by almost nothing where y is large and
+        the formula for y loses digits.
         """
         limit = constant(LARGE, t)
         w = torch.addcmul(p.g, t, p.d).clamp(-limit, limit)
@@ -57,7 +66,8 @@ class NLSq(CoreTransform[_Parameters]):
     def _half_bump(self, y: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
         """Half of `bump / (1 + y^2)`, and the slope f' at that y."""
         one = constant(1.0, y)
-        # 1 / (1 + y^2) comes first, so that y / (1 + y^2)^2 does not overflow; it tends to 0 for large y.
+        # 1 / (1 + y^2) comes first, so that y / (1 + y^2)^2 does not overflow; it tends to 0 for
+        # large y.
         r = torch.addcmul(one, y, y).reciprocal()
         half = p.half_bump * r
         return half, torch.addcmul(one, half, y * r, value=-4)
@@ -66,8 +76,9 @@ class NLSq(CoreTransform[_Parameters]):
 def _cubic(w: Tensor, half_bump: Tensor) -> Tensor:
     """The real root y of `(y - w) (1 + y^2) + bump = 0` by Cardano's formula.
 
-    Its error is a few units of round-off for small w and a few thousandths of w at `LARGE`. The formula adds two cube
-    roots whose product is known. The one in which nothing cancels is computed, and the other one follows from it.
+    Its error is a few units of round-off for small w and a few thousandths of w at `LARGE`. The
+    formula adds two cube roots whose product is known. The one in which nothing cancels is
+    computed, and the other one follows from it.
     """
     third = constant(1 / 3, w)
     p_3 = torch.addcmul(third, w, w, value=-1 / 9)

@@ -1,4 +1,5 @@
-"""The monotone rational-quadratic spline (Durkan et al., 2019, arXiv 1906.04032, sections 3.1 and 3.2)."""
+"""The monotone rational-quadratic spline (Durkan et al., 2019, arXiv 1906.04032, sections 3.1 and
+3.2)."""
 
 from typing import NamedTuple
 
@@ -11,14 +12,18 @@ from lnfgen.transforms.bounds import bounded
 from lnfgen.transforms.core import CoreTransform
 
 NUM_BINS = 8  # as in most experiments of that paper; one mode needs about two bins
-TAIL_BOUND = 5.0  # the spline covers ±this, where nearly all of a latent of unit scale lies; its tails are linear
+# the spline covers ±this, where nearly all of a latent of unit scale lies; its tails are linear
+TAIL_BOUND = 5.0
 
 MIN_BIN = 0.03
-"""The least share of a bin in the width and in the height of the spline. So the mean slope s of a bin is 0.038 to 26.
-The slope in its middle is 2 s^2 / (s + t), with t at both knots, or 4e-4 to 52, which float32 can invert."""
+"""The least share of a bin in the width and in the height of the spline. So the mean slope s of a
+bin is 0.038 to 26. The slope in its middle is 2 s^2 / (s + t), with t at both knots, or 4e-4 to 52,
+which float32 can invert."""
 
-LOG_SLOPE_BOUND = 2.0  # |log slope| at a knot is below; a flat bin between steep knots has an even flatter middle
-POLISHING_STEPS = 2  # Newton steps after the quadratic formula, which loses digits in a flat bin between steep knots
+# |log slope| at a knot is below; a flat bin between steep knots has an even flatter middle
+LOG_SLOPE_BOUND = 2.0
+# Newton steps after the quadratic formula, which loses digits in a flat bin between steep knots
+POLISHING_STEPS = 2
 
 
 class _Parameters(NamedTuple):
@@ -40,31 +45,38 @@ class _Bin(NamedTuple):
 
 
 class Spline(CoreTransform[_Parameters]):
-    """Inverse (z -> eps): `a + b S(z)` with b > 0. S is a rational-quadratic spline within ±5 and the identity beyond.
+    """Inverse (z -> eps): `a + b S(z)` with b > 0. S is a rational-quadratic spline within ±5 and
+    the identity beyond.
 
-    A bin begins at the point (x, y) and has width w, height h, mean slope s = h / w, and slopes l and r at its ends.
-    With `q = (z - x) / w`, it is `S(z) = y + h (s q^2 + l q (1 - q)) / (s + (l + r - 2 s) q (1 - q))`.
-    `inverse` is the closed formula. `forward` solves a quadratic equation and refines its root by Newton steps, which
-    costs about twice as much. Raw parameters: a, log b, 8 widths and 8 heights before their softmax, and 7 log slopes
-    at the inner knots. Limit: the slope at a knot gets gradients only from points in the two bins beside it.
+    A bin begins at the point (x, y) and has width w, height h, mean slope s = h / w, and slopes l
+    and r at its ends. With `q = (z - x) / w`, it is `S(z) = y + h (s q^2 + l q (1 - q)) / (s + (l +
+    r - 2 s) q (1 - q))`. `inverse` is the closed formula. `forward` solves a quadratic equation and
+    refines its root by Newton steps, which costs about twice as much. Raw parameters: a, log b, 8
+    widths and 8 heights before their softmax, and 7 log slopes at the inner knots. Limit: the slope
+    at a knot gets gradients only from points in the two bins beside it.
     """
 
     num_parameters = 2 + 3 * NUM_BINS - 1
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, _Parameters]:
-        affine, widths, heights, slopes = parameters.split([2, NUM_BINS, NUM_BINS, NUM_BINS - 1], -1)
-        slopes = pad(torch.exp(bounded(slopes, LOG_SLOPE_BOUND)), (1, 1), value=1.0)  # as in the tails
+        affine, widths, heights, slopes = parameters.split(
+            [2, NUM_BINS, NUM_BINS, NUM_BINS - 1], -1
+        )
+        # as in the tails
+        slopes = pad(torch.exp(bounded(slopes, LOG_SLOPE_BOUND)), (1, 1), value=1.0)
         return *shift_and_log_scale(affine), _Parameters(_knots(widths), _knots(heights), slopes)
 
     def _value(self, z: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
         """S(z) and its slope."""
         inside = z.abs() <= TAIL_BOUND
-        bent = torch.where(inside, z, 0)  # values and gradients in the unused branch must not overflow
+        # values and gradients in the unused branch must not overflow
+        bent = torch.where(inside, z, 0)
         value, slope = _within(bent, _bin(bent, p.x, p))
         return torch.where(inside, value, z), torch.where(inside, slope, 1)
 
     def _solve(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
-        """The z with S(z) = t. In the bin of t, q solves `a q^2 + b q = c`, by the formula that does not cancel."""
+        """The z with S(z) = t. In the bin of t, q solves `a q^2 + b q = c`, by the formula that
+        does not cancel."""
         inside = t.abs() <= TAIL_BOUND
         bent = torch.where(inside, t, 0)
         k = _bin(bent, p.y, p)
@@ -72,7 +84,8 @@ class Spline(CoreTransform[_Parameters]):
         excess = rise * (k.left + k.right - 2 * mean)
         a, b, c = mean - k.left + excess, k.left - excess, mean * rise
         root = torch.sqrt((b * b + 4 * a * c).clamp(min=0))
-        # Neither divisor is 0: where b < 0, a = mean - b > 0; where b >= 0, b + root is 0 only if l = 0, but l > 0.
+        # Neither divisor is 0: where b < 0, a = mean - b > 0; where b >= 0, b + root is 0 only if l
+        # = 0, but l > 0.
         q = torch.where(b < 0, (root - b) / (2 * a), 2 * c / (b + root)).clamp(0, 1)
         z = k.x + q * k.width
         for _ in range(POLISHING_STEPS):
@@ -83,14 +96,16 @@ class Spline(CoreTransform[_Parameters]):
 
 
 def _knots(raw: Tensor) -> Tensor:
-    """Raw widths or heights `[..., bins]` -> knots `[..., bins + 1]` that increase from -TAIL_BOUND to TAIL_BOUND."""
+    """Raw widths or heights `[..., bins]` -> knots `[..., bins + 1]` that increase from -TAIL_BOUND
+    to TAIL_BOUND."""
     shares = MIN_BIN + (1 - NUM_BINS * MIN_BIN) * torch.softmax(raw, -1)
     inner = TAIL_BOUND * (2 * shares[..., :-1].cumsum(-1) - 1)
     return pad(pad(inner, (1, 0), value=-TAIL_BOUND), (0, 1), value=TAIL_BOUND)
 
 
 def _bin(points: Tensor, knots: Tensor, p: _Parameters) -> _Bin:
-    """The bin of each point by the given knots, in z or in value. A point at a knot is in the bin to its right."""
+    """The bin of each point by the given knots, in z or in value. A point at a knot is in the bin
+    to its right."""
     index = (points.detach().unsqueeze(-1) >= knots[..., 1:-1]).sum(-1, keepdim=True)
 
     def ends(values: Tensor) -> tuple[Tensor, Tensor]:

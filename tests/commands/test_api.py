@@ -43,13 +43,25 @@ def write_tunes(folder: Path, count: int = 10) -> Path:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with MIDI files, a dataset of them on a grid of 2 steps a quarter, and a run, all made by the shell."""
+    """A folder with MIDI files, a dataset of them on a grid of 2 steps a quarter, and a run, all
+    made by the shell."""
     home = tmp_path_factory.mktemp("home")
     write_tunes(home / "songs")
     (home / "smallest.json").write_text(json.dumps(SMALLEST))
     for args in (
         ["preprocess", "songs", "--out", "tunes", "--steps-per-quarter", "2"],
-        ["train", "tunes", "--config", "smallest.json", "--max-steps", UPDATES, "--seed", "1", "--out", "run"],
+        [
+            "train",
+            "tunes",
+            "--config",
+            "smallest.json",
+            "--max-steps",
+            UPDATES,
+            "--seed",
+            "1",
+            "--out",
+            "run",
+        ],
     ):
         done = start(home, *args)
         assert done.returncode == 0, done.stderr.decode()
@@ -57,7 +69,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_preprocess_train_sample_and_score_as_the_commands_do(
@@ -66,7 +82,10 @@ def test_preprocess_train_sample_and_score_as_the_commands_do(
     call = call_in(home, monkeypatch, capsys)
     told: list[tuple[str, int, int]] = []
     tunes = lnfgen.preprocess(
-        home / "songs", tmp_path / "tunes", steps_per_quarter=2, progress=lambda *args: told.append(args)
+        home / "songs",
+        tmp_path / "tunes",
+        steps_per_quarter=2,
+        progress=lambda *args: told.append(args),
     )
     assert told[-1][1:] == (10, 10)
     assert files_of(tunes.path) == files_of(home / "tunes")
@@ -74,9 +93,14 @@ def test_preprocess_train_sample_and_score_as_the_commands_do(
     updates: list[tuple[int, int, dict[str, float]]] = []
     settings: dict[str, Any] = {"config": SMALLEST, "max_steps": UPDATES, "seed": 1}
     model = lnfgen.train(
-        open_dataset(home / "tunes"), out=tmp_path / "run", progress=lambda *args: updates.append(args), **settings
+        open_dataset(home / "tunes"),
+        out=tmp_path / "run",
+        progress=lambda *args: updates.append(args),
+        **settings,
     )
-    assert [(step, total) for step, total, _ in updates] == [(n, UPDATES) for n in range(1, UPDATES + 1)]
+    assert [(step, total) for step, total, _ in updates] == [
+        (n, UPDATES) for n in range(1, UPDATES + 1)
+    ]
     assert all(np.isfinite(figures["elbo"]) for _, _, figures in updates)
     ours, theirs = files_of(tmp_path / "run"), files_of(home / "run")
     assert ours.keys() == theirs.keys()
@@ -102,21 +126,35 @@ def test_a_run_goes_on_from_python(home: Path, tmp_path: Path) -> None:
         if step == UPDATES - 2:
             raise EnoughError
 
-    settings: dict[str, Any] = {"config": SMALLEST, "max_steps": UPDATES, "seed": 1, "out": tmp_path / "run"}
+    settings: dict[str, Any] = {
+        "config": SMALLEST,
+        "max_steps": UPDATES,
+        "seed": 1,
+        "out": tmp_path / "run",
+    }
     with pytest.raises(EnoughError):
         lnfgen.train(home / "tunes", progress=stop, **settings)
     lnfgen.train(out=tmp_path / "run", resume=True)
-    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (home / "run" / "model.safetensors").read_bytes()
-    lines = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (
+        home / "run" / "model.safetensors"
+    ).read_bytes()
+    lines = [
+        json.loads(line)["step"]
+        for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
     assert lines == sorted(set(lines))
     assert lines[-1] == UPDATES
     with pytest.raises(ConfigError, match="leave them out"):
         lnfgen.train(model="af-scf", out=tmp_path / "run", resume=True)
 
 
-def test_a_piece_on_another_grid_scores_as_the_piece_on_the_models(home: Path, tmp_path: Path) -> None:
+def test_a_piece_on_another_grid_scores_as_the_piece_on_the_models(
+    home: Path, tmp_path: Path
+) -> None:
     model = lnfgen.load(home / "run")
-    piece = next(piece for piece in model.sample(count=4, length=16, seed=2) if isinstance(piece, PianoRoll))
+    piece = next(
+        piece for piece in model.sample(count=4, length=16, seed=2) if isinstance(piece, PianoRoll)
+    )
     assert piece.steps_per_quarter == 2
     lnfgen.write(tmp_path / "song.mid", piece)
     (again,) = lnfgen.read(tmp_path / "song.mid")
@@ -153,7 +191,8 @@ README = Path(__file__).parents[2] / "README.md"
 def test_the_python_of_the_readme_runs_as_printed(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the names that it uses: a run of the chorales, which have 2 steps a quarter, and a folder of MIDI files."""
+    """With the names that it uses: a run of the chorales, which have 2 steps a quarter, and a
+    folder of MIDI files."""
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == 1
     monkeypatch.chdir(tmp_path)
@@ -175,5 +214,7 @@ def test_types_are_shipped() -> None:
 
 def test_preprocess_and_train_are_there_without_torch() -> None:
     probe = "import sys, lnfgen; lnfgen.preprocess, lnfgen.train; assert not {'torch', 'music21'} & set(sys.modules)"
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr

@@ -23,13 +23,27 @@ from lnfgen.data.dataset import open_dataset
 def test_eval_prints_one_flat_object(call: Call) -> None:
     done = call("eval", "run-rolls", "--nll", "--samples", "3", "--json")
     values = json.loads(done.stdout)
-    assert {"nll", "elbo", "reconstruction", "kl", "unit", "marginal_nll", "samples", "split"} <= values.keys()
+    assert {
+        "nll",
+        "elbo",
+        "reconstruction",
+        "kl",
+        "unit",
+        "marginal_nll",
+        "samples",
+        "split",
+    } <= values.keys()
     assert {"sequences", "steps", "dropped"} <= values.keys()
     assert values["unit"] == "nats_per_step"
     assert values["emission"] == "bernoulli"
     assert values["nll"] <= values["elbo"]
     assert values["sounding_nll"] <= values["nll"]
-    assert (values["samples"], values["split"], values["sequences"], values["steps"]) == (3, "test", 2, 33)
+    assert (values["samples"], values["split"], values["sequences"], values["steps"]) == (
+        3,
+        "test",
+        2,
+        33,
+    )
     assert done.stderr.count(b"\x1b") == 0
 
 
@@ -56,15 +70,23 @@ def test_a_split_that_no_dataset_has_is_refused_before_a_dataset_is_made(
     assert not (toy_home / "untouched").exists()
 
 
-def test_a_model_by_blocks_draws_and_scores_in_the_passes_that_are_asked_for(toy_home: Path, call: Call) -> None:
-    make_run(toy_home / "blocks", open_dataset(toy_home / "lines"), name="blocks-codes", max_steps=1)
+def test_a_model_by_blocks_draws_and_scores_in_the_passes_that_are_asked_for(
+    toy_home: Path, call: Call
+) -> None:
+    make_run(
+        toy_home / "blocks", open_dataset(toy_home / "lines"), name="blocks-codes", max_steps=1
+    )
 
     def scored(*passes: str) -> dict[str, Any]:
-        values: dict[str, Any] = json.loads(call("eval", "blocks", "--json", "--samples", "1", *passes).stdout)
+        values: dict[str, Any] = json.loads(
+            call("eval", "blocks", "--json", "--samples", "1", *passes).stdout
+        )
         return values
 
     def text(*passes: str) -> bytes:
-        return call("sample", "blocks", "--length", "80", "--seed", "1", "--out", "-", *passes).stdout
+        return call(
+            "sample", "blocks", "--length", "80", "--seed", "1", "--out", "-", *passes
+        ).stdout
 
     usual, few = scored(), scored("--passes", "4")
     assert (usual["passes"], few["passes"]) == (PASSES, 4)
@@ -72,9 +94,15 @@ def test_a_model_by_blocks_draws_and_scores_in_the_passes_that_are_asked_for(toy
     assert usual == scored("--passes", str(PASSES))
     assert text() == text("--passes", str(PASSES)) != text("--passes", "4")
     assert (
-        lnfgen.load(toy_home / "blocks", passes=4).nll(open_dataset(toy_home / "lines").pieces("test"), samples=1).elbo
+        lnfgen.load(toy_home / "blocks", passes=4)
+        .nll(open_dataset(toy_home / "lines").pieces("test"), samples=1)
+        .elbo
     )
-    fails(call("eval", "run-lines", "--passes", "4"), "run-lines is af-scf", "blocks-scf or blocks-codes")
+    fails(
+        call("eval", "run-lines", "--passes", "4"),
+        "run-lines is af-scf",
+        "blocks-scf or blocks-codes",
+    )
     with pytest.raises(lnfgen.LnfgenError, match="3 passes; expected at least 4"):
         lnfgen.load(toy_home / "blocks", passes=3)
 
@@ -84,7 +112,9 @@ def test_sample_pipes_into_info(toy_home: Path) -> None:
     assert midi.stdout.startswith(b"MThd")
     seen = start(toy_home, "info", "-", "--json", input=midi.stdout)
     assert json.loads(seen.stdout)["steps"] == 32  # on a grid twice as fine
-    text = start(toy_home, "sample", "run-lines", "--out", "-", "--seed", "1", "--length", "30", "-q")
+    text = start(
+        toy_home, "sample", "run-lines", "--out", "-", "--seed", "1", "--length", "30", "-q"
+    )
     assert re.fullmatch(r"[ ab\ufffd]{30}\n?", text.stdout.decode())
     assert text.stderr == b""
 
@@ -117,11 +147,17 @@ def test_the_version_of_a_checkout_has_its_commit(tmp_path: Path) -> None:
         (folder / "lnfgen").symlink_to(Path(lnfgen.__file__).parent)
     git = ["git", "-C", str(tmp_path), "-c", "user.name=A", "-c", "user.email=a@b.c"]
     subprocess.run([*git, "init", "-q"], check=True)
-    assert start(tmp_path, "--version").stdout.decode() == f"lnfgen {lnfgen.__version__}\n", "nothing is committed"
+    assert start(tmp_path, "--version").stdout.decode() == f"lnfgen {lnfgen.__version__}\n", (
+        "nothing is committed"
+    )
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
-    commit = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(
+        [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    ).stdout.strip()
     assert len(commit) >= 4
-    assert start(tmp_path, "--version").stdout.decode() == f"lnfgen {lnfgen.__version__} ({commit})\n"
+    assert (
+        start(tmp_path, "--version").stdout.decode() == f"lnfgen {lnfgen.__version__} ({commit})\n"
+    )
     assert start(installed, "--version").stdout.decode() == f"lnfgen {lnfgen.__version__}\n"
 
 
@@ -136,14 +172,19 @@ def test_what_is_missing_is_said(toy_home: Path, tmp_path: Path, here: Call) -> 
     assert list(tmp_path.iterdir()) == [tmp_path / "bad.json"]
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that even root cannot write: /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self").exists(), reason="needs a folder that even root cannot write: /proc"
+)
 def test_an_unwritable_place_is_one_line(call: Call) -> None:
     fails(call("sample", "run-lines", "--out", "/proc/x.txt", "--seed", "1"), "/proc/x.txt")
     fails(call("train", "lines", "--config", "small.json", "--out", "/proc/run"), "/proc/run")
 
 
 def test_a_full_disk_leaves_nothing_half_written(
-    toy_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    toy_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     import resource
 
@@ -158,7 +199,8 @@ def test_a_full_disk_leaves_nothing_half_written(
     assert list(tmp_path.iterdir()) == []
 
 
-# Bad input leaves nothing behind. -------------------------------------------------------------------------------------
+# Bad input leaves nothing behind.
+# -------------------------------------------------------------------------------------
 
 MIDI = b"MThd" + struct.pack(">IHHH", 6, 0, 1, 480)
 

@@ -1,4 +1,5 @@
-"""`lnfgen compare` and `lnfgen.compare`: samples of a run beside a dataset, and any music beside other music."""
+"""`lnfgen compare` and `lnfgen.compare`: samples of a run beside a dataset, and any music beside
+other music."""
 
 import json
 import math
@@ -29,7 +30,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoding = Encoding("music", steps_per_quarter=2)
     splits = {"train": pieces(0, 8), "valid": pieces(8, 10), "test": pieces(10, 18)}
     encoded = {split: list(map(encoding.encode, rolls)) for split, rolls in splits.items()}
-    make_run(home / "run", write_dataset(home / "four", name="four", encoding=encoding, splits=encoded))
+    make_run(
+        home / "run", write_dataset(home / "four", name="four", encoding=encoding, splits=encoded)
+    )
     for name, seeds in (("songs", range(30, 40)), ("others", range(40, 50))):
         (home / name).mkdir()
         for seed in seeds:
@@ -40,7 +43,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def at_home(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+def at_home(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Call:
     """`lnfgen ARGS` in `home`, in this process."""
     return call_in(home, monkeypatch, capsys)
 
@@ -75,7 +80,9 @@ def test_folders_beside_one_another(home: Path, at_home: Call) -> None:
 def test_a_figure_that_no_passage_has_is_one_dash() -> None:
     nothing = np.full(1, math.nan)
     row = SimpleNamespace(label="groove", reference=nothing, samples=nothing, inside=math.nan)
-    assert [*_rows(SimpleNamespace(figures={"groove": row}))] == [("groove", "-", "-", "-", "-", "-")]  # type: ignore[arg-type]
+    assert [*_rows(SimpleNamespace(figures={"groove": row}))] == [
+        ("groove", "-", "-", "-", "-", "-")
+    ]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -98,12 +105,18 @@ def test_bars_are_those_of_the_pieces_but_beside_samples_the_usual_ones(home: Pa
     encoding = Encoding("music", steps_per_quarter=2)
     rolls = {"train": [encoding.encode(piece) for piece in pieces(0, 6)]}
     waltzes = write_dataset(
-        home / "waltzes", name="waltzes", encoding=encoding, splits=rolls, time_signatures={"train": [(3, 4)] * 6}
+        home / "waltzes",
+        name="waltzes",
+        encoding=encoding,
+        splits=rolls,
+        time_signatures={"train": [(3, 4)] * 6},
     )
     beside_music = lnfgen.compare(waltzes, waltzes, split="train")
     beside_samples = lnfgen.load(home / "run").compare(waltzes, split="train", count=4)
     for result, share in ((beside_music, 1 / 3), (beside_samples, 1 / 4)):
-        assert np.median(result.figures["downbeat_rate"].reference) == pytest.approx(share, abs=0.05)
+        assert np.median(result.figures["downbeat_rate"].reference) == pytest.approx(
+            share, abs=0.05
+        )
 
 
 def test_pieces_are_a_source_too(home: Path) -> None:
@@ -120,5 +133,7 @@ def test_comparing_folders_loads_no_torch(home: Path) -> None:
         "except SystemExit as end: assert not end.code\n"
         "assert 'torch' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", probe], cwd=home, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", probe], cwd=home, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,5 @@
-"""What a person sees: help, tables and progress at any width, and streams that are closed or that nobody reads."""
+"""What a person sees: help, tables and progress at any width, and streams that are closed or that
+nobody reads."""
 
 import inspect
 import io
@@ -20,7 +21,8 @@ from lnfgen.cli.train import _Display
 
 COMMANDS = [name for names in PANELS.values() for name in names]
 
-# Help. ----------------------------------------------------------------------------------------------------------------
+# Help.
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def test_help_groups_the_commands(call: Call) -> None:
@@ -33,7 +35,8 @@ def test_help_groups_the_commands(call: Call) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_a_command(name: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paragraphs are not broken, nothing in them is taken as markup, and no command has too many options."""
+    """Paragraphs are not broken, nothing in them is taken as markup, and no command has too many
+    options."""
     monkeypatch.setenv("COLUMNS", "400")
     shown = call(name, "--help").stdout.decode()
     command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
@@ -50,12 +53,17 @@ def test_help_of_a_command(name: str, call: Call, monkeypatch: pytest.MonkeyPatc
     assert "…" not in narrow, "nothing is cut off"
 
 
-# The width of the screen. ---------------------------------------------------------------------------------------------
+# The width of the screen.
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_bar_count_and_time_left_of_training_fit(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = console.Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None, soft_wrap=True)
+def test_bar_count_and_time_left_of_training_fit(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = console.Console(
+        file=io.StringIO(), force_terminal=True, width=width, color_system=None, soft_wrap=True
+    )
     monkeypatch.setattr(console, "_err", screen)
     figures = {
         "elbo": 12.34,
@@ -67,7 +75,9 @@ def test_bar_count_and_time_left_of_training_fit(width: int, monkeypatch: pytest
     }
     with console.jobs() as progress:
         for step in (60_000, 60_500, 61_000):
-            _Display(partial(progress, "training", total=123_456), 123_456).step({"step": step, "epoch": 12, **figures})
+            _Display(partial(progress, "training", total=123_456), 123_456).step(
+                {"step": step, "epoch": 12, **figures}
+            )
             time.sleep(0.01)
     shown = re.split(r"[\r\n]|\x1b\[[0-9;?]*[A-Za-z]", screen.file.getvalue())  # type: ignore[attr-defined]
     last = [line for line in shown if "training" in line][-1]
@@ -79,7 +89,12 @@ def test_bar_count_and_time_left_of_training_fit(width: int, monkeypatch: pytest
 def test_a_table_wraps_between_words_and_names_break_last(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    row = ["runs/chorales-af-scf-001", "chorales", "interrupted at update 1,200 of 40,000", "2026-11-26 05:40"]
+    row = [
+        "runs/chorales-af-scf-001",
+        "chorales",
+        "interrupted at update 1,200 of 40,000",
+        "2026-11-26 05:40",
+    ]
     console.result_table("", [row])
     assert "  ".join(row) in capsys.readouterr().out  # a pipe is never too narrow
     for width in (120, 61, 50, 43, 30):
@@ -128,7 +143,9 @@ def test_names_of_runs_stay_whole_on_a_narrow_screen(
 
 
 def test_figures_that_are_not_finite_are_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
-    console.result_json({"nll": float("nan"), "elbo": 1.0, "pieces": [{"nll": float("inf"), "index": 1}]})
+    console.result_json(
+        {"nll": float("nan"), "elbo": 1.0, "pieces": [{"nll": float("inf"), "index": 1}]}
+    )
     out, err = capsys.readouterr()
     assert json.loads(out) == {"nll": None, "elbo": 1.0, "pieces": [{"nll": None, "index": 1}]}
     assert "nll, pieces.0.nll" in err
@@ -137,25 +154,69 @@ def test_figures_that_are_not_finite_are_null_in_json(capsys: pytest.CaptureFixt
 def test_a_message_has_names_as_they_are_and_control_characters_escaped(
     here: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Otherwise a name could colour the terminal, or be another one on a screen than in the folder."""
+    """Otherwise a name could colour the terminal, or be another one on a screen than in the
+    folder."""
     said = here("info", "two  spaces :cat: [red]\x1b[31m\n\x9bé.mid").stderr.decode()
-    assert said == r"error: two  spaces :cat: [red]\x1b[31m\n\x9bé.mid does not exist; expected a file or folder" "\n"
+    assert (
+        said
+        == r"error: two  spaces :cat: [red]\x1b[31m\n\x9bé.mid does not exist; expected a file or folder"
+        "\n"
+    )
     for tell in (console.note, console.warn, console.fail):
         tell("\x1b[2J a  b")
         assert capsys.readouterr().err.endswith("\\x1b[2J a  b\n")
 
 
-# Streams. -------------------------------------------------------------------------------------------------------------
+# Streams.
+# -------------------------------------------------------------------------------------------------------------
 
 
 WORK = {
     "preprocess": ["song.txt", "--out", "made"],
-    "train": ["lines", "--model", "lstm", "--max-steps", "1", "--out", "trained", "--config", "small.json"],
+    "train": [
+        "lines",
+        "--model",
+        "lstm",
+        "--max-steps",
+        "1",
+        "--out",
+        "trained",
+        "--config",
+        "small.json",
+    ],
     "eval": ["run-lines", "--samples", "1"],
     "sample": ["run-lines", "--length", "5"],
-    "fill": ["song.txt", "--model", "run-lines", "--free", "2-3", "--particles", "2", "--out", "filled.txt"],
-    "harmonize": ["melody.mid", "--model", "run-rolls", "--particles", "2", "--out", "harmonized.mid"],
-    "continue": ["song.txt", "--model", "run-lines", "--length", "2", "--particles", "2", "--out", "longer.txt"],
+    "fill": [
+        "song.txt",
+        "--model",
+        "run-lines",
+        "--free",
+        "2-3",
+        "--particles",
+        "2",
+        "--out",
+        "filled.txt",
+    ],
+    "harmonize": [
+        "melody.mid",
+        "--model",
+        "run-rolls",
+        "--particles",
+        "2",
+        "--out",
+        "harmonized.mid",
+    ],
+    "continue": [
+        "song.txt",
+        "--model",
+        "run-lines",
+        "--length",
+        "2",
+        "--particles",
+        "2",
+        "--out",
+        "longer.txt",
+    ],
     "vary": ["song.txt", "--model", "run-lines", "--out", "varied.txt"],
     "compare": ["melody.mid", "melody.mid"],
     "convert": ["song.txt", "again.txt"],
@@ -166,9 +227,12 @@ WORK = {
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name == "train" else ()) for name in COMMANDS]
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name == "train" else ()) for name in COMMANDS],
 )
-def test_closed_streams_are_as_dev_null(name: str, toy_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_streams_are_as_dev_null(
+    name: str, toy_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Python has None for a stream that the shell has closed."""
     monkeypatch.chdir(toy_home)
     for stream in ("stdin", "stdout", "stderr"):
@@ -229,5 +293,7 @@ def test_ctrl_c_while_the_program_is_loaded_is_a_word(tmp_path: Path) -> None:
         "sys.meta_path.insert(0, Finder())\n"
         "runpy.run_module('lnfgen', run_name='__main__')\n"
     )
-    done = subprocess.run([sys.executable, "-c", probe], cwd=tmp_path, capture_output=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", probe], cwd=tmp_path, capture_output=True, timeout=60
+    )
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"interrupted\n")

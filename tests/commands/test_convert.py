@@ -18,11 +18,15 @@ from lnfgen.formats.read_write import read, read_bytes, to_bytes, write
 from lnfgen.music.pianoroll import PianoRoll
 
 
-def test_convert_there_and_back_by_file_and_by_pipe(lnfgen: Call, here: Call, tmp_path: Path) -> None:
+def test_convert_there_and_back_by_file_and_by_pipe(
+    lnfgen: Call, here: Call, tmp_path: Path
+) -> None:
     write(tmp_path / "a.npz", ROLL)
     done = lnfgen("convert", "a.npz", "b.mid", "--program", 40)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"b.mid\n", b"")
-    piped = lnfgen("convert", "-", "-", "--tempo", 90, "--key", "C", input=(tmp_path / "b.mid").read_bytes())
+    piped = lnfgen(
+        "convert", "-", "-", "--tempo", 90, "--key", "C", input=(tmp_path / "b.mid").read_bytes()
+    )
     assert piped.returncode == 0, piped.stderr
     assert piped.stderr.startswith(b"stdin: found ")
     fails(here("convert", "a.npz", "b.png", "--program", 40), ".png", "leave --program out")
@@ -40,7 +44,9 @@ def test_a_name_that_is_no_utf8_is_printed_as_it_is_and_json_has_it_escaped(tmp_
         done = subprocess.run([*program, *args], cwd=tmp_path, env=strict, capture_output=True)
         assert done.returncode == 0, done.stderr
         assert name in done.stdout
-    done = subprocess.run([*program, "info", name, "--json"], cwd=tmp_path, env=strict, capture_output=True)
+    done = subprocess.run(
+        [*program, "info", name, "--json"], cwd=tmp_path, env=strict, capture_output=True
+    )
     assert os.fsencode(json.loads(done.stdout.decode("utf-8"))["path"]) == name
 
 
@@ -50,11 +56,16 @@ def test_music_that_cannot_become_text_leaves_no_folder(tmp_path: Path, here: Ca
     assert not (tmp_path / "new").exists()
 
 
-def test_several_pieces_are_numbered_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_pieces_are_numbered_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     book, out = str(tmp_path / "book.abc"), str(tmp_path / "out.mid")
     Path(book).write_text(TUNES)
     convert.command([book, out])
-    assert [Path(line).name for line in capsys.readouterr().out.splitlines()] == ["out-01.mid", "out-02.mid"]
+    assert [Path(line).name for line in capsys.readouterr().out.splitlines()] == [
+        "out-01.mid",
+        "out-02.mid",
+    ]
     assert [note[2] for note in read(tmp_path / "out-02.mid")[0].notes()] == [64, 65, 72]  # type: ignore[union-attr]
     with pytest.raises(LnfgenError, match="2 pieces, stdout takes one"):
         convert.command([book, "-"])
@@ -100,7 +111,9 @@ def test_many_files_replace_neither_one_another_nor_what_they_are_made_of(
     assert said.count("just written") == 2
 
 
-def test_what_convert_takes_and_what_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_convert_takes_and_what_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(tmp_path / "a.npz", ROLL)
     a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.mid")
     for files, options in (([a], {}), ([a, b, a], {}), ([a, b], {"out": tmp_path})):
@@ -108,17 +121,31 @@ def test_what_convert_takes_and_what_not(tmp_path: Path, capsys: pytest.CaptureF
             convert.command(files, **options)  # type: ignore[arg-type]
     with pytest.raises(LnfgenError, match=r"--to mp3: unknown suffix '\.mp3'"):
         convert.command([a], to="mp3")
-    with pytest.raises(LnfgenError, match=r"a\.npz: \+60 semitones would .* off the keys; expected -39 to \+41"):
+    with pytest.raises(
+        LnfgenError, match=r"a\.npz: \+60 semitones would .* off the keys; expected -39 to \+41"
+    ):
         convert.command([a, b], transpose=60)
     (tmp_path / "a.txt").write_text("words")
     with pytest.raises(LnfgenError, match=r"cannot write a text as '\.mid'"):
         convert.command([str(tmp_path / "a.txt"), b], transpose=1)
-    of_music = {"transpose": 1, "tempo": 60, "key": "G", "tracks": "melody", "parts": "4", "steps_per_quarter": 8}
+    of_music = {
+        "transpose": 1,
+        "tempo": 60,
+        "key": "G",
+        "tracks": "melody",
+        "parts": "4",
+        "steps_per_quarter": 8,
+    }
     for option, value in of_music.items():
-        with pytest.raises(LnfgenError, match=f"is a text; leave --{option.replace('_', '-')} out, which is for music"):
+        with pytest.raises(
+            LnfgenError,
+            match=f"is a text; leave --{option.replace('_', '-')} out, which is for music",
+        ):
             convert.command([str(tmp_path / "a.txt"), str(tmp_path / "b.txt")], **{option: value})  # type: ignore[arg-type]
     for option, value in {"tracks": "melody", "parts": "4", "steps_per_quarter": 8}.items():
-        with pytest.raises(LnfgenError, match=f"is a piano-roll; leave --{option.replace('_', '-')} out"):
+        with pytest.raises(
+            LnfgenError, match=f"is a piano-roll; leave --{option.replace('_', '-')} out"
+        ):
             convert.command([a, b], **{option: value})  # type: ignore[arg-type]
     with pytest.raises(LnfgenError, match="stdin has no name"):
         convert.command(["-"], to="mid")
@@ -126,22 +153,36 @@ def test_what_convert_takes_and_what_not(tmp_path: Path, capsys: pytest.CaptureF
     assert capsys.readouterr() == ("", "")
 
 
-def test_convert_says_what_it_leaves_out_merges_and_rounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_says_what_it_leaves_out_merges_and_rounds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     a, b = str(tmp_path / "a.mid"), str(tmp_path / "a.npz")
-    write(a, PianoRoll.from_notes([(0, 4, 60), (0, 4, 10), (0, 4, 120)], num_pitches=128, lowest_pitch=0))
+    write(
+        a,
+        PianoRoll.from_notes(
+            [(0, 4, 60), (0, 4, 10), (0, 4, 120)], num_pitches=128, lowest_pitch=0
+        ),
+    )
     convert.command([a, b])
     assert "left out 2 notes" in capsys.readouterr().err
 
     hands = mido.MidiFile(ticks_per_beat=4)
     for channel, pitch in enumerate((60, 40)):
         strike = mido.Message("note_on", channel=channel, note=pitch)
-        hands.tracks.append(mido.MidiTrack([strike, mido.Message("note_off", channel=channel, note=pitch, time=4)]))
+        hands.tracks.append(
+            mido.MidiTrack([strike, mido.Message("note_off", channel=channel, note=pitch, time=4)])
+        )
     hands.save(a)
     convert.command([a, b], tracks="1")
     assert "kept 1 of 2 tracks, left out 1\n" in capsys.readouterr().err
     assert read(b)[0].notes() == [(0, 4, 60)]  # type: ignore[union-attr]
 
-    write(a, PianoRoll.from_notes([(0, 2, 60), (2, 2, 62), (4, 2, 64)], num_steps=12, steps_per_quarter=6))
+    write(
+        a,
+        PianoRoll.from_notes(
+            [(0, 2, 60), (2, 2, 62), (4, 2, 64)], num_steps=12, steps_per_quarter=6
+        ),
+    )
     convert.command([a, b])
     assert (
         "rounded 4 of 6 starts and ends of notes to 4 steps per quarter; --steps-per-quarter 12 would round 0"
@@ -190,10 +231,15 @@ def test_many_files_become_one_page(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (ended.value.exit_code, printed) == (1, f"{page}\n")
     assert said == f"error: {files[2]} is a text; a page holds music alone\n"
     html = page.read_text()
-    assert [f">{name}</h2>" in html for name in ("a", "b", "book 1", "book 2", "diary")] == [*[True] * 4, False]
+    assert [f">{name}</h2>" in html for name in ("a", "b", "book 1", "book 2", "diary")] == [
+        *[True] * 4,
+        False,
+    ]
 
 
-FOUR = PianoRoll.from_notes([(start, 4, pitch) for start in (0, 4, 8) for pitch in (48, 55, 64, 72 + start // 4)])
+FOUR = PianoRoll.from_notes(
+    [(start, 4, pitch) for start in (0, 4, 8) for pitch in (48, 55, 64, 72 + start // 4)]
+)
 
 
 def test_voices_are_tracks_with_their_programs_and_the_same_music(
@@ -223,14 +269,18 @@ def test_voices_are_tracks_with_their_programs_and_the_same_music(
     for wrong in ("128", "kazoo", "", "flute,"):
         with pytest.raises(LnfgenError, match="expected 0 to 127 or a name of General MIDI"):
             convert.command([a, b], program=wrong)
-    with pytest.raises(LnfgenError, match=r"'sax'; expected one of 64 Soprano Sax, .* 67 Baritone Sax$"):
+    with pytest.raises(
+        LnfgenError, match=r"'sax'; expected one of 64 Soprano Sax, .* 67 Baritone Sax$"
+    ):
         convert.command([a, b], program="sax")
     with pytest.raises(LnfgenError, match=r"cannot write voices apart as '\.png'"):
         convert.command([a, str(tmp_path / "b.png")], voices=4)
 
 
 def test_a_score_keeps_its_title_on_the_way(tmp_path: Path) -> None:
-    book, one, other = (str(tmp_path / name) for name in ("book.abc", "new.musicxml", "other.musicxml"))
+    book, one, other = (
+        str(tmp_path / name) for name in ("book.abc", "new.musicxml", "other.musicxml")
+    )
     Path(book).write_text(TUNES.replace("T:A", "T:The Kesh % a jig"))
     convert.command([book, one])
     convert.command([str(tmp_path / "new-01.musicxml"), other], key="G", tempo=90)
@@ -242,21 +292,35 @@ def test_a_score_keeps_its_title_on_the_way(tmp_path: Path) -> None:
     assert read(other)[0].title == "other"  # type: ignore[union-attr]
 
 
-def test_a_piece_goes_to_a_key_and_both_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    scale = PianoRoll.from_notes([(4 * i, 4, pitch) for i, pitch in enumerate((60, 64, 67, 65, 62, 67, 71, 72, 60))])
+def test_a_piece_goes_to_a_key_and_both_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scale = PianoRoll.from_notes(
+        [(4 * i, 4, pitch) for i, pitch in enumerate((60, 64, 67, 65, 62, 67, 71, 72, 60))]
+    )
     write(tmp_path / "a.npz", scale)
     a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.npz")
-    for key, semitones, said in (("G", -5, "G major"), ("f", 5, "F major"), ("B-flat", -2, "Bb major")):
+    for key, semitones, said in (
+        ("G", -5, "G major"),
+        ("f", 5, "F major"),
+        ("B-flat", -2, "Bb major"),
+    ):
         convert.command([a, b], key=key)
         assert read(b) == [scale.transposed(semitones)]
-        assert capsys.readouterr().err == f"{a}: found C major, moved {semitones:+} semitones to {said}\n"
-    minor = PianoRoll.from_notes([(4 * i, 4, pitch) for i, pitch in enumerate((57, 60, 64, 62, 59, 64, 56, 57))])
+        assert (
+            capsys.readouterr().err
+            == f"{a}: found C major, moved {semitones:+} semitones to {said}\n"
+        )
+    minor = PianoRoll.from_notes(
+        [(4 * i, 4, pitch) for i, pitch in enumerate((57, 60, 64, 62, 59, 64, 56, 57))]
+    )
     write(a, minor)
     convert.command([a, b], key="C")
     assert (read(b), capsys.readouterr().err) == (
         [minor.transposed(3)], f"{a}: found A minor, moved +3 semitones to C minor\n"
     )  # fmt: skip
-    write(a, scale.in_range(50, 24))  # a model has some keys alone, and a moved piece may need others
+    # a model has some keys alone, and a moved piece may need others
+    write(a, scale.in_range(50, 24))
     convert.command([a, b], key="f")
     assert read(b) == [scale.transposed(5).in_range(0, 128)]
     capsys.readouterr()

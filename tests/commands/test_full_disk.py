@@ -1,4 +1,5 @@
-"""The n-th write, sync or rename of a command fails, for each n: the result is the old file, the new one, or none."""
+"""The n-th write, sync or rename of a command fails, for each n: the result is the old file, the
+new one, or none."""
 
 import errno
 import os
@@ -16,7 +17,18 @@ COMMANDS = {
     "sample": (["sample", "run-rolls", "--seed", "1", "--out", "OUT"], "drawn.mid"),
     "page": (["sample", "run-rolls", "--seed", "1", "--count", "2", "--out", "OUT"], "drawn.html"),
     "fill": (
-        ["fill", "song.txt", "--model", "run-lines", "--free", "2-3", "--seed", "1", "--out", "OUT"],
+        [
+            "fill",
+            "song.txt",
+            "--model",
+            "run-lines",
+            "--free",
+            "2-3",
+            "--seed",
+            "1",
+            "--out",
+            "OUT",
+        ],
         "filled.txt",
     ),
     "convert": (["convert", "melody.mid", "OUT"], "melody.musicxml"),
@@ -28,7 +40,8 @@ class Killed(BaseException):
 
 
 class Disk:
-    """Counts what is done on the disk, and lets the n-th time end as an error, after half of a write, or as a kill."""
+    """Counts what is done on the disk, and lets the n-th time end as an error, after half of a
+    write, or as a kill."""
 
     def __init__(self, fails_at: int, how: str) -> None:
         self.fails_at, self.how, self.count, self.is_dead = fails_at, how, 0, False
@@ -91,7 +104,8 @@ def on_disk(fails_at: int, how: str) -> Iterator[Disk]:
             patch.setattr(owner, name, disk.counted(getattr(owner, name)))
         for module in ("lnfgen.files", "lnfgen.data.prepared"):
             patch.setattr(f"{module}.open", disk.opened(open), raising=False)
-        for owner, name in ((Path, "unlink"), (shutil, "rmtree")):  # a process that was killed does not clean up
+        # a process that was killed does not clean up
+        for owner, name in ((Path, "unlink"), (shutil, "rmtree")):
             patch.setattr(owner, name, disk.unless_dead(getattr(owner, name)))
         yield disk
 
@@ -106,7 +120,9 @@ def content_of(path: Path) -> Any:
 @pytest.mark.usefixtures("few_home_samples")
 @pytest.mark.parametrize("how", ["error", "short", "kill"])
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_what_a_command_writes_is_whole_or_not_there(command: str, how: str, toy_home: Path, call: Call) -> None:
+def test_what_a_command_writes_is_whole_or_not_there(
+    command: str, how: str, toy_home: Path, call: Call
+) -> None:
     words, name = COMMANDS[command]
     (toy_home / "lines.txt").write_text("".join(f"line {number}\n" for number in range(40)))
     args, target = [name if word == "OUT" else word for word in words], toy_home / name
@@ -132,6 +148,8 @@ def test_what_a_command_writes_is_whole_or_not_there(command: str, how: str, toy
             assert how == "kill" or not left
             for path in left:
                 assert path.startswith(f".{name}.")
-                shutil.rmtree(toy_home / path) if (toy_home / path).is_dir() else (toy_home / path).unlink()
+                shutil.rmtree(toy_home / path) if (toy_home / path).is_dir() else (
+                    toy_home / path
+                ).unlink()
     call(*args)
     shutil.rmtree(target) if target.is_dir() else target.unlink()

@@ -24,7 +24,20 @@ def test_info_of_a_piece(lnfgen: Call, here: Call, tmp_path: Path) -> None:
     assert " ".join(track) == (
         "number name instrument program channel notes lowest_note highest_note notes_at_a_time kept part by"
     )
-    assert list(track.values()) == [1, "", "piano", 0, 1, 4, "C4", "G4", 1.33, True, "chords", "the others"]
+    assert list(track.values()) == [
+        1,
+        "",
+        "piano",
+        0,
+        1,
+        4,
+        "C4",
+        "G4",
+        1.33,
+        True,
+        "chords",
+        "the others",
+    ]
     assert " ".join(facts) == (
         "path kind title steps bars seconds notes lowest_note highest_note notes_per_sounding_step onsets "
         "steps_per_quarter tempo_bpm time_signature upbeat rounded merged overlapping out_of_range tempo_changes "
@@ -44,19 +57,31 @@ def facts_of(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object
     return facts
 
 
-def test_what_all_pieces_of_a_book_share_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tunes = (f"X:{number}\nM:{metre}\nL:1/4\nK:C\nCDEF|GABc|\n" for number, metre in ((1, "4/4"), (2, "2/2")))
+def test_what_all_pieces_of_a_book_share_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tunes = (
+        f"X:{number}\nM:{metre}\nL:1/4\nK:C\nCDEF|GABc|\n"
+        for number, metre in ((1, "4/4"), (2, "2/2"))
+    )
     (tmp_path / "book.abc").write_text("\n".join(tunes))
     info.command([str(tmp_path / "book.abc")])
     facts, table, *_ = capsys.readouterr().out.split("\n\n")
     told = dict(line.rsplit(maxsplit=1) for line in facts.splitlines())
     assert (told["steps"], told["tempo bpm"], told["out of range"]) == ("64", "120", "0")
     header, *rows = table.splitlines()
-    assert [word in header for word in ("steps", "time signature", "tempo", "range")] == [True, True, False, False]
+    assert [word in header for word in ("steps", "time signature", "tempo", "range")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert len(rows) == 2
 
 
-def test_info_of_several_pieces_and_of_a_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_of_several_pieces_and_of_a_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     book = tmp_path / "book.abc"
     book.write_text(TUNES)
     facts = facts_of(book, capsys)
@@ -71,7 +96,9 @@ def test_info_of_several_pieces_and_of_a_text(tmp_path: Path, capsys: pytest.Cap
     assert list(facts.values()) == [str(tmp_path / "a.txt"), "text", 7, 2, 3, 4]
 
 
-def test_lines_of_a_text_end_where_those_of_a_dataset_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_of_a_text_end_where_those_of_a_dataset_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a.txt").write_bytes("a\x0cb\u2028c\r\n\nd\n".encode())
     facts = facts_of(tmp_path / "a.txt", capsys)
     assert (facts["lines"], facts["longest_line"]) == (3, 5)
@@ -105,9 +132,18 @@ def a_run(folder: Path) -> Path:
         {"epoch": 2, "step": 20, "valid_elbo": 8.0, "kl": 1.5, "kl_weight": 1.0},
         {"epoch": 3, "step": 30, "valid_elbo": 9.0, "kl": 1.5, "kl_weight": 1.0},
     ]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"epoch": 4, "st')
-    header = json.dumps({"__metadata__": {"a": "b"}, "w": {"dtype": "F32", "shape": [3, 5], "data_offsets": [0, 60]}})
-    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header.encode() + bytes(60))
+    (folder / "metrics.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines) + '{"epoch": 4, "st'
+    )
+    header = json.dumps(
+        {
+            "__metadata__": {"a": "b"},
+            "w": {"dtype": "F32", "shape": [3, 5], "data_offsets": [0, 60]},
+        }
+    )
+    (folder / "model.safetensors").write_bytes(
+        struct.pack("<Q", len(header)) + header.encode() + bytes(60)
+    )
     return folder
 
 
@@ -136,7 +172,9 @@ def test_info_of_a_damaged_run_and_of_any_other_folder(tmp_path: Path) -> None:
         info.command([str(tmp_path / "other")])
 
 
-def test_of_a_folder_without_notes_no_line_is_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_a_folder_without_notes_no_line_is_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a.mid").write_bytes(b"MThd" + struct.pack(">IHHH", 6, 0, 0, 480))
     info.command([str(tmp_path)])
     lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
@@ -155,7 +193,9 @@ def test_figures_are_of_runs_alone_and_the_others_go_on(
         info.command(["a.mid", "data", "folk-abc"], as_csv=True)
     printed, said = capsys.readouterr()
     assert printed.startswith("step,")
-    for line, name, kind in zip(said.splitlines(), ("a.mid", "data"), ("file", "dataset"), strict=True):
+    for line, name, kind in zip(
+        said.splitlines(), ("a.mid", "data"), ("file", "dataset"), strict=True
+    ):
         assert line.startswith(f"error: {name} is a {kind}; expected a run folder")
     with pytest.raises(LnfgenError, match="--csv beside --json"):
         info.command(["folk-abc"], as_csv=True, as_json=True)

@@ -1,4 +1,5 @@
-"""The models in the box: every command takes their names, and their files and cards are what they say."""
+"""The models in the box: every command takes their names, and their files and cards are what they
+say."""
 
 import importlib
 import json
@@ -50,17 +51,22 @@ def ended(done: "subprocess.CompletedProcess[bytes]") -> "subprocess.CompletedPr
     return done
 
 
-# Commands. ------------------------------------------------------------------------------------------------------------
+# Commands.
+# ------------------------------------------------------------------------------------------------------------
 
 
-def test_without_a_run_there_is_music_at_once_and_stderr_says_whose(here: Call, tmp_path: Path) -> None:
+def test_without_a_run_there_is_music_at_once_and_stderr_says_whose(
+    here: Call, tmp_path: Path
+) -> None:
     done = ended(here("sample", "--out", "song.mid", "--seed", "1", "--length", "16"))
     assert done.stdout == b"song.mid\n"
     assert SAID in done.stderr.decode()
     (piece,) = lnfgen.read("song.mid")
     assert isinstance(piece, PianoRoll)
     assert piece.sounding.any()
-    assert SAID not in ended(here("sample", "--quiet", "--seed", "1", "--length", "2")).stderr.decode()
+    assert (
+        SAID not in ended(here("sample", "--quiet", "--seed", "1", "--length", "2")).stderr.decode()
+    )
 
     done = ended(here("plot", "--out", "curves.svg"))
     assert SAID in done.stderr.decode()
@@ -109,11 +115,18 @@ def test_models_lists_them(here: Call) -> None:
     assert all((Path(model["path"]) / "card.md").is_file() for model in models)
     table = ended(here("list", "--models")).stdout.decode()
     for model in models:
-        for word in (model["makes"], model["use"], f"{model['parameters']:,}", f"{model['scores']['test']['nll']:.2f}"):
+        for word in (
+            model["makes"],
+            model["use"],
+            f"{model['parameters']:,}",
+            f"{model['scores']['test']['nll']:.2f}",
+        ):
             assert word in table
 
 
-def test_a_model_in_the_box_is_not_resumed_and_an_unknown_name_hears_of_them(here: Call, tmp_path: Path) -> None:
+def test_a_model_in_the_box_is_not_resumed_and_an_unknown_name_hears_of_them(
+    here: Call, tmp_path: Path
+) -> None:
     refused = here("train", "--resume", "--out", DEFAULT)
     fails(refused, f"error: {DEFAULT} is a model in the box, which has no state to go on from")
     assert str(BOX).encode() not in refused.stderr
@@ -122,7 +135,8 @@ def test_a_model_in_the_box_is_not_resumed_and_an_unknown_name_hears_of_them(her
     assert not list(tmp_path.iterdir())
 
 
-# Names and paths. -----------------------------------------------------------------------------------------------------
+# Names and paths.
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_a_run_of_the_same_name_goes_first(
@@ -152,17 +166,23 @@ def test_what_is_no_run_does_not_hide_a_model(toy_home: Path, tmp_path: Path, he
     fails(here("sample", "song.mid"), "song.mid is a file")
 
 
-# Files. ---------------------------------------------------------------------------------------------------------------
+# Files.
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def test_half_precision_is_loaded_as_rounded_weights(toy_home: Path, tmp_path: Path) -> None:
     shutil.copytree(toy_home / "run-lines", tmp_path / "run")
     exact = load_file(tmp_path / "run" / MODEL)
-    halved = {name: value.half() if value.dtype == torch.float32 else value for name, value in exact.items()}
+    halved = {
+        name: value.half() if value.dtype == torch.float32 else value
+        for name, value in exact.items()
+    }
     (tmp_path / "run" / MODEL).unlink()  # `exact` is a view of the old file
     (tmp_path / "run" / MODEL).write_bytes(serialise(halved))
     loaded = load_model(RunFolder(tmp_path / "run"), torch.device("cpu")).state_dict()
-    assert {name: value.dtype for name, value in loaded.items()} == {name: value.dtype for name, value in exact.items()}
+    assert {name: value.dtype for name, value in loaded.items()} == {
+        name: value.dtype for name, value in exact.items()
+    }
     assert all(torch.equal(loaded[name], halved[name].to(loaded[name].dtype)) for name in exact)
     assert any(not torch.equal(loaded[name], exact[name]) for name in exact)
 
@@ -171,11 +191,20 @@ def test_half_precision_is_loaded_as_rounded_weights(toy_home: Path, tmp_path: P
 def test_a_boxed_folder_holds_what_it_should_and_is_small(name: str) -> None:
     folder = BOX / name
     files = {path.name: path.stat().st_size for path in folder.iterdir()}
-    assert files.keys() == {"config.json", "dataset.json", "metrics.jsonl", "card.json", "card.md", MODEL}
+    assert files.keys() == {
+        "config.json",
+        "dataset.json",
+        "metrics.jsonl",
+        "card.json",
+        "card.md",
+        MODEL,
+    }
     assert files[MODEL] <= MAX_BYTES
     assert sum(path.stat().st_size for path in BOX.parent.rglob("*")) < MAX_PACKAGE
     weights, counted = load_file(folder / MODEL), ("length.", "time_signatures.")
-    assert {value.dtype for key, value in weights.items() if not key.startswith(counted)} == {torch.float16}
+    assert {value.dtype for key, value in weights.items() if not key.startswith(counted)} == {
+        torch.float16
+    }
     run = RunFolder(folder)
     assert run.dataset["name"] == run.dataset["path"]
     assert run.dataset["name"] in NAMED
@@ -210,7 +239,8 @@ def test_the_scores_of_a_card_are_those_of_eval(name: str, here: Call) -> None:
         assert values[key] == pytest.approx(scores[key], abs=0.002), key
 
 
-# The script that makes them. ------------------------------------------------------------------------------------------
+# The script that makes them.
+# ------------------------------------------------------------------------------------------
 
 
 def test_bars_of_abc_are_measured(example: Callable[[str], ModuleType]) -> None:
@@ -219,7 +249,9 @@ def test_bars_of_abc_are_measured(example: Callable[[str], ModuleType]) -> None:
     whole = 'D|DEF A2B|(3abc d>e "A"f{g}e|[DA]3 z/d/2^f=f,|FED D2:|'
     assert has_full_bars(head + whole)
     assert has_full_bars(head + whole + "\n|: A | BBB BBB | ccc c3 | A2 |]\n")
-    assert has_full_bars(head.replace("6/8", "3/4") + "AB|c2 d2 e2|c2 d2 e2|\\\nc2 d2 e2|1 c4:|2 c4||")
+    assert has_full_bars(
+        head.replace("6/8", "3/4") + "AB|c2 d2 e2|c2 d2 e2|\\\nc2 d2 e2|1 c4:|2 c4||"
+    )
     assert not has_full_bars(head + whole.replace("A2B", "A2B2"))
     assert not has_full_bars(head.replace("M:6/8\n", "") + whole)
     assert not has_full_bars(head.replace("6/8", "C|") + whole)

@@ -22,8 +22,12 @@ from lnfgen.runs.trained import TrainedModel
 @pytest.fixture(scope="module")
 def home(toy_home: Path) -> Path:
     """`toy_home` with `run-notes`, whose samples are not silent."""
-    encoding = Encoding(kind="music", has_onsets=True, lowest_pitch=52, num_pitches=20)  # each key costs time
-    rolls = [np.where(np.random.default_rng(i).random((12 + i, 20)) < 0.09, 3, 0).astype(np.uint8) for i in range(4)]
+    # each key costs time
+    encoding = Encoding(kind="music", has_onsets=True, lowest_pitch=52, num_pitches=20)
+    rolls = [
+        np.where(np.random.default_rng(i).random((12 + i, 20)) < 0.09, 3, 0).astype(np.uint8)
+        for i in range(4)
+    ]
     make_run(
         toy_home / "run-notes",
         write_dataset(toy_home / "notes", name="notes", encoding=encoding, splits={"train": rolls}),
@@ -51,7 +55,9 @@ def test_several_samples_are_one_page(home: Path, call: Call) -> None:
     assert not list(home.glob("p-*"))
     call("sample", "run-notes", "--out", "p.mid", "--count", "3", "--seed", "3")
     links = re.findall(rb"data:audio/midi;base64,([^\"]+)", (home / "p.html").read_bytes())
-    assert [base64.b64decode(link) for link in links] == [(home / f"p-0{n}.mid").read_bytes() for n in (1, 2, 3)]
+    assert [base64.b64decode(link) for link in links] == [
+        (home / f"p-0{n}.mid").read_bytes() for n in (1, 2, 3)
+    ]
     fails(call("sample", "run-lines", "--out", "p.html"), ".html", ".txt")
 
 
@@ -76,9 +82,15 @@ def test_several_samples_are_one_page(home: Path, call: Call) -> None:
         (["run-lines", "--out", "song.mid"], [".mid", ".txt"]),
         (["run-rolls", "--out", "song.doc"], [".doc", ".mid", ".musicxml"]),
         (["run-rolls", "--out", "x.npz", "--voices", "2"], [".npz", ".musicxml"]),
-        (["run-rolls", "--out", "x.musicxml", "--program", "40"], [".musicxml", "leave --program out"]),
+        (
+            ["run-rolls", "--out", "x.musicxml", "--program", "40"],
+            [".musicxml", "leave --program out"],
+        ),
         (["run-lines", "--program", "40"], [".txt", "leave --program out"]),
-        (["run-lines", "--passes", "8"], ["run-lines is af-scf", "leave --passes out", "blocks-scf or blocks-codes"]),
+        (
+            ["run-lines", "--passes", "8"],
+            ["run-lines is af-scf", "leave --passes out", "blocks-scf or blocks-codes"],
+        ),
         (
             ["run-lines", "--want", "mode=minor"],
             ["the wish mode=minor; expected one of contains, key, metre, line_length"],
@@ -86,18 +98,23 @@ def test_several_samples_are_one_page(home: Path, call: Call) -> None:
         (["run-rolls", "--want", "mode=sad"], ["the wish mode=sad; expected major or minor"]),
     ],
 )
-def test_sample_refuses_before_it_draws(args: list[str], found: list[str], toy_home: Path, call: Call) -> None:
+def test_sample_refuses_before_it_draws(
+    args: list[str], found: list[str], toy_home: Path, call: Call
+) -> None:
     before = sorted(toy_home.iterdir())
     fails(call("sample", "--seed", "1", *args), *found)
     assert sorted(toy_home.iterdir()) == before
 
 
 def test_silence_is_said_and_bars_are_of_the_datasets_metre(toy_home: Path, call: Call) -> None:
-    done = call("sample", "run-rolls", "--bars", "2", "--seed", "1", "--out", "silent.txt", "--tempo", "33")
+    done = call(
+        "sample", "run-rolls", "--bars", "2", "--seed", "1", "--out", "silent.txt", "--tempo", "33"
+    )
     assert done.stdout == b"silent.txt\n"
     (said,) = done.stderr.decode().splitlines()  # and nothing of how the flow was solved
     assert said.startswith("warning: silent.txt is silent")
-    assert b"12" in call("info", "silent.txt").stdout.split()  # two bars of three quarters of two steps
+    # two bars of three quarters of two steps
+    assert b"12" in call("info", "silent.txt").stdout.split()
     model = TrainedModel(toy_home / "run-rolls")
     (piece,) = model.sample(bars=2)
     assert not isinstance(piece, str)
@@ -106,9 +123,14 @@ def test_silence_is_said_and_bars_are_of_the_datasets_metre(toy_home: Path, call
         model.sample(temperature=float("inf"))
 
 
-def test_sample_keeps_the_best_under_the_names_of_so_many(toy_home: Path, call: Call, words: TrainedModel) -> None:
+def test_sample_keeps_the_best_under_the_names_of_so_many(
+    toy_home: Path, call: Call, words: TrainedModel
+) -> None:
     asked = ("sample", "run-lines", "--length", "12", "--seed", "3", "--count", "20")
-    drawn = [(toy_home / name).read_bytes() for name in call(*asked, "--out", "all.txt").stdout.decode().split()]
+    drawn = [
+        (toy_home / name).read_bytes()
+        for name in call(*asked, "--out", "all.txt").stdout.decode().split()
+    ]
     assert [text.count(b"\n") for text in drawn] == [1] * 20  # each is a line, and ends as one
     done = call(*asked, "--best", "3", "--out", "best.txt", "--json")
     pieces = json.loads(done.stdout)["pieces"]
@@ -123,19 +145,35 @@ def test_sample_keeps_the_best_under_the_names_of_so_many(toy_home: Path, call: 
     assert [piece["nll"] for piece in pieces] == sorted(piece["nll"] for piece in pieces)
     assert pieces[2]["nll"] < scores[10]
     texts = words.sample(20, length=12, seed=3, best=3)
-    assert [text + "\n" for text in texts] == [(toy_home / piece["path"]).read_text() for piece in pieces]
+    assert [text + "\n" for text in texts] == [
+        (toy_home / piece["path"]).read_text() for piece in pieces
+    ]
     (one,) = json.loads(call(*asked, "--best", "1", "--out", "one.txt", "--json").stdout)["pieces"]
     assert one == {**pieces[0], "path": "one.txt"}
     assert call(*asked, "--best", "1", "--out", "-").stdout == drawn[one["index"] - 1]
 
 
 def test_json_of_pieces_that_are_not_chosen(call: Call) -> None:
-    done = call("sample", "run-lines", "--count", "2", "--seed", "1", "--out", "plain.txt", "--json")
+    done = call(
+        "sample", "run-lines", "--count", "2", "--seed", "1", "--out", "plain.txt", "--json"
+    )
     assert json.loads(done.stdout) == {
         "seed": 1,
         "pieces": [{"path": "plain-01.txt", "index": 1}, {"path": "plain-02.txt", "index": 2}],
     }
-    done = call("sample", "run-rolls", "--count", "3", "--best", "2", "--seed", "1", "--out", "page.html", "--json")
+    done = call(
+        "sample",
+        "run-rolls",
+        "--count",
+        "3",
+        "--best",
+        "2",
+        "--seed",
+        "1",
+        "--out",
+        "page.html",
+        "--json",
+    )
     assert [piece["path"] for piece in json.loads(done.stdout)["pieces"]] == ["page.html"] * 2
     assert {piece["longest_copy"] for piece in json.loads(done.stdout)["pieces"]} == {0.0}
 
@@ -145,8 +183,23 @@ def test_a_page_names_the_seed(toy_home: Path, call: Call) -> None:
     assert " · Church Organ · seed 41<" in (toy_home / "seed.html").read_text()
 
 
-def test_too_few_without_a_copy_are_said(call: Call, words: TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = ("sample", "run-lines", "--seed", "1", "--count", "6", "--best", "6", "--length", "30", "--out", "few.txt")
+def test_too_few_without_a_copy_are_said(
+    call: Call, words: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = (
+        "sample",
+        "run-lines",
+        "--seed",
+        "1",
+        "--count",
+        "6",
+        "--best",
+        "6",
+        "--length",
+        "30",
+        "--out",
+        "few.txt",
+    )
     train = list(map(str, open_dataset(Path("lines")).pieces("train")))
     drawn = list(map(str, words.sample(6, length=30, seed=1)))
     lengths = {sum(with_long_copies(drawn, train, length)): length for length in range(1, 12)}
@@ -160,11 +213,15 @@ def test_too_few_without_a_copy_are_said(call: Call, words: TrainedModel, monkey
     fails(call(*asked), "6 pieces, each", "over 1 character")
 
 
-def test_without_the_runs_dataset_it_is_said(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_runs_dataset_it_is_said(
+    tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_home(tmp_path)
     (tmp_path / "lines").rename(tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path)
-    done = call("sample", "run-lines", "--seed", "1", "--count", "4", "--best", "2", "--out", "x.txt")
+    done = call(
+        "sample", "run-lines", "--seed", "1", "--count", "4", "--best", "2", "--out", "x.txt"
+    )
     assert done.stdout.decode().split() == ["x-01.txt", "x-02.txt"]
     (said,) = done.stderr.decode().splitlines()
     assert "not looked for" in said

@@ -1,4 +1,5 @@
-"""`lnfgen train` and what reads its runs, in this process: signals, settings, memory, moved datasets."""
+"""`lnfgen train` and what reads its runs, in this process: signals, settings, memory, moved
+datasets."""
 
 import io
 import json
@@ -40,15 +41,23 @@ def test_settings_come_through_a_pipe(lnfgen_here: Call) -> None:
     os.write(writing, json.dumps(SMALL).encode())
     os.close(writing)
     try:
-        done = lnfgen_here("train", "toy", "--config", f"/dev/fd/{reading}", "--max-steps", "1", "--out", "run")
+        done = lnfgen_here(
+            "train", "toy", "--config", f"/dev/fd/{reading}", "--max-steps", "1", "--out", "run"
+        )
     finally:
         os.close(reading)
     assert done.returncode == 0, done.stderr.decode()
-    assert json.loads(Path("run/config.json").read_text())["model"].items() >= SMALL["model"].items()
+    assert (
+        json.loads(Path("run/config.json").read_text())["model"].items() >= SMALL["model"].items()
+    )
 
 
 def test_several_files_are_one_line_that_says_what_to_do(here: Call) -> None:
-    fails(here("train", "a.mid", "b.mid"), "found 2 datasets or files", "lnfgen preprocess FILES --out NAME")
+    fails(
+        here("train", "a.mid", "b.mid"),
+        "found 2 datasets or files",
+        "lnfgen preprocess FILES --out NAME",
+    )
 
 
 def after_update(number: int, do: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +72,9 @@ def after_update(number: int, do: Callable[[], None], monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
-def test_a_signal_saves_and_ends_with_its_code(name: str, code: int, lnfgen_here: Call, monkeypatch) -> None:
+def test_a_signal_saves_and_ends_with_its_code(
+    name: str, code: int, lnfgen_here: Call, monkeypatch
+) -> None:
     number = signal.Signals[name]
 
     def ours(*args: object) -> None:
@@ -82,18 +93,22 @@ def test_a_signal_saves_and_ends_with_its_code(name: str, code: int, lnfgen_here
     assert b"saved at update 5; go on with: lnfgen train --resume --out run" in done.stderr
     assert json.loads(Path("run/last/progress.json").read_text())["step"] == 5
     assert lnfgen_here("train", "--resume", "--out", "run").stdout == b"run\n"
-    assert lnfgen_here(*TRAIN, "whole").stdout == b"whole\n"  # a run that was never stopped is the same
+    # a run that was never stopped is the same
+    assert lnfgen_here(*TRAIN, "whole").stdout == b"whole\n"
     for file in ("model.safetensors", "last/weights.safetensors", "last/optimizer.safetensors"):
         assert Path("run", file).read_bytes() == Path("whole", file).read_bytes(), file
     lines = [Path(run, "metrics.jsonl").read_text().splitlines() for run in ("run", "whole")]
-    assert [json.loads(line)["step"] for line in lines[0]] == [json.loads(line)["step"] for line in lines[1]]
+    assert [json.loads(line)["step"] for line in lines[0]] == [
+        json.loads(line)["step"] for line in lines[1]
+    ]
     done = lnfgen_here("train", "--resume", "--out", "run")
     assert (done.returncode, done.stdout) == (0, b"run\n")
     assert b"has made its 9 updates" in done.stderr
 
 
 class _Interrupting(io.RawIOBase):
-    """A stream that keeps what is written, and sends this process a signal while the first validation is written."""
+    """A stream that keeps what is written, and sends this process a signal while the first
+    validation is written."""
 
     def __init__(self) -> None:
         self.kept = b""
@@ -162,8 +177,14 @@ def test_a_seed_that_a_file_does_not_give_is_drawn_and_said(lnfgen_here: Call) -
 
 
 def test_a_refusal_is_all_that_is_said(lnfgen_here: Call) -> None:
-    """No seed that nobody needs; and settings that are right by themselves can be wrong for the data."""
-    for wrong in ("training.transpose=2", "model.emission=nade", "training.batch_size=0", "training.lr=1"):
+    """No seed that nobody needs; and settings that are right by themselves can be wrong for the
+    data."""
+    for wrong in (
+        "training.transpose=2",
+        "model.emission=nade",
+        "training.batch_size=0",
+        "training.lr=1",
+    ):
         done = lnfgen_here("train", "toy", "--config", "small.json", "--set", wrong)
         fails(done, wrong.split("=")[0])
         assert done.stderr.decode().count("\n") == 1
@@ -178,7 +199,8 @@ def test_the_folder_of_a_run_is_its_settings(lnfgen_here: Call) -> None:
 
 
 def test_too_little_memory_is_one_line(lnfgen_here: Call, monkeypatch) -> None:
-    """What torch says of a CPU and of CUDA are different exceptions, and neither is a MemoryError."""
+    """What torch says of a CPU and of CUDA are different exceptions, and neither is a
+    MemoryError."""
 
     def too_large(*args: object) -> torch.Tensor:
         return torch.empty(10**15)
@@ -199,26 +221,56 @@ def test_readers_of_a_run_whose_dataset_is_gone(lnfgen_here: Call) -> None:
     assert csv[0].startswith("step,epoch,kl_weight")
     assert len(csv) == 1 + len(Path("run/metrics.jsonl").read_text().splitlines())
     facts = json.loads(lnfgen_here("info", "run", "--json").stdout)
-    named = {"model": "af-codes", "backbone": "conv-scan", "transform": None, "emission": "categorical"}
+    named = {
+        "model": "af-codes",
+        "backbone": "conv-scan",
+        "transform": None,
+        "emission": "categorical",
+    }
     assert facts.items() >= named.items()
     shutil.move("toy", "moved")
     fails(lnfgen_here("eval", "run"), "lnfgen eval RUN DATASET")
     scores = json.loads(lnfgen_here("eval", "run", "moved", "--split", "valid", "--json").stdout)
     assert scores.items() >= named.items()
-    fails(lnfgen_here("train", "--resume", "--out", "run"), "lnfgen train DATASET --resume --out run")
+    fails(
+        lnfgen_here("train", "--resume", "--out", "run"), "lnfgen train DATASET --resume --out run"
+    )
     assert lnfgen_here("train", "moved", "--resume", "--out", "run").returncode == 0
 
 
 def test_precision_of_train_and_eval(lnfgen_here: Call) -> None:
-    """A run in bfloat16 scores nearly as one in float32, in either precision; its settings remember it."""
+    """A run in bfloat16 scores nearly as one in float32, in either precision; its settings remember
+    it."""
     found = {}
     for precision in ("float32", "bfloat16"):
-        done = lnfgen_here(*TRAIN, precision, "--set", f"training.precision={precision}", "--max-steps", "4", "--quiet")
+        done = lnfgen_here(
+            *TRAIN,
+            precision,
+            "--set",
+            f"training.precision={precision}",
+            "--max-steps",
+            "4",
+            "--quiet",
+        )
         assert done.returncode == 0, done.stderr
-        assert json.loads(Path(precision, "config.json").read_text())["training"]["precision"] == precision
+        assert (
+            json.loads(Path(precision, "config.json").read_text())["training"]["precision"]
+            == precision
+        )
         for scored in ("float32", "bfloat16"):
-            options = ("--split", "valid", "--nll", "--samples", "4", "--json", "--precision", scored)
-            found[precision, scored] = json.loads(lnfgen_here("eval", precision, *options).stdout)["nll"]
+            options = (
+                "--split",
+                "valid",
+                "--nll",
+                "--samples",
+                "4",
+                "--json",
+                "--precision",
+                scored,
+            )
+            found[precision, scored] = json.loads(lnfgen_here("eval", precision, *options).stdout)[
+                "nll"
+            ]
     exact = found["float32", "float32"]
     assert all(value == pytest.approx(exact, rel=0.02) for value in found.values())
     assert len(set(found.values())) == 4
@@ -231,14 +283,18 @@ def test_an_unknown_precision_is_refused(lnfgen_here: Call) -> None:
 
 
 @pytest.mark.slow
-def test_a_text_of_one_long_line_is_learned_in_chunks_at_the_sizes_of_the_paper(lnfgen_here: Call) -> None:
+def test_a_text_of_one_long_line_is_learned_in_chunks_at_the_sizes_of_the_paper(
+    lnfgen_here: Call,
+) -> None:
     """As text8 is: letters and spaces, no line, no suffix."""
     words = ["anarchism", "originated", "as", "a", "term", "of", "abuse"]
     letters = np.random.default_rng(0)
     Path("text8").write_text(" ".join(letters.choice(words, 4000)))
     refused = lnfgen_here("preprocess", "text8", "--as", "text", "--out", "lines")
     assert (refused.returncode, b"--chunks, which cuts" in refused.stderr) == (1, True)
-    assert not lnfgen_here("preprocess", "text8", "--as", "text", "--chunks", "--out", "chunks").returncode
+    assert not lnfgen_here(
+        "preprocess", "text8", "--as", "text", "--chunks", "--out", "chunks"
+    ).returncode
     few = ("--preset", "paper", "--max-steps", "2", "--set", "training.batch_size=2", "--seed", "1")
     trained = lnfgen_here("train", "chunks", *few, "--out", "run")
     assert trained.returncode == 0, trained.stderr
@@ -248,16 +304,23 @@ def test_a_text_of_one_long_line_is_learned_in_chunks_at_the_sizes_of_the_paper(
     assert 0 < scored["marginal_nll"] < scored["nll"]
 
 
-def test_how_little_there_is_and_how_long_it_takes_is_said_at_the_beginning(lnfgen_here: Call, monkeypatch) -> None:
+def test_how_little_there_is_and_how_long_it_takes_is_said_at_the_beginning(
+    lnfgen_here: Call, monkeypatch
+) -> None:
     done = lnfgen_here(*TRAIN, "run", "--max-steps", "1")
-    assert (done.returncode, b"train holds 138 characters, the recipe was made with" in done.stderr) == (0, True)
+    assert (
+        done.returncode,
+        b"train holds 138 characters, the recipe was made with" in done.stderr,
+    ) == (0, True)
 
     clock = iter(range(0, 1000, 3))
     monkeypatch.setattr(lnfgen.cli.train.time, "perf_counter", lambda: float(next(clock)))
     display = lnfgen.cli.train._Display(lambda *args, **kwargs: None, total=211)
     said: list[str] = []
     monkeypatch.setattr(lnfgen.cli.train.console, "note", said.append)
-    figures = dict.fromkeys(("elbo", "reconstruction", "kl", "length", "kl_weight", "epoch", "steps_per_second"), 1.0)
+    figures = dict.fromkeys(
+        ("elbo", "reconstruction", "kl", "length", "kl_weight", "epoch", "steps_per_second"), 1.0
+    )
     for step in range(1, 31):
         display.step({"step": step, **figures})
     assert said == ["about 10 minutes on this machine, at 3 seconds an update"]

@@ -8,7 +8,21 @@ from functools import cache
 import pytest
 import torch
 from torch import Tensor
-from toy_flows import BLOCK, NUM_CODES, SIZES, D, F, N, T, cells, full, inputs, jacobian_of, random_flow, temporal_flow
+from toy_flows import (
+    BLOCK,
+    NUM_CODES,
+    SIZES,
+    D,
+    F,
+    N,
+    T,
+    cells,
+    full,
+    inputs,
+    jacobian_of,
+    random_flow,
+    temporal_flow,
+)
 from toy_models import randomise
 
 from lnfgen import config
@@ -26,9 +40,17 @@ GRID = [
     if cell.features != "codes"  # they are tested below
 ]
 WITH_CODES = [cell.time for cell in cells(SIZES) if cell.features == "codes"]
-# A flow knows a transform by its two directions alone, so most pairs of a flow with another transform can wait.
-OFTEN = [point for point in GRID if point[2] == "nlsq" or point[0] == "coupling" or point[:2] == ("af", "af")]
-POINTS = [pytest.param(point, marks=[] if point in OFTEN else pytest.mark.slow, id="-".join(point)) for point in GRID]
+# A flow knows a transform by its two directions alone, so most pairs of a flow with another
+# transform can wait.
+OFTEN = [
+    point
+    for point in GRID
+    if point[2] == "nlsq" or point[0] == "coupling" or point[:2] == ("af", "af")
+]
+POINTS = [
+    pytest.param(point, marks=[] if point in OFTEN else pytest.mark.slow, id="-".join(point))
+    for point in GRID
+]
 
 
 def test_the_grid_is_what_is_registered():
@@ -63,7 +85,8 @@ def test_round_trip(flow):
         again, ladj_back = flow.inverse(z, positions, full(positions))
         assert z.shape == eps.shape
         assert ladj.shape == eps.shape[:-1]
-        # Round-off of a layer's sum is relative to its terms, and a step steepens it by at most the two layers' slopes.
+        # Round-off of a layer's sum is relative to its terms, and a step steepens it by at most the
+        # two layers' slopes.
         size = 1 + eps.abs().amax((1, 2), keepdim=True)
         assert ((again - eps).abs() <= 1e-8 * size).all()
         torch.testing.assert_close(ladj + ladj_back, torch.zeros_like(ladj), rtol=0, atol=1e-8)
@@ -74,9 +97,11 @@ def test_round_trip_from_the_latent(flow):
     with torch.no_grad():
         eps, ladj = flow.inverse(z, positions, full(positions))
         again, ladj_back = flow.forward(eps, positions, full(positions))
-        # Where a layer is flat, its solution is ill-conditioned, and steps pass their errors on: as far as a nudge of
-        # 1e-12 in eps moves z, nothing can be asked.
-        nudged, nudged_ladj = flow.forward(eps * (1 + 1e-12 * torch.randn_like(eps)), positions, full(positions))
+        # Where a layer is flat, its solution is ill-conditioned, and steps pass their errors on: as
+        # far as a nudge of 1e-12 in eps moves z, nothing can be asked.
+        nudged, nudged_ladj = flow.forward(
+            eps * (1 + 1e-12 * torch.randn_like(eps)), positions, full(positions)
+        )
         moved, moved_ladj = (nudged - again).abs(), (nudged_ladj - ladj_back).abs()
         assert ((again - z).abs() <= 1e-5 + moved.amax((1, 2), keepdim=True)).all()
         assert ((ladj + ladj_back).abs() <= 1e-5 + moved_ladj.amax(1, keepdim=True)).all()
@@ -91,7 +116,8 @@ def test_log_determinant_is_that_of_the_jacobian(flow, point, direction):
     ladj = method(x, positions, full(positions))[1]
     torch.testing.assert_close(ladj.sum(), expected, rtol=1e-9, atol=1e-9)
     assert abs(float(sign)) == 1
-    if point[0] != "coupling":  # its Jacobian is triangular by layers; those of the others are so by steps
+    # its Jacobian is triangular by layers; those of the others are so by steps
+    if point[0] != "coupling":
         blocks = torch.stack([torch.linalg.slogdet(jacobian[t, :, t])[1] for t in range(T)])
         torch.testing.assert_close(ladj[0], blocks, rtol=1e-9, atol=1e-9)
 
@@ -190,7 +216,9 @@ def test_draws_have_the_density_that_log_prob_gives(flow, temperature):
     noise, positions = inputs(50)
     z = flow.draw(positions, full(positions), noise, temperature)
     found = flow.log_prob(z, positions, full(positions), temperature)
-    ladj = flow.forward(temperature * noise, positions, full(positions))[1] + D * math.log(temperature)
+    ladj = flow.forward(temperature * noise, positions, full(positions))[1] + D * math.log(
+        temperature
+    )
     expected = torch.distributions.Normal(0.0, 1.0).log_prob(noise).sum(-1) - ladj
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
@@ -213,7 +241,9 @@ def test_coupling_over_time_moves_half_given_the_other_half_of_every_step(num_fe
     layer, kept = flow.layers[0], num_features // 2
     x = torch.randn(1, T, num_features, dtype=torch.float64)
     _, positions = inputs(1)
-    identity = torch.eye(T * num_features, dtype=torch.float64).reshape(T, num_features, T, num_features)
+    identity = torch.eye(T * num_features, dtype=torch.float64).reshape(
+        T, num_features, T, num_features
+    )
     for method in (layer.forward, layer.inverse):
         jacobian = jacobian_of(method, x, positions)
         assert torch.equal(jacobian[:, :kept], identity[:, :kept])
@@ -232,7 +262,8 @@ def test_couplings_over_time_bring_all_features_of_all_steps_together(num_featur
         assert (jacobian_of(method, x, positions) != 0).all()
 
 
-# Codes, which have `draw` and `log_prob` alone. -----------------------------------------------------------------------
+# Codes, which have `draw` and `log_prob` alone.
+# -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("time", WITH_CODES)
@@ -246,15 +277,24 @@ def test_the_density_of_codes_integrates_to_1_and_their_draws_follow_it(time):
     z, positions = x.repeat(len(grid), 1, 1), positions.expand(len(grid), -1, -1)
     z[:, -1] = grid  # no other step depends on the last one
     log_p = flow.log_prob(z, positions, full(positions), temperature := 0.7)
-    torch.testing.assert_close(log_p[:, :-1], log_p[:1, :-1].expand(len(grid), -1), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        log_p[:, :-1], log_p[:1, :-1].expand(len(grid), -1), rtol=1e-12, atol=1e-12
+    )
     density = log_p[:, -1].exp().view(161, 161) * (axis[1] - axis[0]) ** 2
     assert float(density.sum()) == pytest.approx(1, abs=1e-3)
-    noise = torch.randn(len(grid), flow.noise_size, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    drawn = flow.features.draw(noise, flow.contexts(z, positions, full(positions))[:, -1], temperature)
-    cells_of = ((drawn + 8 + 0.05) / 0.1).floor().clamp(0, 160).long() // 23  # 7 * 7 cells of 23 points a side
+    noise = torch.randn(
+        len(grid), flow.noise_size, generator=torch.Generator().manual_seed(2), dtype=torch.float64
+    )
+    drawn = flow.features.draw(
+        noise, flow.contexts(z, positions, full(positions))[:, -1], temperature
+    )
+    # 7 * 7 cells of 23 points a side
+    cells_of = ((drawn + 8 + 0.05) / 0.1).floor().clamp(0, 160).long() // 23
     found = torch.bincount(cells_of @ torch.tensor([7, 1]), minlength=49).double() / len(drawn)
     expected = density.view(7, 23, 7, 23).sum((1, 3)).flatten()
-    assert ((found - expected).abs() <= 4.5 * (expected * (1 - expected) / len(drawn)).sqrt() + 2e-4).all()
+    assert (
+        (found - expected).abs() <= 4.5 * (expected * (1 - expected) / len(drawn)).sqrt() + 2e-4
+    ).all()
 
 
 @pytest.mark.parametrize("time", WITH_CODES)
@@ -282,7 +322,10 @@ def test_the_density_of_codes_has_gradients_and_depends_on_the_steps_that_it_may
         assert (value.grad != 0).any(), name
     step = 1e-6 * torch.randn_like(z)
     with torch.no_grad():
-        up, down = (flow.log_prob(z + sign * step, positions, full(positions)).sin().sum() for sign in (1, -1))
+        up, down = (
+            flow.log_prob(z + sign * step, positions, full(positions)).sin().sum()
+            for sign in (1, -1)
+        )
     torch.testing.assert_close((z.grad * step).sum(), (up - down) / 2, rtol=1e-5, atol=1e-11)
 
 
@@ -296,7 +339,11 @@ def test_codes_do_not_see_padding_and_stay_finite_in_float32(time):
     expected = flow.log_prob(z, positions, full(positions))
     found = flow.log_prob(longer, longer_positions, full(positions))[:, :T]
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-    flow, z, positions = randomise(temporal_flow(time, "codes"), scale=30.0), z.float(), positions.float()
+    flow, z, positions = (
+        randomise(temporal_flow(time, "codes"), scale=30.0),
+        z.float(),
+        positions.float(),
+    )
     for size in (1.0, 1e6):
         assert torch.isfinite(flow.log_prob(size * z, positions, full(positions))).all()
     noise = torch.randn(N, T, flow.noise_size)
@@ -308,16 +355,24 @@ def test_a_temperature_sharpens_the_choice_of_a_code_and_not_its_normal():
     mixture = randomise(CodeMixture(D, NUM_CODES, F, 4), 1.0).double()
     mixture.codebook.means.mul_(50)  # so that z tells its code
     context = torch.randn(1, F, dtype=torch.float64).expand(4000, -1)
-    noise = torch.randn(4000, D + 1, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    noise = torch.randn(
+        4000, D + 1, generator=torch.Generator().manual_seed(3), dtype=torch.float64
+    )
     for temperature in (0.3, 1.0, 2.0):
         z = mixture.draw(noise, context, temperature)
         code = mixture.codebook.log_prob(z).argmax(-1)
         expected = torch.softmax(mixture.conditioner(context[0]) / temperature, -1)
         found = torch.bincount(code, minlength=NUM_CODES) / 4000
-        assert ((found - expected).abs() < 4 * (expected * (1 - expected) / 4000).sqrt() + 1e-3).all()
-        own = (z - mixture.codebook.means.t()[code]) * torch.exp(-mixture.codebook.log_scales.t()[code])
+        assert (
+            (found - expected).abs() < 4 * (expected * (1 - expected) / 4000).sqrt() + 1e-3
+        ).all()
+        own = (z - mixture.codebook.means.t()[code]) * torch.exp(
+            -mixture.codebook.log_scales.t()[code]
+        )
         torch.testing.assert_close(own, noise[:, :-1], rtol=1e-6, atol=1e-6)
         density = torch.logsumexp(expected.log() + mixture.codebook.log_prob(z), -1)
         torch.testing.assert_close(mixture.log_prob(z, context, temperature), density)
     z = mixture.draw(noise, context, 0.0)
-    assert torch.equal(z, mixture.codebook.means[:, mixture.conditioner(context[0]).argmax()].expand(4000, -1))
+    assert torch.equal(
+        z, mixture.codebook.means[:, mixture.conditioner(context[0]).argmax()].expand(4000, -1)
+    )

@@ -1,4 +1,5 @@
-"""The contract of every registered transform, and each transform where its formula may lose digits."""
+"""The contract of every registered transform, and each transform where its formula may lose
+digits."""
 
 import math
 
@@ -35,7 +36,9 @@ def test_round_trip_from_the_latent(name):
     transform = TRANSFORMS[name]()
     generator = torch.Generator().manual_seed(1)
     z = torch.randn(20_000, generator=generator, dtype=torch.float64)
-    parameters = torch.randn(20_000, transform.num_parameters, generator=generator, dtype=torch.float64)
+    parameters = torch.randn(
+        20_000, transform.num_parameters, generator=generator, dtype=torch.float64
+    )
     eps, ladj = transform.inverse(z, parameters)
     again, back = transform.forward(eps, parameters)
     torch.testing.assert_close(again, z, rtol=1e-10, atol=1e-10)
@@ -99,10 +102,13 @@ def test_gradients_of_forward_are_those_that_inverse_implies(name):
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 def test_nothing_is_mutated_and_every_input_gets_a_gradient(name, direction):
-    torch.manual_seed(0)  # a spline gives a gradient to the bins that x is in, so it takes values in all of them
+    # a spline gives a gradient to the bins that x is in, so it takes values in all of them
+    torch.manual_seed(0)
     transform = TRANSFORMS[name]()
     x = torch.randn(4, 3, 5, dtype=torch.float64, requires_grad=True)
-    parameters = torch.randn(4, 3, 5, transform.num_parameters, dtype=torch.float64, requires_grad=True)
+    parameters = torch.randn(
+        4, 3, 5, transform.num_parameters, dtype=torch.float64, requires_grad=True
+    )
     before = x.detach().clone(), parameters.detach().clone()
     y, ladj = getattr(transform, direction)(x, parameters)
     assert y.shape == ladj.shape == x.shape
@@ -111,7 +117,8 @@ def test_nothing_is_mutated_and_every_input_gets_a_gradient(name, direction):
     assert torch.equal(parameters, before[1])
     assert (x.grad != 0).all()
     reached = parameters.grad != 0
-    assert (reached.flatten(0, 2).any(0) if name == "spline" else reached).all()  # a spline is local
+    # a spline is local
+    assert (reached.flatten(0, 2).any(0) if name == "spline" else reached).all()
 
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
@@ -142,7 +149,8 @@ def test_float32_residual_is_round_off(name):
     assert (ulps(name, v, z, parameters) <= ULPS).all()
 
 
-# NLSq where the cubic's closed form loses its root or its gradient. ---------------------------------------------------
+# NLSq where the cubic's closed form loses its root or its gradient.
+# ---------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -160,7 +168,9 @@ def test_nlsq_just_below_the_double_root_and_at_its_centre(dtype):
             assert non_finite("nlsq", "forward", x, parameters) == 0
             z, _ = TRANSFORMS["nlsq"]().forward(x, parameters)
             back, _ = TRANSFORMS["nlsq"]().inverse(z, parameters)
-            allowed = ULPS * torch.finfo(dtype).eps * (summed_terms("nlsq", z, parameters) + x.abs())
+            allowed = (
+                ULPS * torch.finfo(dtype).eps * (summed_terms("nlsq", z, parameters) + x.abs())
+            )
             assert ((back - x).abs() <= allowed).all()
 
 
@@ -181,11 +191,17 @@ def test_nlsq_has_two_modes_at_its_steepest():
     assert int((rises.diff() == -1).sum()) == 2
 
 
-# The mixture's tails, flats and coincident components. ------------------------------------------------------------
+# The mixture's tails, flats and coincident components.
+# ------------------------------------------------------------
 
 
 def mixture_parameters(
-    means: list[float], log_scales: list[float], logits: list[float], dtype: torch.dtype, a: float = 0, log_b: float = 0
+    means: list[float],
+    log_scales: list[float],
+    logits: list[float],
+    dtype: torch.dtype,
+    a: float = 0,
+    log_b: float = 0,
 ) -> Tensor:
     """Raw parameters, before their bounds."""
     return torch.tensor([a, log_b, *logits, *means, *log_scales], dtype=dtype)
@@ -193,7 +209,9 @@ def mixture_parameters(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_mixture_tails_are_lines_of_the_broadest_component(dtype):
-    parameters = mixture_parameters([-3, 1, 2, 0.5], [-1, 0.7, -0.5, 0], [2, -1, 0, 1], dtype, a=0.3, log_b=-0.4)
+    parameters = mixture_parameters(
+        [-3, 1, 2, 0.5], [-1, 0.7, -0.5, 0], [2, -1, 0, 1], dtype, a=0.3, log_b=-0.4
+    )
     (a, log_b), (_, p) = shift_and_log_scale(parameters[:2]), core("mixture", parameters)
     z = torch.tensor([1e2, 1e4, 1e6, 1e8], dtype=dtype)
     z = torch.cat([-z, z])
@@ -216,14 +234,18 @@ def test_mixture_of_coincident_components_is_affine(dtype):
     """Then the bracket of the solver has width 0, whatever the weights."""
     z = torch.linspace(-50, 50, 1001, dtype=dtype)
     for mean, log_scale in ((0.0, 0.0), (2.5, -1.5), (-1e3, 1e3), (1e-8, 1e-8)):
-        parameters = mixture_parameters([mean] * 4, [log_scale] * 4, [3, -2, 0, 1], dtype, a=0.2, log_b=0.5)
+        parameters = mixture_parameters(
+            [mean] * 4, [log_scale] * 4, [3, -2, 0, 1], dtype, a=0.2, log_b=0.5
+        )
         (a, log_b), (_, p) = shift_and_log_scale(parameters[:2]), core("mixture", parameters)
         parameters = parameters.expand(len(z), -1)
         eps, ladj = TRANSFORMS["mixture"]().inverse(z, parameters)
         expected = a + log_b.exp() * (z - p.means[0]) * p.precisions[0]
         tolerance = 64 * torch.finfo(dtype).eps
         torch.testing.assert_close(eps, expected, rtol=tolerance, atol=tolerance)
-        torch.testing.assert_close(ladj, (log_b + p.precisions[0].log()).expand(len(z)), rtol=0, atol=tolerance)
+        torch.testing.assert_close(
+            ladj, (log_b + p.precisions[0].log()).expand(len(z)), rtol=0, atol=tolerance
+        )
         again, _ = TRANSFORMS["mixture"]().forward(eps, parameters)
         size = (again.abs() + p.means[0].abs() + 1 / p.precisions[0]) * tolerance
         assert ((again - z).abs() <= size).all()
@@ -232,7 +254,8 @@ def test_mixture_of_coincident_components_is_affine(dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_mixture_between_far_and_narrow_components(dtype):
-    """The flattest that the bounds allow, pairs of components coinciding: Newton alone would leave at once."""
+    """The flattest that the bounds allow, pairs of components coinciding: Newton alone would leave
+    at once."""
     parameters = mixture_parameters([-1e3, -1e3, 1e3, 1e3], [-1e3] * 4, [0] * 4, dtype)
     z = torch.linspace(-7, 7, 1401, dtype=dtype)
     parameters = parameters.expand(len(z), -1)
@@ -244,19 +267,25 @@ def test_mixture_between_far_and_narrow_components(dtype):
     for x in (eps, torch.nextafter(eps, eps + 1), torch.nextafter(eps, eps - 1)):
         found, _ = TRANSFORMS["mixture"]().forward(x, parameters)
         back, _ = TRANSFORMS["mixture"]().inverse(found, parameters)
-        allowed = ULPS * torch.finfo(dtype).eps * (summed_terms("mixture", found, parameters) + x.abs())
+        allowed = (
+            ULPS * torch.finfo(dtype).eps * (summed_terms("mixture", found, parameters) + x.abs())
+        )
         assert ((back - x).abs() <= allowed).all()
 
 
-# The spline at its knots and beyond them. -----------------------------------------------------------------------------
+# The spline at its knots and beyond them.
+# -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_spline_at_its_knots(dtype):
-    """Either bin's formula gives the knot's value and slope; so do the neighbours of a knot, one ulp away."""
+    """Either bin's formula gives the knot's value and slope; so do the neighbours of a knot, one
+    ulp away."""
     transform = TRANSFORMS["spline"]()
     generator = torch.Generator().manual_seed(6)
-    parameters = torch.randn(500, 1, transform.num_parameters, generator=generator, dtype=torch.float64).to(dtype)
+    parameters = torch.randn(
+        500, 1, transform.num_parameters, generator=generator, dtype=torch.float64
+    ).to(dtype)
     parameters[::5] *= 1e3
     parameters[:, :, :2] = 0  # so that the knots are those of the whole
     _, p = core("spline", parameters)
@@ -281,7 +310,9 @@ def test_spline_roots_are_as_near_as_the_round_off_of_z_allows():
     """Nine of ten are: Newton steps refine what the quadratic formula gives."""
     transform = TRANSFORMS["spline"]()
     generator = torch.Generator().manual_seed(7)
-    parameters = torch.randn(20_000, transform.num_parameters, generator=generator, dtype=torch.float64)
+    parameters = torch.randn(
+        20_000, transform.num_parameters, generator=generator, dtype=torch.float64
+    )
     parameters[:, :2] = 0
     v = 10 * torch.rand(20_000, generator=generator, dtype=torch.float64) - 5
     z, ladj = transform.forward(v, parameters)

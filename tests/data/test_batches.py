@@ -1,4 +1,5 @@
-"""Batches: each sequence once, whole, padded with zeros, in an order of the seed; and pieces moved to other keys."""
+"""Batches: each sequence once, whole, padded with zeros, in an order of the seed; and pieces moved
+to other keys."""
 
 import itertools
 import math
@@ -50,7 +51,9 @@ def test_collate_pads_with_zeros():
 @pytest.mark.parametrize("max_steps", [1, 20, 10_000])
 def test_scoring_batches_hold_every_sequence_whole(max_steps):
     lengths = np.random.default_rng(1).integers(1, 60, 50).tolist()
-    sequences = [np.random.default_rng(length).integers(0, 4, length).astype(np.int32) for length in lengths]
+    sequences = [
+        np.random.default_rng(length).integers(0, 4, length).astype(np.int32) for length in lengths
+    ]
     seen = []
     for batch in batches_by_length(sequences, max_steps):
         assert batch.x.numel() <= max_steps or len(batch.indices) == 1
@@ -69,13 +72,18 @@ def test_sequences_move_by_whole_keys_within_the_range():
     moved = transposed(sequences, 6, anywhere, seed=1)
     moves = set()
     for before, found in zip(sequences, moved, strict=True):
-        move = int(np.flatnonzero(found.any(0))[0] - np.flatnonzero(before.any(0))[0]) if before.any() else 0
+        move = (
+            int(np.flatnonzero(found.any(0))[0] - np.flatnonzero(before.any(0))[0])
+            if before.any()
+            else 0
+        )
         expected = np.zeros_like(before)
         expected[:, max(move, 0) : 20 + min(move, 0)] = before[:, max(-move, 0) : 20 - max(move, 0)]
         assert np.array_equal(found, expected)
         assert found.sum() == before.sum()  # no key is lost
         moves.add(move)
-    assert moves == {-3, -2, -1, 0, 1, 2, 3, 4}  # down to the lowest key and up to the highest one, not six
+    # down to the lowest key and up to the highest one, not six
+    assert moves == {-3, -2, -1, 0, 1, 2, 3, 4}
     assert all(map(np.array_equal, moved, transposed(sequences, 6, anywhere, seed=1)))
 
 
@@ -83,7 +91,9 @@ def test_moved_pieces_lie_where_those_of_the_data_lie():
     """However often they are moved, the middles of pieces keep their mean and deviation."""
     generator = np.random.default_rng(0)
     sequences = [np.zeros((4, 60), np.uint8) for _ in range(2000)]
-    for sequence, middle in zip(sequences, generator.normal(30, 2.5, 2000).round().astype(int), strict=True):
+    for sequence, middle in zip(
+        sequences, generator.normal(30, 2.5, 2000).round().astype(int), strict=True
+    ):
         sequence[:, [middle - 8, middle + 8]] = 1
     register = Register.of(sequences)
     moved = sequences
@@ -92,11 +102,20 @@ def test_moved_pieces_lie_where_those_of_the_data_lie():
     middles = np.array([middle_key(sequence) for sequence in moved])
     assert np.mean(middles != [middle_key(sequence) for sequence in sequences]) > 0.7
     assert Register.of(moved) == pytest.approx(register, abs=0.25)
-    assert len({middle_key(one) for one in transposed(sequences[:1] * 50, 3, Register.of(sequences[:1]), 0)}) > 2
+    assert (
+        len(
+            {
+                middle_key(one)
+                for one in transposed(sequences[:1] * 50, 3, Register.of(sequences[:1]), 0)
+            }
+        )
+        > 2
+    )
 
 
 def test_pieces_end_early_at_their_closes():
-    """Eighths, a half note, eighths, a silence and a half note: the first half note is a close within the piece."""
+    """Eighths, a half note, eighths, a silence and a half note: the first half note is a close
+    within the piece."""
     piece = np.zeros((20, 12), np.uint8)
     piece[0, 0] = piece[1, 4] = piece[2, 5] = piece[3, [0, 7]] = 3
     piece[4:7, [0, 7]] = 1
@@ -128,4 +147,8 @@ def test_drums_of_a_band_stay_where_they_are():
     assert len({after[1].tobytes() for after in moved}) > 5
     assert Register.of(songs, roles) == Register.of(pitched) != Register.of(songs)
     drums = [song[0::3] for song in songs]
-    assert all(map(np.array_equal, transposed(drums, 4, Register.of(drums, roles[:1]), 5, roles[:1]), drums))
+    assert all(
+        map(
+            np.array_equal, transposed(drums, 4, Register.of(drums, roles[:1]), 5, roles[:1]), drums
+        )
+    )

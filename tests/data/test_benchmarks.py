@@ -21,12 +21,23 @@ SETS = {
 
 
 @pytest.mark.parametrize("names", SETS)
-def test_forms_of_a_set_give_the_same_shards(names: tuple[str, ...], tmp_path: Path, shared_data) -> None:
+def test_forms_of_a_set_give_the_same_shards(
+    names: tuple[str, ...], tmp_path: Path, shared_data
+) -> None:
     train, valid, test, longest = SETS[names]
-    datasets = [prepare([shared_data(f"polyphonic/{name}")], tmp_path / name, Options()) for name in names]
+    datasets = [
+        prepare([shared_data(f"polyphonic/{name}")], tmp_path / name, Options()) for name in names
+    ]
     for dataset in datasets:
-        assert [len(dataset.split(split)) for split in ("train", "valid", "test")] == [train, valid, test]
-        assert max(int(dataset.split(split).lengths.max()) for split in ("train", "valid", "test")) == longest
+        assert [len(dataset.split(split)) for split in ("train", "valid", "test")] == [
+            train,
+            valid,
+            test,
+        ]
+        assert (
+            max(int(dataset.split(split).lengths.max()) for split in ("train", "valid", "test"))
+            == longest
+        )
         assert not dataset.encoding.has_onsets
         assert dataset.fingerprint == datasets[0].fingerprint
         for shard in ("train.safetensors", "valid.safetensors", "test.safetensors"):
@@ -115,14 +126,22 @@ def test_tricks_and_damage_are_one_line(tmp_path: Path, content: bytes) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_what_a_file_inflates_to_is_counted_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_file_inflates_to_is_counted_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import scipy.io
 
     piece = [(60,)] * 1000
-    with pytest.raises(UnreadableFileError, match=r"set\.pickle .* holds 100000000 frames; expected at most"):
-        read_benchmark(write(tmp_path / "set.pickle", {"train": [piece] * 100_000, "valid": [], "test": []}))
+    with pytest.raises(
+        UnreadableFileError, match=r"set\.pickle .* holds 100000000 frames; expected at most"
+    ):
+        read_benchmark(
+            write(tmp_path / "set.pickle", {"train": [piece] * 100_000, "valid": [], "test": []})
+        )
     with pytest.raises(UnreadableFileError, match="holds 100000 notes; expected at most 88"):
-        read_benchmark(write(tmp_path / "set.pickle", {"train": [[(60,) * 100_000]], "valid": [], "test": []}))
+        read_benchmark(
+            write(tmp_path / "set.pickle", {"train": [[(60,) * 100_000]], "valid": [], "test": []})
+        )
     path = tmp_path / "set.mat"
     scipy.io.savemat(path, {"traindata": np.zeros((10_000, 88), np.uint8)}, do_compression=True)
     monkeypatch.setattr(benchmarks, "_MAX_INFLATED", 500_000)
@@ -139,11 +158,20 @@ def test_numbers_in_a_mat_file(tmp_path: Path, dtype: str, compressed: bool) -> 
     pieces = [rng.integers(0, 2, (steps, 88)) for steps in (1, 7)]
     cells = np.empty((1, 2), dtype=object)
     cells[0, :] = [piece.astype(dtype) for piece in pieces]
-    value = {"other": "a text", "traindata": cells, "validdata": cells[:, :1], "testdata": cells[:, 1:], "x": 3.5}
+    value = {
+        "other": "a text",
+        "traindata": cells,
+        "validdata": cells[:, :1],
+        "testdata": cells[:, 1:],
+        "x": 3.5,
+    }
     scipy.io.savemat(tmp_path / "set.mat", value, do_compression=compressed)
     found = read_benchmark(tmp_path / "set.mat")
     for split, expected in (("train", pieces), ("valid", pieces[:1]), ("test", pieces[1:])):
-        assert [np.array_equal(roll.sounding, piece) for roll, piece in zip(found[split], expected, strict=True)]
+        assert [
+            np.array_equal(roll.sounding, piece)
+            for roll, piece in zip(found[split], expected, strict=True)
+        ]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +193,9 @@ def test_damage_of_a_mat_file_is_named(place: int, byte: int, reason: str, tmp_p
     path = tmp_path / "set.mat"
     cells = np.empty((1, 1), dtype=object)
     cells[0, 0] = np.zeros((2, 88), np.uint8)
-    scipy.io.savemat(path, {"traindata": cells, "validdata": cells, "testdata": cells, "other": "a text"})
+    scipy.io.savemat(
+        path, {"traindata": cells, "validdata": cells, "testdata": cells, "other": "a text"}
+    )
     assert len(read_benchmark(path)["train"]) == 1
     content = path.read_bytes()
     with pytest.raises(UnreadableFileError, match=reason):

@@ -22,13 +22,26 @@ TEXT = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c"))
 
 
 def make(path: Path, **changes: Any) -> Dataset:
-    splits = {"train": [TEXT.encode("abc"), TEXT.encode("cab")], "valid": [TEXT.encode("b")], "test": []}
-    options: dict[str, Any] = {"name": "abc", "encoding": TEXT, "splits": splits, "dropped": {"train": 3}} | changes
+    splits = {
+        "train": [TEXT.encode("abc"), TEXT.encode("cab")],
+        "valid": [TEXT.encode("b")],
+        "test": [],
+    }
+    options: dict[str, Any] = {
+        "name": "abc",
+        "encoding": TEXT,
+        "splits": splits,
+        "dropped": {"train": 3},
+    } | changes
     return write_dataset(path, **options)
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    dataset = make(tmp_path / "d", sources=[{"path": "x.txt", "sha256": "0"}], skipped=[{"path": "y", "reason": "z"}])
+    dataset = make(
+        tmp_path / "d",
+        sources=[{"path": "x.txt", "sha256": "0"}],
+        skipped=[{"path": "y", "reason": "z"}],
+    )
     again = open_dataset(tmp_path / "d")
     assert again.fingerprint == dataset.fingerprint
     assert again.encoding == TEXT
@@ -65,9 +78,14 @@ def test_missing_and_empty_splits_are_named(tmp_path: Path) -> None:
 def test_time_signatures_are_kept_and_a_dataset_without_them_opens(tmp_path: Path) -> None:
     encoding = Encoding("music", num_pitches=5, time_signature=(3, 4))
     signatures = [(4, 4), (6, 8)]
-    for name, kept, found in (("old", {}, [(3, 4), (3, 4)]), ("new", {"train": signatures}, signatures)):
+    for name, kept, found in (
+        ("old", {}, [(3, 4), (3, 4)]),
+        ("new", {"train": signatures}, signatures),
+    ):
         splits = {"train": [np.ones((3, 5), np.uint8)] * 2}
-        write_dataset(tmp_path / name, name="m", encoding=encoding, splits=splits, time_signatures=kept)
+        write_dataset(
+            tmp_path / name, name="m", encoding=encoding, splits=splits, time_signatures=kept
+        )
         pieces = open_dataset(tmp_path / name).pieces("train")
         assert [piece.time_signature for piece in pieces if isinstance(piece, PianoRoll)] == found
     assert open_dataset(tmp_path / "old").fingerprint == open_dataset(tmp_path / "new").fingerprint
@@ -77,7 +95,9 @@ def test_a_link_stays_and_the_dataset_is_where_it_leads(tmp_path: Path) -> None:
     (tmp_path / "disk" / "empty").mkdir(parents=True)
     for name in ("empty", "new"):
         (tmp_path / name).symlink_to(Path("disk") / name)
-        assert make(tmp_path / name).fingerprint == open_dataset(tmp_path / "disk" / name).fingerprint
+        assert (
+            make(tmp_path / name).fingerprint == open_dataset(tmp_path / "disk" / name).fingerprint
+        )
         assert (tmp_path / name).is_symlink()
         with pytest.raises(OutputError, match="not empty"):
             make(tmp_path / name)
@@ -85,10 +105,14 @@ def test_a_link_stays_and_the_dataset_is_where_it_leads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".", "", "../here"])
-def test_the_folder_that_one_is_in_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_that_one_is_in_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    with pytest.raises(OutputError, match="is the folder that you are in; expected the name of a new folder"):
+    with pytest.raises(
+        OutputError, match="is the folder that you are in; expected the name of a new folder"
+    ):
         require_free_folder(Path(name))
 
 
@@ -100,12 +124,19 @@ def _flip(path: Path) -> None:
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "byte flipped": lambda d: _flip(d / "train.safetensors"),
-    "byte cut": lambda d: (d / "valid.safetensors").write_bytes((d / "valid.safetensors").read_bytes()[:-1]),
+    "byte cut": lambda d: (d / "valid.safetensors").write_bytes(
+        (d / "valid.safetensors").read_bytes()[:-1]
+    ),
     "shard empty": lambda d: (d / "train.safetensors").write_bytes(b""),
     "shard gone": lambda d: (d / "train.safetensors").unlink(),
-    "shard is a folder": lambda d: ((d / "test.safetensors").unlink(), (d / "test.safetensors").mkdir()),
+    "shard is a folder": lambda d: (
+        (d / "test.safetensors").unlink(),
+        (d / "test.safetensors").mkdir(),
+    ),
     "manifest gone": lambda d: (d / "dataset.json").unlink(),
-    "manifest cut": lambda d: (d / "dataset.json").write_text((d / "dataset.json").read_text()[:99]),
+    "manifest cut": lambda d: (d / "dataset.json").write_text(
+        (d / "dataset.json").read_text()[:99]
+    ),
     "manifest no text": lambda d: (d / "dataset.json").write_bytes(b"\xff\xfe"),
     "manifest a list": lambda d: (d / "dataset.json").write_text("[]"),
 }
@@ -128,14 +159,29 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "key of another type": (lambda m: m.update(name=3), "'name'"),
     "kind": (lambda m: m.update(kind="music"), "kind"),
     "encoding": (lambda m: m["encoding"].update(vocabulary=["a"]), "vocabulary"),
-    "letters changed round": (lambda m: m["encoding"].update(vocabulary=[UNKNOWN, *"bac"]), "fingerprint"),
+    "letters changed round": (
+        lambda m: m["encoding"].update(vocabulary=[UNKNOWN, *"bac"]),
+        "fingerprint",
+    ),
     "split key missing": (lambda m: m["splits"]["train"].pop("sha256"), "'sha256'"),
     "split no object": (lambda m: m["splits"].update(train=1), "train"),
     "count": (lambda m: m["splits"]["train"].update(sequences=9), "2 sequences, not 9"),
-    "too few time signatures": (lambda m: m["splits"]["train"].update(time_signatures="4/4"), "time signatures"),
-    "no time signature": (lambda m: m["splits"]["train"].update(time_signatures="4/4 4/5"), "time signatures"),
-    "other time signatures": (lambda m: m["splits"]["train"].update(time_signatures=[4, 4]), "time signatures"),
-    "path out of the folder": (lambda m: m["splits"]["train"].update(shard="../x"), "not a file in this folder"),
+    "too few time signatures": (
+        lambda m: m["splits"]["train"].update(time_signatures="4/4"),
+        "time signatures",
+    ),
+    "no time signature": (
+        lambda m: m["splits"]["train"].update(time_signatures="4/4 4/5"),
+        "time signatures",
+    ),
+    "other time signatures": (
+        lambda m: m["splits"]["train"].update(time_signatures=[4, 4]),
+        "time signatures",
+    ),
+    "path out of the folder": (
+        lambda m: m["splits"]["train"].update(shard="../x"),
+        "not a file in this folder",
+    ),
 }
 
 
@@ -147,7 +193,9 @@ def change_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) ->
 
 
 @pytest.mark.parametrize(("change", "says"), CHANGES.values(), ids=CHANGES.keys())
-def test_changed_manifest(tmp_path: Path, change: Callable[[dict[str, Any]], object], says: str) -> None:
+def test_changed_manifest(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], says: str
+) -> None:
     make(tmp_path / "d")
     change_manifest(tmp_path / "d", change)
     with pytest.raises(DatasetError, match=says):
@@ -165,12 +213,16 @@ def test_changed_manifest(tmp_path: Path, change: Callable[[dict[str, Any]], obj
         {"values": np.zeros(6, np.int32)},
     ],
 )
-def test_a_shard_that_is_none_although_its_hash_is_right(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
+def test_a_shard_that_is_none_although_its_hash_is_right(
+    tmp_path: Path, tensors: dict[str, np.ndarray]
+) -> None:
     make(tmp_path / "d")
     content = save(tensors)
     (tmp_path / "d" / "train.safetensors").write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
-    change_manifest(tmp_path / "d", lambda manifest: manifest["splits"]["train"].update(sha256=digest))
+    change_manifest(
+        tmp_path / "d", lambda manifest: manifest["splits"]["train"].update(sha256=digest)
+    )
     with pytest.raises(DatasetError, match="damaged"):
         open_dataset(tmp_path / "d")
 
@@ -178,7 +230,10 @@ def test_a_shard_that_is_none_although_its_hash_is_right(tmp_path: Path, tensors
 def test_a_shard_that_is_cut_while_it_is_open_is_an_error_and_no_signal(tmp_path: Path) -> None:
     train = make(tmp_path / "d").split("train")
     os.truncate(tmp_path / "d" / "train.safetensors", 10)
-    with pytest.raises(DatasetError, match=r"train\.safetensors is damaged or incomplete: it is shorter than it was"):
+    with pytest.raises(
+        DatasetError,
+        match=r"train\.safetensors is damaged or incomplete: it is shorter than it was",
+    ):
         train[1]
 
 

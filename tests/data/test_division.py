@@ -1,4 +1,5 @@
-"""Which pieces go to which split: by names, by shares, as they come; no split holds what another one holds."""
+"""Which pieces go to which split: by names, by shares, as they come; no split holds what another
+one holds."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -9,7 +10,14 @@ from toy_tunes import folder_of_tunes, tune
 
 from lnfgen.conventions import SPLITS
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.division import deal, distinct, in_random_order, split_at_random, split_counts, split_of_label
+from lnfgen.data.division import (
+    deal,
+    distinct,
+    in_random_order,
+    split_at_random,
+    split_counts,
+    split_of_label,
+)
 from lnfgen.data.gather import Options
 from lnfgen.data.prepare import prepare
 from lnfgen.formats.read_write import write
@@ -21,13 +29,20 @@ def made(source: Path, **options: object) -> Dataset:
 
 
 def contents(dataset: Dataset) -> dict[str, list[bytes]]:
-    return {name: [values.tobytes() for values in dataset.split(name)] for name in dataset.split_names}
+    return {
+        name: [values.tobytes() for values in dataset.split(name)] for name in dataset.split_names
+    }
 
 
 def shared(dataset: Dataset) -> list[bytes]:
     """The sequences that two splits hold."""
     parts = [set(part) for part in contents(dataset).values()]
-    return [content for index, part in enumerate(parts) for other in parts[:index] for content in part & other]
+    return [
+        content
+        for index, part in enumerate(parts)
+        for other in parts[:index]
+        for content in part & other
+    ]
 
 
 def remarks(dataset: Dataset) -> str:
@@ -56,14 +71,21 @@ def test_copies_count_once_whatever_their_name_format_and_tempo(tmp_path: Path) 
     assert len(reasons) == 10
     assert "the same bytes as tune3 copy.mid" in reasons["tune3.mid"]  # the first in order counts
     same = {"tune3 copy.mid": "tune3 faster.npz", "tune3 faster.npz": "tune3 copy.mid"}
-    assert [f"the same notes as {first}" in reasons[path] for path, first in same.items() if path in reasons] == [True]
+    assert [
+        f"the same notes as {first}" in reasons[path]
+        for path, first in same.items()
+        if path in reasons
+    ] == [True]
     assert "copies of others: 10" in remarks(dataset)
 
 
 def test_different_pieces_with_equal_stretches_share_none_across_splits(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     for number in range(15):
-        later = [(start + 48, duration, pitch) for start, duration, pitch in tune(100 + number, 48).notes()]
+        later = [
+            (start + 48, duration, pitch)
+            for start, duration, pitch in tune(100 + number, 48).notes()
+        ]
         roll = PianoRoll.from_notes(tune(number // 5, 48).notes() + later, time_signature=(3, 4))
         write(tmp_path / "mine" / f"tune{number:02}.mid", roll)
     dataset = made(tmp_path / "mine", max_length=48)
@@ -82,7 +104,11 @@ def test_real_music_with_copies(tmp_path: Path, shared_data) -> None:
 
 
 def test_published_splits_stay_and_their_common_sequences_are_counted(tmp_path: Path) -> None:
-    words = {"train__a_txt": "one\ntwo\n", "valid__a_txt": "one\ntwo\n", "test__a_txt": "two\nsix\n"}
+    words = {
+        "train__a_txt": "one\ntwo\n",
+        "valid__a_txt": "one\ntwo\n",
+        "test__a_txt": "two\nsix\n",
+    }
     dataset = made(write_texts(tmp_path / "mine", **words))
     assert [len(dataset.split(name)) for name in SPLITS] == [2, 2, 2]
     assert dataset.manifest["skipped"] == []
@@ -92,7 +118,10 @@ def test_published_splits_stay_and_their_common_sequences_are_counted(tmp_path: 
 def test_benchmark_sets_stay_as_published(tmp_path: Path, shared_data) -> None:
     dataset = prepare([shared_data("polyphonic/nottingham.pickle")], tmp_path / "d", Options())
     assert [len(dataset.split(name)) for name in SPLITS] == [694, 173, 170]
-    assert remarks(dataset) == "sequences that train holds as well: 1 of 173 in valid, 1 of 170 in test"
+    assert (
+        remarks(dataset)
+        == "sequences that train holds as well: 1 of 173 in valid, 1 of 170 in test"
+    )
 
 
 def test_equal_texts_count_once_and_lines_as_often_as_they_come(tmp_path: Path) -> None:
@@ -103,11 +132,16 @@ def test_equal_texts_count_once_and_lines_as_often_as_they_come(tmp_path: Path) 
     assert "that train holds as well" in remarks(dataset)
 
 
-def test_tunes_with_the_same_notes_count_once_whatever_their_fields_lines_and_bars_are(tmp_path: Path) -> None:
+def test_tunes_with_the_same_notes_count_once_whatever_their_fields_lines_and_bars_are(
+    tmp_path: Path,
+) -> None:
     music = [f"CDEF|GABc|(3def g2|{'CD' * number}|" for number in range(10)]
     book = ["X:1\nT:Tune\nM:4/4\nL:1/8\nK:C\n" + notes for notes in music]
     book += ["X:1\nZ:by me\nK:Am\n" + notes.replace("|", "\n") + ":|" for notes in music]
-    book += ["X:2\nL:1/16\nR:reel\nK:C\n" + notes.replace("|", " | {g}") + "\n%\nw:words" for notes in music]
+    book += [
+        "X:2\nL:1/16\nR:reel\nK:C\n" + notes.replace("|", " | {g}") + "\n%\nw:words"
+        for notes in music
+    ]
     book += [f'X:3\nK:C\n"^a"!f!~({notes[:4]})\\\n | {notes[5:]} [K:C] ||' for notes in music]
     dataset = made(write_texts(tmp_path, book_abc="\n".join(book)) / "book.abc", kind="text")
     assert sum(len(dataset.split(name)) for name in SPLITS) == 10
@@ -120,19 +154,37 @@ def test_tunes_with_the_same_notes_count_once_whatever_their_fields_lines_and_ba
 def test_tunes_with_four_bars_in_common_are_in_one_split(tmp_path: Path) -> None:
     bars = [f"{a}{b}{c}" for a in "CDEF" for b in "GABc" for c in "defg"]
     parts = ["|".join(bars[start : start + 4]) for start in range(0, 60, 4)]
-    # Two versions of each of 14 tunes, and one that has a part of two of these, which is known at the end alone.
+    # Two versions of each of 14 tunes, and one that has a part of two of these, which is known at
+    # the end alone.
     tunes = [f"{part}|{end}2" for part in parts[:14] for end in "ab"] + [f"{parts[0]}|{parts[1]}|b"]
     book = "\n".join(f"X:{number}\nK:C\n{tune}|]\n" for number, tune in enumerate(tunes))
-    dataset = made(write_texts(tmp_path, book_abc=book) / "book.abc", kind="text", split=(0.5, 0.3, 0.2))
+    dataset = made(
+        write_texts(tmp_path, book_abc=book) / "book.abc", kind="text", split=(0.5, 0.3, 0.2)
+    )
     splits = {name: [str(piece) for piece in dataset.pieces(name)] for name in SPLITS}
     assert sum(map(len, splits.values())) == len(tunes)
     assert all(splits.values())
-    assert all(len({name for name in SPLITS if any(part in tune for tune in splits[name])}) == 1 for part in parts[:14])
-    assert len({name for name in SPLITS for part in parts[:2] if any(part in tune for tune in splits[name])}) == 1
+    assert all(
+        len({name for name in SPLITS if any(part in tune for tune in splits[name])}) == 1
+        for part in parts[:14]
+    )
+    assert (
+        len(
+            {
+                name
+                for name in SPLITS
+                for part in parts[:2]
+                if any(part in tune for tune in splits[name])
+            }
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_fewer_pieces_than_splits_are_split_in_time_at_bar_lines(tmp_path: Path, count: int) -> None:
+def test_fewer_pieces_than_splits_are_split_in_time_at_bar_lines(
+    tmp_path: Path, count: int
+) -> None:
     (tmp_path / "mine").mkdir()
     for number in range(count):
         write(tmp_path / "mine" / f"{number}.mid", tune(number, 360))  # 30 bars
@@ -165,7 +217,9 @@ def test_stretches_of_a_piece_follow_each_other() -> None:
     roll = tune(0)
     parts = [roll.stretch(start, end) for start, end in pairwise([0, 10, 11, 64])]
     assert np.array_equal(np.concatenate([part.sounding for part in parts]), roll.sounding)
-    assert all(part.onsets is not None and (part.onsets[0] == part.sounding[0]).all() for part in parts)
+    assert all(
+        part.onsets is not None and (part.onsets[0] == part.sounding[0]).all() for part in parts
+    )
 
 
 @pytest.mark.parametrize("count", range(1, 31))
@@ -181,18 +235,27 @@ def test_at_random(count: int) -> None:
 @pytest.mark.parametrize(
     "shares", [(0.8, 0.1, 0.1), (0.9, 0.1, 0.0), (1.0, 0.0, 0.0), (0.34, 0.33, 0.33), (0.5, 0, 0.5)]
 )
-def test_what_is_dealt_keeps_to_its_shares_at_any_moment(shares: tuple[float, float, float]) -> None:
+def test_what_is_dealt_keeps_to_its_shares_at_any_moment(
+    shares: tuple[float, float, float],
+) -> None:
     for sizes in (np.ones(1000, np.int64), np.random.default_rng(0).integers(1, 3000, 1000)):
         sums, total = dict.fromkeys(SPLITS, 0), 0
         asked = sum(share > 0 for share in shares)
-        for place, (split, item) in enumerate(deal(range(1000), shares, lambda item: int(sizes[item]))):  # noqa: B023
+        for place, (split, item) in enumerate(
+            deal(range(1000), shares, lambda item: int(sizes[item]))
+        ):  # noqa: B023
             assert item == place
             sums[split] += int(sizes[item])
             total += int(sizes[item])
             if place + 1 >= asked:
-                assert all(sums[name] > 0 for name, share in zip(SPLITS, shares, strict=True) if share)
+                assert all(
+                    sums[name] > 0 for name, share in zip(SPLITS, shares, strict=True) if share
+                )
             if place >= 30:
-                furthest = max(abs(sums[name] - share * total) for name, share in zip(SPLITS, shares, strict=True))
+                furthest = max(
+                    abs(sums[name] - share * total)
+                    for name, share in zip(SPLITS, shares, strict=True)
+                )
                 assert furthest <= sizes[: place + 1].max(), (place, sums)
 
 
@@ -205,7 +268,10 @@ def test_songs_of_very_different_length_are_dealt_by_their_steps(tmp_path: Path)
         dataset = prepare([tmp_path / "mine"], tmp_path / f"d{seed}", Options(seed=seed), jobs=1)
         steps = [dataset.manifest["splits"][name]["steps"] for name in SPLITS]
         shares = [round(own / sum(steps), 2) for own in steps]
-        assert all(abs(own - share) <= 400 / sum(steps) for own, share in zip(shares, (0.8, 0.1, 0.1), strict=True))
+        assert all(
+            abs(own - share) <= 400 / sum(steps)
+            for own, share in zip(shares, (0.8, 0.1, 0.1), strict=True)
+        )
 
 
 def test_a_random_order_depends_on_the_seed_and_not_on_other_labels() -> None:
@@ -214,7 +280,9 @@ def test_a_random_order_depends_on_the_seed_and_not_on_other_labels() -> None:
     assert sorted(order) == sorted(labels)
     assert order not in (labels, [labels[place] for place in in_random_order(labels, 1)])
     fewer = labels[3:]
-    assert [fewer[place] for place in in_random_order(fewer, 0)] == [label for label in order if label in fewer]
+    assert [fewer[place] for place in in_random_order(fewer, 0)] == [
+        label for label in order if label in fewer
+    ]
 
 
 def test_the_first_of_some_copies_stays() -> None:

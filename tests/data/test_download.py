@@ -1,4 +1,5 @@
-"""Downloads against a local server: whole, verified, tried again; a failure is one line that says what to do."""
+"""Downloads against a local server: whole, verified, tried again; a failure is one line that says
+what to do."""
 
 import contextlib
 import hashlib
@@ -21,7 +22,8 @@ SHA = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files`; `cut` answers break off at half; `status`: errors first; `silent` before or at half of a file."""
+    """Serves `files`; `cut` answers break off at half; `status`: errors first; `silent` before or
+    at half of a file."""
 
     daemon_threads = True
 
@@ -154,8 +156,12 @@ def test_a_silent_server_is_said_after_one_attempt(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("url", ["{}/none", "http://127.0.0.1:9/file", "nonsense", "ftp://127.0.0.1/file"])
-def test_a_failure_is_one_line_that_says_what_to_do(server: Server, tmp_path: Path, url: str) -> None:
+@pytest.mark.parametrize(
+    "url", ["{}/none", "http://127.0.0.1:9/file", "nonsense", "ftp://127.0.0.1/file"]
+)
+def test_a_failure_is_one_line_that_says_what_to_do(
+    server: Server, tmp_path: Path, url: str
+) -> None:
     url = url.format(server.url)
     with pytest.raises(DatasetError, match="by hand") as caught:
         fetch(url, tmp_path / "file", SHA)
@@ -180,7 +186,9 @@ def test_a_cache_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
     assert server.requests == 0
 
 
-def test_cache_folder_is_the_one_that_the_variable_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_cache_folder_is_the_one_that_the_variable_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "own"))
     assert cache_folder() == tmp_path / "own"
     monkeypatch.setenv("LNFGEN_CACHE", "~/own")

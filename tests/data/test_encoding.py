@@ -14,7 +14,9 @@ from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.formats import text
 from lnfgen.music.pianoroll import Losses, PianoRoll
 
-ROLL = PianoRoll.from_notes([(0, 2, 60), (2, 2, 60), (1, 5, 67)], num_steps=8, tempo_bpm=90.0, time_signature=(3, 4))
+ROLL = PianoRoll.from_notes(
+    [(0, 2, 60), (2, 2, 60), (1, 5, 67)], num_steps=8, tempo_bpm=90.0, time_signature=(3, 4)
+)
 
 
 def test_music_round_trip_tells_struck_from_held() -> None:
@@ -28,7 +30,9 @@ def test_music_round_trip_tells_struck_from_held() -> None:
 def test_a_key_that_is_held_after_silence_is_struck() -> None:
     values = np.array([[1, 0], [1, 1], [0, 3]], dtype=np.uint8)
     decoded = Encoding("music", lowest_pitch=60, num_pitches=2).decode(values)
-    assert decoded == PianoRoll.from_notes([(0, 2, 60), (1, 1, 61), (2, 1, 61)], lowest_pitch=60, num_pitches=2)
+    assert decoded == PianoRoll.from_notes(
+        [(0, 2, 60), (1, 1, 61), (2, 1, 61)], lowest_pitch=60, num_pitches=2
+    )
 
 
 def test_music_without_onsets_keeps_sounding_alone() -> None:
@@ -48,7 +52,11 @@ def test_unknown_onsets_are_struck_where_sounding_starts() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["text", PianoRoll(ROLL.sounding, None, steps_per_quarter=2), PianoRoll(ROLL.sounding[:, :80].copy(), None)],
+    [
+        "text",
+        PianoRoll(ROLL.sounding, None, steps_per_quarter=2),
+        PianoRoll(ROLL.sounding[:, :80].copy(), None),
+    ],
 )
 def test_music_refuses_what_does_not_fit(piece: PianoRoll | str) -> None:
     with pytest.raises(LnfgenError, match="expected"):
@@ -79,13 +87,16 @@ def test_any_text_is_the_same_again(piece: str, length: int) -> None:
 
 @given(rolls())
 def test_any_music_is_the_same_again(roll: PianoRoll) -> None:
-    facts = {name: getattr(roll, name) for name in ("steps_per_quarter", "tempo_bpm", "time_signature")}
+    facts = {
+        name: getattr(roll, name) for name in ("steps_per_quarter", "tempo_bpm", "time_signature")
+    }
     encoding = Encoding("music", **facts)
     assert encoding.decode(encoding.encode(roll)) == replace(roll, upbeat=0)
 
 
 @pytest.mark.parametrize(
-    "encoding", [Encoding("music", time_signature=(6, 8)), Encoding("text", vocabulary=(UNKNOWN, "a"))]
+    "encoding",
+    [Encoding("music", time_signature=(6, 8)), Encoding("text", vocabulary=(UNKNOWN, "a"))],
 )
 def test_json_round_trip(encoding: Encoding) -> None:
     assert Encoding.from_json(json.loads(json.dumps(encoding.to_json()))) == encoding
@@ -111,7 +122,10 @@ def test_json_damaged(change: dict[str, object]) -> None:
 
 def test_adapted_pieces_are_encoded_and_their_losses_added_up() -> None:
     coarse = Encoding(kind="music", steps_per_quarter=2)
-    pieces = [PianoRoll.from_notes([(0, 3, 60), (4, 4, 62)]), PianoRoll.from_notes([(0, 4, 20), (0, 4, 60)])]
+    pieces = [
+        PianoRoll.from_notes([(0, 3, 60), (4, 4, 62)]),
+        PianoRoll.from_notes([(0, 4, 20), (0, 4, 60)]),
+    ]
     sequences, changes = coarse.adapt([*pieces, coarse.decode(np.zeros((2, 88), np.uint8))])
     assert [len(sequence) for sequence in sequences] == [4, 2, 2]
     assert changes == Losses(rounded=1, out_of_range=1)

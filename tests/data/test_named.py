@@ -56,7 +56,8 @@ def test_a_chorale_has_four_voices_struck_and_held() -> None:
 
 
 def test_a_chorale_is_sung_with_its_repeats() -> None:
-    """Stollen, Stollen, Abgesang: four bars of 4/4 that begin with an upbeat, the same again, and another part."""
+    """Stollen, Stollen, Abgesang: four bars of 4/4 that begin with an upbeat, the same again, and
+    another part."""
     roll = chorales.read_chorale("bach/bwv347").from_bar_line()
     assert roll.num_steps == 142
     upbeat, first = roll.sounding[6:38], roll.sounding[38:70]
@@ -65,7 +66,8 @@ def test_a_chorale_is_sung_with_its_repeats() -> None:
 
 
 def test_odd_chorales_are_read() -> None:
-    assert chorales.read_chorale("bach/bwv304").time_signature == (4, 4)  # it begins so, and changes to 3/4
+    # it begins so, and changes to 3/4
+    assert chorales.read_chorale("bach/bwv304").time_signature == (4, 4)
     assert isinstance(chorales.read_chorale("bach/bwv112.5"), PianoRoll)  # one of several editions
     with pytest.raises(UnreadableFileError, match=r"^bach/none: Could not find"):
         chorales.read_chorale("bach/none")
@@ -96,8 +98,15 @@ def test_related_chorales_are_in_one_split_and_copies_count_once() -> None:
 def test_chorales() -> None:
     dataset = open_source()
     assert dataset.name == "chorales"
-    assert [skip["path"] for skip in dataset.manifest["skipped"]] == ["bach/bwv18.5-l", "bach/bwv274", "bach/bwv69.6"]
-    rolls = {name: [roll for roll in dataset.pieces(name) if isinstance(roll, PianoRoll)] for name in SPLITS}
+    assert [skip["path"] for skip in dataset.manifest["skipped"]] == [
+        "bach/bwv18.5-l",
+        "bach/bwv274",
+        "bach/bwv69.6",
+    ]
+    rolls = {
+        name: [roll for roll in dataset.pieces(name) if isinstance(roll, PianoRoll)]
+        for name in SPLITS
+    }
     assert {name: len(rolls[name]) for name in SPLITS} == {"train": 290, "valid": 33, "test": 31}
     for one, another in (("valid", "train"), ("test", "train"), ("test", "valid")):
         longest = max(longest_copies(rolls[one], rolls[another])) * chorales.STEPS_PER_QUARTER
@@ -116,7 +125,10 @@ def test_folk_abc() -> None:
     header = re.compile(r"X:1\nT:.*\n(?:[ML]:\S+\n)*K:\S+\n")
     assert not [tune for name in SPLITS for tune in tunes[name] if not header.match(tune)]
     bars = {name: [_bars(tune) for tune in tunes[name]] for name in SPLITS}
-    passages = {name: {tune[at : at + 4] for tune in bars[name] for at in range(len(tune) - 3)} for name in SPLITS}
+    passages = {
+        name: {tune[at : at + 4] for tune in bars[name] for at in range(len(tune) - 3)}
+        for name in SPLITS
+    }
     assert not passages["train"] & passages["valid"]
     assert not passages["train"] & passages["test"]
     assert not passages["valid"] & passages["test"]
@@ -132,14 +144,18 @@ def _bars(tune: str) -> tuple[str, ...]:
 
 
 def test_benchmark_sets_say_how_to_get_them(cache: Path) -> None:
-    with pytest.raises(DatasetError, match=r"lnfgen preprocess nottingham --download.*Nottingham\.mat"):
+    with pytest.raises(
+        DatasetError, match=r"lnfgen preprocess nottingham --download.*Nottingham\.mat"
+    ):
         open_source("nottingham")
 
 
 def test_a_file_put_there_by_hand_is_found(cache: Path, shared_data) -> None:
     folder = cache / "downloads" / "jsb_chorales"
     folder.mkdir(parents=True)
-    (folder / "JSB_Chorales.mat").write_bytes(shared_data("polyphonic/JSB_Chorales.mat").read_bytes())
+    (folder / "JSB_Chorales.mat").write_bytes(
+        shared_data("polyphonic/JSB_Chorales.mat").read_bytes()
+    )
     dataset = open_source("jsb_chorales")
     assert [len(dataset.split(name)) for name in ("train", "valid", "test")] == [229, 76, 77]
     (folder / "JSB_Chorales.mat").write_bytes(b"something else")
@@ -147,12 +163,18 @@ def test_a_file_put_there_by_hand_is_found(cache: Path, shared_data) -> None:
 
 
 def test_hashes_are_those_of_the_files(shared_data) -> None:
-    for name, place in (("nottingham", "polyphonic/"), ("piano_midi", "polyphonic/"), ("ptb", "ptb/ptb.")):
+    for name, place in (
+        ("nottingham", "polyphonic/"),
+        ("piano_midi", "polyphonic/"),
+        ("ptb", "ptb/ptb."),
+    ):
         for remote, sha256 in named.NAMED[name].files.items():
             assert is_fetched(shared_data(place + Path(remote).name), sha256)
 
 
-def test_download_from_a_mirror(lnfgen, cache: Path, tmp_path: Path, shared_data, monkeypatch) -> None:
+def test_download_from_a_mirror(
+    lnfgen, cache: Path, tmp_path: Path, shared_data, monkeypatch
+) -> None:
     mirror = tmp_path / "mirror" / "TCN" / "word_cnn" / "data" / "penn"
     mirror.mkdir(parents=True)
     for split in ("train", "valid", "test"):

@@ -49,9 +49,14 @@ def test_the_name_of_a_source_may_be_no_utf8(tmp_path: Path) -> None:
 
 
 def test_whole_pieces_go_to_one_split(tmp_path: Path) -> None:
-    dataset = prepare([folder_of_tunes(tmp_path / "mine", 10)], tmp_path / "d", Options(max_length=12))
+    dataset = prepare(
+        [folder_of_tunes(tmp_path / "mine", 10)], tmp_path / "d", Options(max_length=12)
+    )
     starts = {tune(number).sounding[:12].tobytes() for number in range(10)}
-    seen = [{(values & 1).astype(bool).tobytes() for values in dataset.split(name)} & starts for name in SPLITS]
+    seen = [
+        {(values & 1).astype(bool).tobytes() for values in dataset.split(name)} & starts
+        for name in SPLITS
+    ]
     assert [len(pieces) for pieces in seen] == [8, 1, 1]
     assert set().union(*seen) == starts
 
@@ -63,7 +68,9 @@ def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
     (source / "half.mid").write_bytes((source / "tune00.mid").read_bytes()[:40])
     write(source / "silent.npz", PianoRoll(np.zeros((8, 88), np.bool_), None))
     write(source / "pause.mid", PianoRoll.from_notes([(0, 4, 60), (600, 4, 61)]))
-    write(source / "other-grid.npz", PianoRoll(np.ones((8, 88), np.bool_), None, steps_per_quarter=3))
+    write(
+        source / "other-grid.npz", PianoRoll(np.ones((8, 88), np.bool_), None, steps_per_quarter=3)
+    )
     (source / "readme.doc").write_text("not music at all")
     dataset = prepare([source], tmp_path / "d")
     skipped = {skip["path"]: skip["reason"] for skip in dataset.manifest["skipped"]}
@@ -74,7 +81,8 @@ def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
     assert not {"empty.mid", "text.mid"} & {item["path"] for item in dataset.manifest["sources"]}
     with pytest.raises(UnreadableFileError, match=r"empty\.mid"):
         prepare([source], tmp_path / "s", Options(strict=True))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "mine"]  # an error leaves nothing behind
+    # an error leaves nothing behind
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "mine"]
     only = [source / name for name in ("tune00.mid", "pause.mid", "tune01.mid")]
     kept = prepare(only, tmp_path / "s", Options(strict=True))  # a pause is no reason to stop
     assert [skip["path"] for skip in kept.manifest["skipped"]] == ["pause.mid"]
@@ -82,7 +90,9 @@ def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 @pytest.mark.parametrize("suffix", [".mid", ".txt"])
-def test_what_is_no_file_or_too_large_is_left_out_with_a_reason(suffix: str, tmp_path: Path) -> None:
+def test_what_is_no_file_or_too_large_is_left_out_with_a_reason(
+    suffix: str, tmp_path: Path
+) -> None:
     source = folder_of_tunes(tmp_path / "mine", 4)
     if suffix == ".txt":
         (source / "text.txt").write_text("one\ntwo\nthree\nfour\n")
@@ -91,9 +101,16 @@ def test_what_is_no_file_or_too_large_is_left_out_with_a_reason(suffix: str, tmp
     (source / f"zero{suffix}").symlink_to("/dev/zero")
     (source / f"broken{suffix}").symlink_to("nowhere")
     os.mkfifo(source / f"pipe{suffix}")
-    dataset = prepare([source], tmp_path / "d", Options(kind="music" if suffix == ".mid" else "text"))
+    dataset = prepare(
+        [source], tmp_path / "d", Options(kind="music" if suffix == ".mid" else "text")
+    )
     reasons = {skip["path"]: skip["reason"] for skip in dataset.manifest["skipped"]}
-    expected = {"huge": "has 1,099,512 MB", "zero": "device", "broken": "is not there", "pipe": "pipe"}
+    expected = {
+        "huge": "has 1,099,512 MB",
+        "zero": "device",
+        "broken": "is not there",
+        "pipe": "pipe",
+    }
     assert reasons.keys() == {name + suffix for name in expected}
     assert all(said in reasons[name + suffix] for name, said in expected.items())
     for name in ("zero", "pipe"):
@@ -102,7 +119,8 @@ def test_what_is_no_file_or_too_large_is_left_out_with_a_reason(suffix: str, tmp
 
 
 def test_sequences_begin_and_end_with_music(tmp_path: Path) -> None:
-    """A model that has learned silent bars at the ends of pieces would write some. Silence in between stays."""
+    """A model that has learned silent bars at the ends of pieces would write some. Silence in
+    between stays."""
     notes = [(38, 4, 60), (100, 4, 62)]  # on sixteenths, in 4/4: bars 3 and 7
     write(tmp_path / "late.npz", PianoRoll.from_notes(notes, num_steps=200))
     dataset = prepare([tmp_path / "late.npz"], tmp_path / "d", Options(split=(1, 0, 0)))
@@ -123,7 +141,9 @@ def test_nothing_readable(tmp_path: Path) -> None:
     (tmp_path / "a.doc").write_text("x")
     with pytest.raises(DatasetError, match="--as text"):
         prepare([tmp_path / "a.doc"], tmp_path / "d")
-    assert len(prepare([tmp_path / "a.doc"], tmp_path / "d", Options(kind="text")).split("train")) == 1
+    assert (
+        len(prepare([tmp_path / "a.doc"], tmp_path / "d", Options(kind="text")).split("train")) == 1
+    )
     with pytest.raises(DatasetError, match="dataset already"):
         prepare([tmp_path / "d"], tmp_path / "e")
     with pytest.raises(OutputError, match="not empty"):
@@ -138,7 +158,9 @@ def test_options_for_the_other_kind_are_refused(tmp_path: Path) -> None:
         prepare([music], tmp_path / "d", Options(chunks=True))
     for name, value in {"steps_per_quarter": 8, "parts": "4", "tracks": "melody"}.items():
         option = "--" + name.replace("_", "-")
-        with pytest.raises(DatasetError, match=rf"are text; leave {option} out .*{name}=.* for music"):
+        with pytest.raises(
+            DatasetError, match=rf"are text; leave {option} out .*{name}=.* for music"
+        ):
             prepare([text], tmp_path / "d", Options(**{name: value}))  # type: ignore[arg-type]
     assert not (tmp_path / "d").exists()
 
@@ -164,15 +186,23 @@ def test_rolls_as_text_files_are_music(tmp_path: Path) -> None:
 
 
 def test_a_benchmark_set_stands_alone_wherever_it_is_named(tmp_path: Path) -> None:
-    (tmp_path / "set.pickle").write_bytes(pickle.dumps({name: [[(60,)]] for name in SPLITS}, protocol=0))
+    (tmp_path / "set.pickle").write_bytes(
+        pickle.dumps({name: [[(60,)]] for name in SPLITS}, protocol=0)
+    )
     (tmp_path / "words.txt").write_text("some\nwords\nhere\n")
     for names in (("words.txt", "set.pickle"), ("set.pickle", "words.txt")):
-        with pytest.raises(DatasetError, match=r"set\.pickle is a benchmark set beside other sources"):
+        with pytest.raises(
+            DatasetError, match=r"set\.pickle is a benchmark set beside other sources"
+        ):
             prepare([tmp_path / name for name in names], tmp_path / "d")
 
 
-def test_options_that_a_benchmark_set_does_not_heed_are_named_in_a_warning(here: Call, tmp_path: Path) -> None:
-    (tmp_path / "set.pickle").write_bytes(pickle.dumps({name: [[(60,)] * 9] for name in SPLITS}, protocol=0))
+def test_options_that_a_benchmark_set_does_not_heed_are_named_in_a_warning(
+    here: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "set.pickle").write_bytes(
+        pickle.dumps({name: [[(60,)] * 9] for name in SPLITS}, protocol=0)
+    )
     warning = b"set.pickle is a fixed dataset: options that shape one have no effect on it"
     assert warning in here("preprocess", "set.pickle", "--out", "a", "--max-length", 4).stderr
     assert warning not in here("preprocess", "set.pickle", "--out", "b", "--as", "music").stderr
@@ -258,17 +288,23 @@ def test_each_sequence_keeps_its_time_signature(tmp_path: Path) -> None:
     every = [piece for name in dataset.split_names for piece in dataset.pieces(name)]
     pieces = [piece for piece in every if isinstance(piece, PianoRoll)]
     for number in range(11):
-        [found] = [piece for piece in pieces if np.array_equal(piece.sounding, tune(number).sounding[:24])]
+        [found] = [
+            piece for piece in pieces if np.array_equal(piece.sounding, tune(number).sounding[:24])
+        ]
         assert found.time_signature == ((6, 8) if number > 7 else (3, 4))
     assert dataset.encoding.time_signature == (3, 4)
     assert dataset_facts(dataset)["time_signatures"] == "3/4: 24, 6/8: 9"
 
 
-def test_an_unwritable_cache_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_cache_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "file" / "cache"))
     for work in ("add_music", "add_chorales"):
-        monkeypatch.setattr(f"lnfgen.data.prepare.{work}", lambda *_: pytest.fail("the work came first"))
+        monkeypatch.setattr(
+            f"lnfgen.data.prepare.{work}", lambda *_: pytest.fail("the work came first")
+        )
     for source in (folder_of_tunes(tmp_path / "mine", 1), "chorales"):
         with pytest.raises(OutputError, match="set LNFGEN_CACHE"):
             open_source(source)
@@ -303,5 +339,7 @@ def test_command(lnfgen: Call, here: Call, tmp_path: Path) -> None:
         ("a.txt", "a.txt, line 3: found x", False),
     ],
 )
-def test_what_is_left_out_is_said_with_its_name_once(path: str, reason: str, is_added: bool) -> None:
+def test_what_is_left_out_is_said_with_its_name_once(
+    path: str, reason: str, is_added: bool
+) -> None:
     assert with_name(path, reason) == (f"{path}: {reason}" if is_added else reason)

@@ -1,4 +1,5 @@
-"""Dataset folders that are being written: the bytes of a shard, the memory that it takes, and what a kill leaves."""
+"""Dataset folders that are being written: the bytes of a shard, the memory that it takes, and what
+a kill leaves."""
 
 import os
 import signal
@@ -31,21 +32,29 @@ def tunes(folder: Path, count: int) -> Path:
     """Small MIDI files; some are copies, and one cannot be read."""
     folder.mkdir()
     for number in range(count):
-        write(folder / f"{number:03}.mid", tune(number % (count - 3), 32, tempo_bpm=90.0 + number % 3))
+        write(
+            folder / f"{number:03}.mid", tune(number % (count - 3), 32, tempo_bpm=90.0 + number % 3)
+        )
     (folder / "broken.mid").write_bytes(b"MThd")
     return folder
 
 
-@pytest.mark.parametrize("encoding", [TEXT, Encoding("music", num_pitches=5)], ids=["text", "music"])
+@pytest.mark.parametrize(
+    "encoding", [TEXT, Encoding("music", num_pitches=5)], ids=["text", "music"]
+)
 @pytest.mark.parametrize("count", [1, 6, 100_000])
 def test_the_library_reads_a_shard(tmp_path: Path, encoding: Encoding, count: int) -> None:
     from safetensors.numpy import load_file
 
     rng = np.random.default_rng(count)
     shape, dtype = ((), np.int32) if encoding == TEXT else ((5,), np.uint8)
-    sequences = [rng.integers(0, 4, (length, *shape)).astype(dtype) for length in rng.integers(1, 5, count)]
+    sequences = [
+        rng.integers(0, 4, (length, *shape)).astype(dtype) for length in rng.integers(1, 5, count)
+    ]
     write_dataset(tmp_path / "d", name="d", encoding=encoding, splits={"train": sequences})
-    train, valid = (load_file(tmp_path / "d" / f"{split}.safetensors") for split in ("train", "valid"))
+    train, valid = (
+        load_file(tmp_path / "d" / f"{split}.safetensors") for split in ("train", "valid")
+    )
     assert np.array_equal(train["values"], np.concatenate(sequences))
     assert train["values"].dtype == valid["values"].dtype == dtype
     assert np.array_equal(train["offsets"], np.cumsum([0, *map(len, sequences)]))
@@ -56,7 +65,9 @@ def test_sequences_that_train_holds_are_counted(tmp_path: Path) -> None:
     one, two = TEXT.encode("abc"), TEXT.encode("cab")
     splits = {"train": [one, one], "valid": [two], "test": [two, one]}
     dataset = write_dataset(tmp_path / "d", name="d", encoding=TEXT, splits=splits)
-    assert dataset.manifest["preprocessing"]["remarks"] == ["sequences that train holds as well: 1 of 2 in test"]
+    assert dataset.manifest["preprocessing"]["remarks"] == [
+        "sequences that train holds as well: 1 of 2 in test"
+    ]
     dataset = write_dataset(tmp_path / "e", name="d", encoding=TEXT, splits=splits, disjoint=True)
     assert [len(dataset.split(name)) for name in ("train", "valid")] == [2, 1]
     assert dataset.split_names == ["train", "valid"]
@@ -91,7 +102,8 @@ def test_memory_does_not_grow_with_a_folder(tmp_path: Path) -> None:
         prepare([source], tmp_path / str(count), jobs=1)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[2] - peaks[1] < 1000 * 88 * 2  # one roll; the third folder has 12 more than the second
+    # one roll; the third folder has 12 more than the second
+    assert peaks[2] - peaks[1] < 1000 * 88 * 2
 
 
 @pytest.mark.slow
@@ -99,12 +111,15 @@ def test_memory_does_not_grow_with_a_folder(tmp_path: Path) -> None:
 def test_a_killed_command_leaves_what_the_next_one_removes(tmp_path: Path, seconds: float) -> None:
     source = tunes(tmp_path / "tunes", 400)
     command = [sys.executable, "-m", "lnfgen", "preprocess", str(source), "--jobs", "2", "--out"]
-    running = subprocess.Popen([*command, "d"], cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    running = subprocess.Popen(
+        [*command, "d"], cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     time.sleep(seconds)
     running.send_signal(signal.SIGKILL)
     running.wait()
     for item in tmp_path.glob(".d.*.tmp"):
-        os.utime(item, (0, 0))  # a folder of the last seconds may belong to a process that has yet to lock it
+        # a folder of the last seconds may belong to a process that has yet to lock it
+        os.utime(item, (0, 0))
     for name in ("d", "whole"):
         if not (tmp_path / name).exists():
             subprocess.run([*command, name], cwd=tmp_path, check=True, capture_output=True)

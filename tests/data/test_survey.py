@@ -29,12 +29,16 @@ def tune(number: int) -> list[float]:
     return [start for start in starts if start < QUARTERS]
 
 
-def midi(starts: Iterable[float], number: int, channel: int = 0, bpm: float | None = 120, beats: int = 4) -> bytes:
+def midi(
+    starts: Iterable[float], number: int, channel: int = 0, bpm: float | None = 120, beats: int = 4
+) -> bytes:
     ticks = sorted({round(start * TICKS) for start in starts})
     notes = [(tick, tick + 100, 60 + (tick // 60 + number) % 12, 64) for tick in ticks]
     head = [] if bpm is None else [(0, tempo_message(bpm)), (0, metre_message((beats, 4)))]
     file = mido.MidiFile(type=0, ticks_per_beat=TICKS)
-    file.tracks.append(track(in_order(head + voice_events(notes, channel, 0, None), QUARTERS * TICKS)))
+    file.tracks.append(
+        track(in_order(head + voice_events(notes, channel, 0, None), QUARTERS * TICKS))
+    )
     return saved(file)
 
 
@@ -46,17 +50,24 @@ def folder(path: Path, make: Callable[[int], bytes], count: int = COUNT) -> Path
 
 
 def freely(number: int) -> list[float]:
-    """Beats of a person, each as long as the last one but for some hundredths, in quarters of 120 bpm."""
+    """Beats of a person, each as long as the last one but for some hundredths, in quarters of 120
+    bpm."""
     chance, beats = random.Random(number), [0.0]
     length = chance.uniform(0.7, 1.4)
     while len(beats) < QUARTERS + 2:
         length *= chance.uniform(0.95, 1.05)
         beats.append(beats[-1] + length)
-    return [beats[int(start)] + start % 1 * (beats[int(start) + 1] - beats[int(start)]) for start in tune(number)]
+    return [
+        beats[int(start)] + start % 1 * (beats[int(start) + 1] - beats[int(start)])
+        for start in tune(number)
+    ]
 
 
 def swung(number: int) -> list[float]:
-    return [start // 1 + {0.25: 1 / 3, 0.5: 2 / 3, 0.75: 5 / 6}.get(start % 1, 0) for start in tune(number)]
+    return [
+        start // 1 + {0.25: 1 / 3, 0.5: 2 / 3, 0.75: 5 / 6}.get(start % 1, 0)
+        for start in tune(number)
+    ]
 
 
 def found(path: Path, **options: Any) -> dict[str, Any]:
@@ -67,7 +78,11 @@ def found(path: Path, **options: Any) -> dict[str, Any]:
     ("make", "verdict", "grid"),
     [
         (lambda n: midi(tune(n), n), "suits: lnfgen train {}", {}),
-        (lambda n: midi((abs(t + random.gauss(0, 0.03)) for t in tune(n)), n), "suits: lnfgen train {}", {}),
+        (
+            lambda n: midi((abs(t + random.gauss(0, 0.03)) for t in tune(n)), n),
+            "suits: lnfgen train {}",
+            {},
+        ),
         (
             lambda n: midi(swung(n), n),
             "suits in part: its notes need 12 steps per quarter; better: lnfgen preprocess {} --steps-per-quarter 12",
@@ -88,9 +103,21 @@ def found(path: Path, **options: Any) -> dict[str, Any]:
             "suits in part: many bar lines .*",
             {"pieces_beside_it": COUNT},
         ),
-        (lambda n: midi(tune(n), n, beats=1), "suits in part: many bar lines .*", {"bars_of_one_beat": COUNT}),
+        (
+            lambda n: midi(tune(n), n, beats=1),
+            "suits in part: many bar lines .*",
+            {"bars_of_one_beat": COUNT},
+        ),
     ],
-    ids=["good", "with a click", "swung", "played freely", "freely at 97", "beside the grid", "bars of one beat"],
+    ids=[
+        "good",
+        "with a click",
+        "swung",
+        "played freely",
+        "freely at 97",
+        "beside the grid",
+        "bars of one beat",
+    ],
 )
 def test_the_verdict_on_a_folder(
     tmp_path: Path, make: Callable[[int], bytes], verdict: str, grid: dict[str, int]
@@ -106,13 +133,20 @@ def test_the_verdict_on_a_folder(
 
 def test_advice_that_is_taken_ends(tmp_path: Path) -> None:
     path = folder(tmp_path / "swing", lambda n: midi(swung(n), n))
-    assert found(path, steps_per_quarter=12)["verdict"] == f"suits: lnfgen preprocess {path} --steps-per-quarter 12"
+    assert (
+        found(path, steps_per_quarter=12)["verdict"]
+        == f"suits: lnfgen preprocess {path} --steps-per-quarter 12"
+    )
     drums = folder(tmp_path / "drums", lambda n: midi(tune(n), n, channel=9))
     assert found(drums)["verdict"] == f"suits: lnfgen train {drums}"
-    assert found(drums)["tracks"]["parts"] == {"drums": f"{COUNT} pieces, tracks by channel 10: {COUNT}"}
+    assert found(drums)["tracks"]["parts"] == {
+        "drums": f"{COUNT} pieces, tracks by channel 10: {COUNT}"
+    }
     bands = folder(tmp_path / "bands", lambda n: song(shift=n), count=3)
     facts = found(bands)
-    assert facts["tracks"]["pieces_with_several_tracks"] == "3 of 3; placed in parts 15 of 15 tracks"
+    assert (
+        facts["tracks"]["pieces_with_several_tracks"] == "3 of 3; placed in parts 15 of 15 tracks"
+    )
     assert (facts["tracks"]["median"], facts["tracks"]["pieces_with_drums"]) == (5, 3)
 
 
@@ -128,17 +162,25 @@ def test_few_files_texts_and_copies(tmp_path: Path) -> None:
     assert found(beside)["verdict"] == f"suits: lnfgen preprocess '{beside}' --as music"
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_text("words\n")
-    assert found(tmp_path / "texts")["verdict"] == f"suits as text: lnfgen train {tmp_path / 'texts'}"
+    assert (
+        found(tmp_path / "texts")["verdict"] == f"suits as text: lnfgen train {tmp_path / 'texts'}"
+    )
 
 
-def test_preprocess_and_info_say_the_same_and_the_dataset_does_not_hold_it(here: Call, tmp_path: Path) -> None:
+def test_preprocess_and_info_say_the_same_and_the_dataset_does_not_hold_it(
+    here: Call, tmp_path: Path
+) -> None:
     folder(tmp_path / "swing", lambda n: midi(swung(n), n))
     asked = json.loads(here("info", "swing", "--json").stdout)
     done = here("preprocess", "swing", "--out", "d", "--json")
     facts = json.loads(done.stdout)
-    assert facts["verdict"] == {key: value for key, value in asked.items() if key not in ("path", "kind", "copies")}
+    assert facts["verdict"] == {
+        key: value for key, value in asked.items() if key not in ("path", "kind", "copies")
+    }
     said = here("preprocess", "swing", "--out", "e").stderr.decode().splitlines()
-    assert [line for line in said if line.startswith("verdict: ")] == [f"verdict: {asked['verdict']}"]
+    assert [line for line in said if line.startswith("verdict: ")] == [
+        f"verdict: {asked['verdict']}"
+    ]
     manifest = (tmp_path / "d" / "dataset.json").read_text()
     assert "suits" not in manifest
     lines = here("info", "swing").stdout.decode().splitlines()
@@ -148,12 +190,16 @@ def test_preprocess_and_info_say_the_same_and_the_dataset_does_not_hold_it(here:
     fails(here("info", "empty"), "holds nothing", "expected files of")
 
 
-def test_the_survey_is_of_the_files_as_they_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_survey_is_of_the_files_as_they_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from lnfgen.data import rolls
 
     calls = []
     reader = rolls.read
-    monkeypatch.setattr(rolls, "read", lambda path, **options: calls.append(path) or reader(path, **options))
+    monkeypatch.setattr(
+        rolls, "read", lambda path, **options: calls.append(path) or reader(path, **options)
+    )
     dataset = prepare([folder(tmp_path / "songs", lambda n: midi(tune(n), n))], tmp_path / "d")
     assert dataset.survey is not None
     assert dataset.survey.read == COUNT

@@ -1,4 +1,5 @@
-"""Text files to datasets: lines, chunks and tunes, their splits, and the memory that a text takes."""
+"""Text files to datasets: lines, chunks and tunes, their splits, and the memory that a text
+takes."""
 
 import re
 import tracemalloc
@@ -39,26 +40,44 @@ def test_each_line_is_a_sequence_of_one_split(
     path = tmp_path / "a.txt"
     path.write_bytes(content.encode())
     dataset = prepare([path], tmp_path / "d", Options(max_length=39))
-    lines = [line.strip() for line in re.split(r"\r\n|\n|\r", content.removeprefix("\ufeff")) if line.strip()]
+    lines = [
+        line.strip()
+        for line in re.split(r"\r\n|\n|\r", content.removeprefix("\ufeff"))
+        if line.strip()
+    ]
     short = [line for line in lines if len(line) < 40]
     found = {name: [str(piece) for piece in dataset.pieces(name)] for name in dataset.split_names}
     known = set(dataset.encoding.vocabulary)
     assert known == {"\ufffd"}.union(*found["train"])
     said = ["".join(char if char in known else "\ufffd" for char in line) for line in short]
     assert sorted(line for part in found.values() for line in part) == sorted(said)
-    assert sum(counts["dropped"] for counts in dataset.manifest["splits"].values()) == len(lines) - len(short)
+    assert sum(counts["dropped"] for counts in dataset.manifest["splits"].values()) == len(
+        lines
+    ) - len(short)
 
 
 @pytest.mark.parametrize("max_length", [7, 50, 10_000])
 def test_chunks_keep_all_text_in_order(tmp_path: Path, max_length: int) -> None:
-    contents = [ODD.removeprefix("\ufeff") + "".join(f"line {number}\r\n\n" for number in range(200)), "second\r\nfile"]
+    contents = [
+        ODD.removeprefix("\ufeff") + "".join(f"line {number}\r\n\n" for number in range(200)),
+        "second\r\nfile",
+    ]
     for number, content in enumerate(contents):
         (tmp_path / f"{number}.txt").write_bytes(content.encode())
-    options = Options(chunks=True, max_length=max_length, split=(0.8, 0.1, 0.1) if max_length < 100 else (1, 0, 0))
+    options = Options(
+        chunks=True, max_length=max_length, split=(0.8, 0.1, 0.1) if max_length < 100 else (1, 0, 0)
+    )
     dataset = prepare([tmp_path / "0.txt", tmp_path / "1.txt"], tmp_path / "d", options)
     known = set(dataset.encoding.vocabulary)
-    chunks = [content[at : at + max_length] for content in contents for at in range(0, len(content), max_length)]
-    said = ["".join(character if character in known else "\ufffd" for character in chunk) for chunk in chunks]
+    chunks = [
+        content[at : at + max_length]
+        for content in contents
+        for at in range(0, len(content), max_length)
+    ]
+    said = [
+        "".join(character if character in known else "\ufffd" for character in chunk)
+        for chunk in chunks
+    ]
     assert [piece for name in dataset.split_names for piece in dataset.pieces(name)] == said
     assert len(dataset.split_names) == (3 if max_length < 100 else 1)
 
@@ -69,7 +88,9 @@ def test_long_lines_are_dropped_and_counted_by_split(tmp_path: Path) -> None:
     assert sum(split["dropped"] for split in splits) == 1
     assert sum(split["sequences"] for split in splits) == 51
     (tmp_path / "words.txt").write_text("b" * 289)
-    with pytest.raises(DatasetError, match=r"1 dropped for their length.*--chunks, which cuts texts without lines"):
+    with pytest.raises(
+        DatasetError, match=r"1 dropped for their length.*--chunks, which cuts texts without lines"
+    ):
         prepare([tmp_path / "words.txt"], tmp_path / "e")
 
 

@@ -25,7 +25,14 @@ def inputs(num_steps: int) -> tuple[Tensor, Tensor, Tensor]:
     return x, positions, torch.tensor([num_steps, max(1, num_steps - 3), -(-num_steps // 2)])
 
 
-SHAPES = [*((3, steps) for steps in range(1, 11)), (1, 4), (2, 7), (4, 2 * AHEAD + 3), (AHEAD, 27), (PASSES, 65)]
+SHAPES = [
+    *((3, steps) for steps in range(1, 11)),
+    (1, 4),
+    (2, 7),
+    (4, 2 * AHEAD + 3),
+    (AHEAD, 27),
+    (PASSES, 65),
+]
 
 
 @pytest.mark.parametrize(("block", "num_steps"), SHAPES)
@@ -37,7 +44,9 @@ def test_both_directions_agree_and_no_step_sees_padding(block, num_steps):
     torch.testing.assert_close(again[is_real], eps[is_real], rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(ladj_back[is_real], -ladj[is_real], rtol=1e-9, atol=1e-9)
     for i, length in enumerate(lengths.tolist()):  # each sequence by itself, without padding
-        alone, _ = prior.inverse(z[i : i + 1, :length], positions[i : i + 1, :length], lengths[i : i + 1])
+        alone, _ = prior.inverse(
+            z[i : i + 1, :length], positions[i : i + 1, :length], lengths[i : i + 1]
+        )
         torch.testing.assert_close(again[i : i + 1, :length], alone, rtol=1e-9, atol=1e-9)
     changed, _ = prior.forward(torch.where(is_real[..., None], eps, 3.0), positions, lengths)
     torch.testing.assert_close(changed[is_real], z[is_real], rtol=0, atol=0)
@@ -62,7 +71,14 @@ def test_the_end_of_a_block_reads_the_steps_after_it_that_are_known(block):
         parameter.data.zero_()
     before = prior.contexts(z, positions, whole)
     z[:, 32] += 1.0
-    moved = (prior.contexts(z, positions, whole) != before).any(-1).any(0)[:32].nonzero().flatten().tolist()
+    moved = (
+        (prior.contexts(z, positions, whole) != before)
+        .any(-1)
+        .any(0)[:32]
+        .nonzero()
+        .flatten()
+        .tolist()
+    )
     assert moved == [t for t in range(32 - AHEAD, 32) if 32 % block < t % block]
 
 

@@ -21,8 +21,12 @@ def flow(request) -> CausalFlow:
     return random_flow(*request.param)
 
 
-def sequential(flow: CausalFlow, x: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    return (flow.inverse if isinstance(flow, InverseAutoregressiveFlow) else flow.forward)(x, positions, lengths)
+def sequential(
+    flow: CausalFlow, x: Tensor, positions: Tensor, lengths: Tensor
+) -> tuple[Tensor, Tensor]:
+    return (flow.inverse if isinstance(flow, InverseAutoregressiveFlow) else flow.forward)(
+        x, positions, lengths
+    )
 
 
 @pytest.mark.parametrize(("time", "features"), [("af", "af"), ("af", "scf"), ("iaf", "scf")])
@@ -60,7 +64,9 @@ def test_a_row_does_not_depend_on_other_rows_later_steps_or_padding_by_one_bit(f
 @pytest.mark.parametrize("copies", [False, True])
 @pytest.mark.parametrize("features", ["codes", "scf"])
 @torch.no_grad()
-def test_steps_draw_and_weigh_what_the_whole_flow_does_and_go_on_with_other_rows(features, copies, backbone):
+def test_steps_draw_and_weigh_what_the_whole_flow_does_and_go_on_with_other_rows(
+    features, copies, backbone
+):
     flow = random_flow("af", features, backbone=backbone, copy_attention=copies)
     _, positions = inputs(3, num_steps=T)
     noise = torch.randn(4, T, flow.noise_size, dtype=torch.float64)
@@ -77,4 +83,6 @@ def test_steps_draw_and_weigh_what_the_whole_flow_does_and_go_on_with_other_rows
         z = torch.cat([z, drawn[:, None]], 1)
         steps.take(drawn)
     whole = positions[rows]
-    torch.testing.assert_close(log_p, flow.log_prob(z, whole, full(whole), 0.7), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        log_p, flow.log_prob(z, whole, full(whole), 0.7), rtol=1e-9, atol=1e-9
+    )

@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 from toy_models import randomise
 
-from lnfgen.flows.features import FEATURE_FLOWS, MaskedAutoregressive, SplitCoupling, build_feature_flow
+from lnfgen.flows.features import (
+    FEATURE_FLOWS,
+    MaskedAutoregressive,
+    SplitCoupling,
+    build_feature_flow,
+)
 from lnfgen.transforms import TRANSFORMS
 
 pytestmark = pytest.mark.contract
@@ -19,10 +24,13 @@ HIDDEN = 6
 def inputs(count: int) -> tuple[Tensor, Tensor]:
     """x `[4 count, D]` and a context `[4 count, F]`."""
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(4 * count, D, generator=generator), torch.randn(4 * count, F, generator=generator)
+    return torch.randn(4 * count, D, generator=generator), torch.randn(
+        4 * count, F, generator=generator
+    )
 
 
-# Under autocast the conditioners run in bfloat16. ---------------------------------------------------------------------
+# Under autocast the conditioners run in bfloat16.
+# ---------------------------------------------------------------------
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
@@ -33,7 +41,9 @@ DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 @pytest.mark.parametrize("features", sorted(FEATURE_FLOWS))
 def test_autocast_keeps_log_determinants_and_gradients(features, transform, scale, device):
     """In the features' own dtype, and finite, however large the networks' weights."""
-    flow = randomise(build_feature_flow(features, D, F, HIDDEN, 2, TRANSFORMS[transform]()), scale=scale).to(device)
+    flow = randomise(
+        build_feature_flow(features, D, F, HIDDEN, 2, TRANSFORMS[transform]()), scale=scale
+    ).to(device)
     x, context = (t.float().to(device).requires_grad_() for t in inputs(50))
     for method in (flow.forward, flow.inverse):
         with torch.autocast(device, torch.bfloat16):
@@ -53,10 +63,12 @@ def test_autocast_keeps_log_determinants_and_gradients(features, transform, scal
 def test_autocast_inverts_as_well_as_float32(features, transform, scale, device):
     """A layer's parameters are rounded, but they are the same in both directions.
 
-    In a few rows a feature that MADE reads differs by round-off and bfloat16 rounds it to another value, so the test
-    takes the 98 % quantile of the errors.
+    In a few rows a feature that MADE reads differs by round-off and bfloat16 rounds it to another
+    value, so the test takes the 98 % quantile of the errors.
     """
-    flow = randomise(build_feature_flow(features, D, F, HIDDEN, 1, TRANSFORMS[transform]()), scale=scale).to(device)
+    flow = randomise(
+        build_feature_flow(features, D, F, HIDDEN, 1, TRANSFORMS[transform]()), scale=scale
+    ).to(device)
     eps, context = (t.float().to(device) for t in inputs(250))
 
     def error(enabled: bool) -> float:
@@ -72,13 +84,16 @@ def test_autocast_inverts_as_well_as_float32(features, transform, scale, device)
 
 @pytest.mark.parametrize("num_features", [2, 3, 5])
 def test_coupling_is_triangular(num_features):
-    """The kept half passes unchanged, and each moved feature depends on the kept half and itself alone."""
+    """The kept half passes unchanged, and each moved feature depends on the kept half and itself
+    alone."""
     coupling = randomise(SplitCoupling(num_features, F, HIDDEN, TRANSFORMS["nlsq"]())).double()
     kept = num_features // 2
     x = torch.randn(num_features, dtype=torch.float64)
     context = torch.randn(F, dtype=torch.float64)
     for method in (coupling.forward, coupling.inverse):
-        jacobian = torch.autograd.functional.jacobian(lambda e, method=method: method(e, context)[0], x)
+        jacobian = torch.autograd.functional.jacobian(
+            lambda e, method=method: method(e, context)[0], x
+        )
         assert torch.equal(jacobian[:kept], torch.eye(num_features, dtype=torch.float64)[:kept])
         moved = jacobian[kept:, kept:]
         assert torch.equal(moved, torch.diag(moved.diagonal()))
@@ -86,7 +101,9 @@ def test_coupling_is_triangular(num_features):
         assert (jacobian[kept:, :kept] != 0).all()  # the gradient that the reference drops
 
 
-def masked(num_features: int, transform: str, hidden: int = HIDDEN, scale: float = 0.6) -> MaskedAutoregressive:
+def masked(
+    num_features: int, transform: str, hidden: int = HIDDEN, scale: float = 0.6
+) -> MaskedAutoregressive:
     flow = MaskedAutoregressive(num_features, F, hidden, TRANSFORMS[transform]())
     return randomise(flow, scale=scale).double()
 
@@ -99,8 +116,12 @@ def test_masked_autoregressive_is_triangular(num_features, transform):
     x = torch.randn(num_features, dtype=torch.float64)
     context = torch.randn(F, dtype=torch.float64)
     for method in (flow.forward, flow.inverse):
-        jacobian = torch.autograd.functional.jacobian(lambda e, method=method: method(e, context)[0], x)
-        assert torch.equal(jacobian != 0, torch.ones(num_features, num_features, dtype=torch.bool).tril())
+        jacobian = torch.autograd.functional.jacobian(
+            lambda e, method=method: method(e, context)[0], x
+        )
+        assert torch.equal(
+            jacobian != 0, torch.ones(num_features, num_features, dtype=torch.bool).tril()
+        )
         assert (jacobian.diagonal() > 0).all()
 
 

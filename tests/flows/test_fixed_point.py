@@ -13,10 +13,14 @@ pytestmark = pytest.mark.contract
 ROWS, D = 4, 6
 
 
-def system(scale: float, dtype: torch.dtype = torch.float64, num_features: int = D) -> tuple[Tensor, Tensor]:
+def system(
+    scale: float, dtype: torch.dtype = torch.float64, num_features: int = D
+) -> tuple[Tensor, Tensor]:
     """`z = A z + b`, A strictly lower triangular, rows apart: A `[ROWS, D, D]`, b `[ROWS, D]`."""
     generator = torch.Generator().manual_seed(0)
-    a = scale * torch.randn(ROWS, num_features, num_features, generator=generator, dtype=dtype).tril(-1)
+    a = scale * torch.randn(
+        ROWS, num_features, num_features, generator=generator, dtype=dtype
+    ).tril(-1)
     return a, torch.randn(ROWS, num_features, generator=generator, dtype=dtype)
 
 
@@ -39,7 +43,9 @@ def times(a: Tensor, z: Tensor) -> Tensor:
 @torch.no_grad()
 def test_exact_within_as_many_sweeps_as_features_whatever_the_start(scale, dtype, tolerance):
     a, b = system(scale, dtype)
-    expected = torch.linalg.solve(torch.eye(D).double() - a.double(), b.double()[..., None])[..., 0].to(dtype)
+    expected = torch.linalg.solve(torch.eye(D).double() - a.double(), b.double()[..., None])[
+        ..., 0
+    ].to(dtype)
     for start in (b, torch.zeros_like(b), 1e4 * torch.ones_like(b)):
         before, sweeps = start.clone(), []
 
@@ -49,7 +55,9 @@ def test_exact_within_as_many_sweeps_as_features_whatever_the_start(scale, dtype
 
         z = solve(update, start)
         # 30 makes later features huge; what they cancel from is the size of their error.
-        torch.testing.assert_close(z, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max()))
+        torch.testing.assert_close(
+            z, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max())
+        )
         assert len(sweeps) <= D
         assert torch.equal(start, before)
 
@@ -77,7 +85,9 @@ def test_gradients_are_those_of_the_direct_solution(scale, num_features):
     a, b = system(scale, num_features=num_features)
     a, b = a.requires_grad_(), b.requires_grad_()
     weights = torch.randn_like(b)
-    expected = torch.linalg.solve(torch.eye(num_features).double() - a.tril(-1), b[..., None])[..., 0]
+    expected = torch.linalg.solve(torch.eye(num_features).double() - a.tril(-1), b[..., None])[
+        ..., 0
+    ]
     expected = torch.autograd.grad((weights * expected.sin()).sum(), [a, b])
     for _ in range(2):  # nothing is left over from the first
         z = solve(lambda z: times(a.tril(-1), z) + b, b.detach())
@@ -93,7 +103,8 @@ def test_gradients_are_there_where_no_feature_reads_another():
 
 
 def test_gradients_of_any_size_are_as_exact():
-    """The relative error does not depend on the size, because the mean of a large batch makes all gradients small."""
+    """The relative error does not depend on the size, because the mean of a large batch makes all
+    gradients small."""
     a, b = system(1.0, torch.float32)
     b.requires_grad_()
     z = solve(lambda z: times(a, z) + b, b.detach())
@@ -104,7 +115,8 @@ def test_gradients_of_any_size_are_as_exact():
 
 @torch.no_grad()
 def test_what_overflows_between_sweeps_heals():
-    """Guesses that lead a sweep to infinity do not outlive the sweeps that make feature after feature exact."""
+    """Guesses that lead a sweep to infinity do not outlive the sweeps that make feature after
+    feature exact."""
 
     def update(y: Tensor) -> Tensor:
         earlier = torch.nn.functional.pad(y[:, :-1], (1, 0))
@@ -113,5 +125,7 @@ def test_what_overflows_between_sweeps_heals():
     exact = torch.zeros(1, 6, dtype=torch.float64)
     for _ in range(6):
         exact = update(exact)
-    start = torch.tensor([[torch.inf, -torch.inf, torch.nan, 1e300, 800.0, 0.0]], dtype=torch.float64)
+    start = torch.tensor(
+        [[torch.inf, -torch.inf, torch.nan, 1e300, 800.0, 0.0]], dtype=torch.float64
+    )
     assert torch.equal(solve(update, start), exact)

@@ -39,7 +39,8 @@ def cut(text: str, passes: int) -> list[str]:
 
 def test_a_block_ends_with_the_last_word_that_ends_within_its_passes():
     assert cut("to be or not to be", 8) == ["to be ", "or not ", "to be"]
-    assert cut("to be or not to be", 6) == ["to be ", "or ", "not ", "to be"]  # "not to" has no space after it by then
+    # "not to" has no space after it by then
+    assert cut("to be or not to be", 6) == ["to be ", "or ", "not ", "to be"]
     assert cut("a  b  c", 3) == ["a  ", "b  ", "c"]
     assert cut(" a b", 2) == [" ", "a ", "b"]
 
@@ -76,7 +77,9 @@ def chains(passes: int, length: int) -> list[list[int]]:
 
 def blocks_of(sizes: list[int], passes: int, length: int, rows: int = 1) -> Blocks:
     at = dict(zip(itertools.accumulate([0, *sizes]), sizes, strict=False))
-    return Blocks.chained(lambda row, start, before: at[start], torch.full((rows,), length), length, passes)
+    return Blocks.chained(
+        lambda row, start, before: at[start], torch.full((rows,), length), length, passes
+    )
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
@@ -84,17 +87,24 @@ def blocks_of(sizes: list[int], passes: int, length: int, rows: int = 1) -> Bloc
 @torch.no_grad()
 def test_the_probabilities_of_all_starts_sum_to_1(passes, length, temperature):
     words = word_starts()
-    each = [words.log_prob(blocks_of(sizes, passes, length), temperature).sum() for sizes in chains(passes, length)]
+    each = [
+        words.log_prob(blocks_of(sizes, passes, length), temperature).sum()
+        for sizes in chains(passes, length)
+    ]
     assert sum(map(math.exp, each)) == pytest.approx(1, abs=1e-5)
 
 
 def foreseen(shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
     """All lengths of words are equally likely."""
     foresight = Foresight(1, 1, 2)
-    return torch.full((*shape, 2, FORESEEN + 1), 1 / (FORESEEN + 1)), foresight.ends_after().detach()
+    return torch.full(
+        (*shape, 2, FORESEEN + 1), 1 / (FORESEEN + 1)
+    ), foresight.ends_after().detach()
 
 
-@pytest.mark.parametrize(("passes", "length"), [(1, 3), (2, 6), (3, 8), (5, 9), (SLACK + 2, SLACK + 5)])
+@pytest.mark.parametrize(
+    ("passes", "length"), [(1, 3), (2, 6), (3, 8), (5, 9), (SLACK + 2, SLACK + 5)]
+)
 def test_starts_are_those_of_a_sequence_if_and_only_if_no_code_of_it_is_barred(passes, length):
     words = word_starts()
     codes = torch.cartesian_prod(*[torch.arange(2)] * min(length, 9))
@@ -106,7 +116,9 @@ def test_starts_are_those_of_a_sequence_if_and_only_if_no_code_of_it_is_barred(p
         blocks = blocks_of(sizes, passes, length, len(codes))
         ends, places = words.ends(blocks, codes), torch.arange(passes)
         ended = (ends & (places >= passes - SLACK)).cumsum(2).roll(1, 2).where(places > 0, 0) > 0
-        added = words.added(blocks, places, blocks.is_full[..., None] & ~ended, *foreseen(ends.shape))
+        added = words.added(
+            blocks, places, blocks.is_full[..., None] & ~ended, *foreseen(ends.shape)
+        )
         barred = (blocks.unfolded(added) == -math.inf).gather(2, codes[..., None]).any(1)[:, 0]
         starts = blocks.starts[0, : len(sizes) + 1]
         each = zip(own.starts, own.counts, strict=True)
@@ -122,9 +134,20 @@ def test_words_follow_an_end_as_often_as_in_all_sequences_of_words_with_lengths_
     lengths, ends_after = torch.softmax(foresight.lengths, -1).tolist(), foresight.ends_after()
     for first, end in itertools.product(range(1, FORESEEN + 2), range(1, 8)):
         between = range(first + 1, end)
-        chains = [chain for count in range(len(between) + 1) for chain in itertools.combinations(between, count)]
-        ways = [[first, *chain, end] for chain in chains] if first < end else [[first]] * (first == end)
-        p = sum(math.prod(lengths[after - before - 1] for before, after in itertools.pairwise(way)) for way in ways)
+        chains = [
+            chain
+            for count in range(len(between) + 1)
+            for chain in itertools.combinations(between, count)
+        ]
+        ways = (
+            [[first, *chain, end] for chain in chains]
+            if first < end
+            else [[first]] * (first == end)
+        )
+        p = sum(
+            math.prod(lengths[after - before - 1] for before, after in itertools.pairwise(way))
+            for way in ways
+        )
         assert float(ends_after[first - 1, end]) == pytest.approx(p, abs=1e-6)
     assert (ends_after[:, 0] == 1).all()
 
@@ -157,7 +180,13 @@ def toy(passes: int) -> SequenceModel:
     model = build_model(config, Symbols(3, (SPACE,)), LengthModel.fit(LENGTHS)).eval()
     assert isinstance(model.prior, WordwiseFlow)
     prior = model.prior
-    for part in (prior.features.conditioner, prior.within, prior.ahead, prior.words, prior.foresight):
+    for part in (
+        prior.features.conditioner,
+        prior.within,
+        prior.ahead,
+        prior.words,
+        prior.foresight,
+    ):
         randomise(part, 0.4)
     model.prior.passes = passes
     return model
@@ -182,7 +211,9 @@ def test_probabilities_sum_to_1_and_draws_and_fills_have_them(passes):
     whole = torch.tensor([1, SPACE, 2, 1])
     mask = torch.tensor([False, True, False, True])
     fits = (x[:, mask] == whole[mask]).all(1)
-    filled = draw_hidden(model, Known(whole.expand(1000, -1), mask.expand(1000, -1)), 64, generators[:1000])
+    filled = draw_hidden(
+        model, Known(whole.expand(1000, -1), mask.expand(1000, -1)), 64, generators[:1000]
+    )
     shares = torch.stack([(filled == row).all(1).float().mean() for row in x[fits]])
     assert float((shares - p[fits] / p[fits].sum()).abs().sum() / 2) < 0.08
 
@@ -192,14 +223,19 @@ def test_probabilities_sum_to_1_and_draws_and_fills_have_them(passes):
 def test_the_lengths_that_a_first_word_may_have_are_forecast_with_probabilities_that_sum_to_1(size):
     flow, passes, total = toy(8).prior, 8, 0.0
     assert isinstance(flow, WordwiseFlow)
-    lasts = torch.softmax(torch.randn(1, 1, passes, 3, FORESEEN + 1, generator=torch.Generator().manual_seed(0)), -1)
+    lasts = torch.softmax(
+        torch.randn(1, 1, passes, 3, FORESEEN + 1, generator=torch.Generator().manual_seed(0)), -1
+    )
     for letters in range(1, passes):
         text = "x" * (size - 1) + " " + "x" * letters + " " + "x" * passes + " x"
         codes, lengths = codes_of(text), torch.tensor([len(text)])
         blocks = flow.words.of(codes, lengths, passes)
         if blocks.sizes[0, 0] == size:  # the word does not fit into the first block
             found = flow._lengths(
-                blocks, codes, flow.words.ends(blocks, codes), lasts.expand(1, blocks.sizes.shape[1], -1, -1, -1)
+                blocks,
+                codes,
+                flow.words.ends(blocks, codes),
+                lasts.expand(1, blocks.sizes.shape[1], -1, -1, -1),
             )
             total += float(found[0, 1, 0].exp())
     assert total == pytest.approx(1, abs=1e-5)
@@ -216,4 +252,6 @@ def test_other_numbers_of_passes_have_the_table_of_the_nearest():
     for passes, table in ((5, 4), (25, 32)):
         row = words.slack[IN_TRAINING.index(table)][:passes]
         expected = torch.log_softmax(row, 0)[passes - 3]
-        torch.testing.assert_close(words.log_prob(blocks_of([3] * 12, passes, 40), 1.0)[0, 0], expected)
+        torch.testing.assert_close(
+            words.log_prob(blocks_of([3] * 12, passes, 40), 1.0)[0, 0], expected
+        )

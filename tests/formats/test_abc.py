@@ -30,18 +30,40 @@ def test_abc_with_many_tunes_is_as_many_rolls() -> None:
     assert first.notes() == [(0, 8, 66), (8, 4, 69), (12, 8, 62), (12, 8, 66)]
     assert (first.tempo_bpm, first.time_signature, first.num_steps) == (90.0, (3, 4), 24)
     assert second.time_signature == (4, 4)
-    assert [pitch for _, _, pitch in second.notes()] == [60, 62, 64, 65, 67, 69, 72, 60, 62, 64, 65, 67, 69, 60]
+    assert [pitch for _, _, pitch in second.notes()] == [
+        60,
+        62,
+        64,
+        65,
+        67,
+        69,
+        72,
+        60,
+        62,
+        64,
+        65,
+        67,
+        69,
+        60,
+    ]
 
 
 def in_abc(pitches: set[int], length: int) -> str:
     """A rest, or a chord whose notes all have an accidental."""
     names = ["=C", "^C", "=D", "^D", "=E", "=F", "^F", "=G", "^G", "=A", "^A", "=B"]
-    chord = "".join(names[pitch % 12] + (pitch // 12 - 5) * "'" + (5 - pitch // 12) * "," for pitch in pitches)
+    chord = "".join(
+        names[pitch % 12] + (pitch // 12 - 5) * "'" + (5 - pitch // 12) * "," for pitch in pitches
+    )
     return (f"[{chord}]" if chord else "z") + str(length)
 
 
 LENGTHS = st.integers(1, 20)
-CHORDS = st.tuples(st.sets(st.integers(21, 108), max_size=3), LENGTHS, LENGTHS, st.sampled_from(("", " ", "|", "|\n")))
+CHORDS = st.tuples(
+    st.sets(st.integers(21, 108), max_size=3),
+    LENGTHS,
+    LENGTHS,
+    st.sampled_from(("", " ", "|", "|\n")),
+)
 
 
 @given(st.lists(CHORDS, min_size=1), st.sampled_from(("C", "D", "Ebm", "G mix")), METRES)
@@ -53,7 +75,9 @@ def test_any_notes_are_read_as_they_were_written(
         music += f"{in_abc(pitches, length)}-{space}{in_abc(pitches, tied)}{space}"
         notes += [(now, length + tied, pitch) for pitch in sorted(pitches)]
         now += length + tied
-    (roll,) = read_score(f"X:1\nL:1/16\nM:{metre[0]}/{metre[1]}\nK:{key}\n{music}|]\n".encode(), ".abc")
+    (roll,) = read_score(
+        f"X:1\nL:1/16\nM:{metre[0]}/{metre[1]}\nK:{key}\n{music}|]\n".encode(), ".abc"
+    )
     assert (roll.notes(), roll.num_steps, roll.time_signature) == (notes, now, metre)
 
 
@@ -62,7 +86,8 @@ def test_the_unit_of_an_abc_tune_without_unit_and_metre_is_an_eighth() -> None:
     assert roll.notes() == [(0, 4, 69), (4, 2, 73), (6, 2, 74), (8, 8, 76)]
     (halved,) = read_score(b"X:1\nM:2/4\nK:D\nA2 cd|]\n", ".abc")  # below 3/4 it is a sixteenth
     assert halved.notes() == [(0, 2, 69), (2, 1, 73), (3, 1, 74)]
-    (rest,) = read_score(b"X:1\nM:4/4\nK:D\nA8|[M:2/4]Z|B4|]\n", ".abc")  # another metre leaves the unit as it is
+    # another metre leaves the unit as it is
+    (rest,) = read_score(b"X:1\nM:4/4\nK:D\nA8|[M:2/4]Z|B4|]\n", ".abc")
     assert rest.notes() == [(0, 16, 69), (24, 8, 71)]
 
 
@@ -84,7 +109,10 @@ def test_the_unit_of_an_abc_tune_without_unit_and_metre_is_an_eighth() -> None:
         ("CDEF|1G4:|2A4||cdef|g4:|", "CDEF|G4|CDEF|A4|cdef|g4|cdef|g4|"),
         ("|:CDEF|G4||cdef|g4:|", "CDEF|G4|cdef|g4|CDEF|G4|cdef|g4|"),
         ("V:1\n^FFGF|\nV:2 clef=bass\nA,4|\nV:1\nc4|\nV:2\nC4|", "V:1\n^F^FG^F|c4|\nV:2\nA,4|C4|"),
-        ("[V:S]CDEF|G4|[V:B]E,4|D,4|\n[V:S]c4:|[V:B]C4:|", "V:1\nCDEF|G4|c4|CDEF|G4|c4|\nV:2\nE,4|D,4|C4|E,4|D,4|C4|"),
+        (
+            "[V:S]CDEF|G4|[V:B]E,4|D,4|\n[V:S]c4:|[V:B]C4:|",
+            "V:1\nCDEF|G4|c4|CDEF|G4|c4|\nV:2\nE,4|D,4|C4|E,4|D,4|C4|",
+        ),
         ("F2[K:G]F2|[L:1/8]FG[r:no music]A2F4|[M:2/4]G4|F4|", "F2^F2|^F/2G/2A^F2|\nM:2/4\nG2|^F2|"),
         ("CDEF|G4:|\nK:D\nFGAB|d4:|", "CDEF|G4|CDEF|G4|\nK:D\nFGAB|d4|FGAB|d4|"),
         ("CDEF|G4::[K:D]FGAB|d4:|", "CDEF|G4|CDEF|G4|\nK:D\nFGAB|d4|FGAB|d4|"),
@@ -133,21 +161,28 @@ def test_accidentals_repeats_and_rests_of_abc_are_as_the_standard_has_them(
         ("A99B99", "A A B B"),  # over a hundred
     ],
 )
-@pytest.mark.parametrize("ends", [":|", "::"])  # a section may have a start of a repeat without an end
+# a section may have a start of a repeat without an end
+@pytest.mark.parametrize("ends", [":|", "::"])
 def test_sections_of_abc_are_played_in_their_order(order: str, played: str, ends: str) -> None:
     head = "X:1\nM:2/4\nL:1/8\n"
     tune = f"K:C\nP:A\nC2 D2|E4{ends}\nP:B\nF2 G2|A4:|\n"
     sections = {"A": "C2 D2|E4|", "B": "F2 G2|A4|"}
     (found,) = read_score(f"{head}P:{order}\n{tune}".encode(), ".abc")
-    (expected,) = read_score(f"{head}K:C\n{''.join(sections[name] for name in played.split())}\n".encode(), ".abc")
+    (expected,) = read_score(
+        f"{head}K:C\n{''.join(sections[name] for name in played.split())}\n".encode(), ".abc"
+    )
     assert found.notes() == expected.notes()
 
 
 def test_a_section_of_abc_keeps_its_key_and_metre_where_it_is_played_again() -> None:
     head = "X:1\nM:2/4\nL:1/8\nP:ABA\nK:C\n"
-    (found,) = read_score(f"{head}c4|\nP:A\nF2 C2|\nP:B\n[K:D]\nM:3/4\nL:1/4\nF C C|\n".encode(), ".abc")
+    (found,) = read_score(
+        f"{head}c4|\nP:A\nF2 C2|\nP:B\n[K:D]\nM:3/4\nL:1/4\nF C C|\n".encode(), ".abc"
+    )
     pitches = [pitch for _, _, pitch in found.notes()]
-    assert pitches == [72, 65, 60, 66, 61, 61, 65, 60], "what is ahead of the sections is played first"
+    assert pitches == [72, 65, 60, 66, 61, 61, 65, 60], (
+        "what is ahead of the sections is played first"
+    )
     assert [length for _, length, _ in found.notes()] == [8, 4, 4, 4, 4, 4, 4, 4]
 
 
@@ -160,7 +195,8 @@ def test_metres_upbeats_and_tempos_of_abc_are_found() -> None:
         ("CDEFGABc|]", ((3, 4), 0, 0)),
         ("A[K:G]CD|EFG|EFG|", ((3, 4), 0, 0)),
         ("V:1\nA|CDE|FGA|c3|\nV:2\nz|z3|CDE|F3|", ((3, 4), 0, 4)),
-        ("C|DEF|GABc|def|def|C|DEF|GABc|def|", ((3, 4), 0, 4)),  # a bar that is too long is no change of metre
+        # a bar that is too long is no change of metre
+        ("C|DEF|GABc|def|def|C|DEF|GABc|def|", ((3, 4), 0, 4)),
     ):
         (roll,) = read_score(f"X:1\nM:3/4\nL:1/4\nK:C\n{music}\n".encode(), ".abc")
         assert (roll.time_signature, roll.losses["metre_changes"], roll.upbeat) == found
@@ -184,12 +220,25 @@ def test_metres_upbeats_and_tempos_of_abc_are_found() -> None:
         ("E4|C4-&E4-&z2G,2|C4&E4|]", [(0, 16, 64), (16, 32, 60), (16, 32, 64), (24, 8, 55)]),
         (
             "|:C4&E4|1G4:|2uA4&+u+F4",
-            [(0, 16, 60), (0, 16, 64), (16, 16, 67), (32, 16, 60), (32, 16, 64), (48, 16, 65), (48, 16, 69)],
+            [
+                (0, 16, 60),
+                (0, 16, 64),
+                (16, 16, 67),
+                (32, 16, 60),
+                (32, 16, 64),
+                (48, 16, 65),
+                (48, 16, 69),
+            ],
         ),
-        ("V:1\nC4|D4&E4\nV:2\nC,4|D,4|", [(0, 16, 48), (0, 16, 60), (16, 16, 50), (16, 16, 62), (16, 16, 64)]),
+        (
+            "V:1\nC4|D4&E4\nV:2\nC,4|D,4|",
+            [(0, 16, 48), (0, 16, 60), (16, 16, 50), (16, 16, 62), (16, 16, 64)],
+        ),
     ],
 )
-def test_abc_ties_chords_and_plays_overlays_together(music: str, notes: list[tuple[int, int, int]]) -> None:
+def test_abc_ties_chords_and_plays_overlays_together(
+    music: str, notes: list[tuple[int, int, int]]
+) -> None:
     (roll,) = read_score(f"X:1\nM:4/4\nL:1/4\nK:C\n{music}\n".encode(), ".abc")
     assert sorted(roll.notes()) == sorted(notes)
 
@@ -213,7 +262,8 @@ def test_abc_ties_chords_and_plays_overlays_together(music: str, notes: list[tup
     ],
 )
 def test_octaves_of_clefs_and_voices_of_abc(key: str, music: str, meant: str) -> None:
-    """A voice that the header defines keeps its clef where it comes again, and a clef alone changes no key."""
+    """A voice that the header defines keeps its clef where it comes again, and a clef alone changes
+    no key."""
     for octaves in (9, -9):
         (roll,) = read_score(f"X:1\nL:1/4\nK:C octave={octaves}\nC G c''2|\n".encode(), ".abc")
         assert (roll.notes(), roll.losses["out_of_range"]) == ([], 3)
@@ -230,6 +280,9 @@ def test_lines_of_abc_may_end_in_any_way_and_a_key_may_have_accidentals() -> Non
         first, second = read_score(tunes.replace("\n", end).encode(), ".abc")
         assert [pitch for _, _, pitch in first.notes()] == [62, 63, 66, 67]
         assert second.notes() == [(0, 16, 67)]
-    book = "M:3/4\nL:1/4\n\n" + "X:1\nK:D\nDEF|\n\n" * 3  # tunes of one number, with a head that they share
+    # tunes of one number, with a head that they share
+    book = "M:3/4\nL:1/4\n\n" + "X:1\nK:D\nDEF|\n\n" * 3
     rolls = read_score(book.encode(), ".abc")
-    assert [(roll.time_signature, len(roll.notes()), roll.num_steps) for roll in rolls] == [((3, 4), 3, 12)] * 3
+    assert [(roll.time_signature, len(roll.notes()), roll.num_steps) for roll in rolls] == [
+        ((3, 4), 3, 12)
+    ] * 3

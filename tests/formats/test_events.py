@@ -27,7 +27,10 @@ def midi(bars: Bars) -> bytes:
     track = mido.MidiTrack()
     for beats, unit in bars:
         track.append(mido.MetaMessage("time_signature", numerator=beats, denominator=unit))
-        track += [mido.Message("note_on", note=60), mido.Message("note_off", note=60, time=16 * beats // unit)]
+        track += [
+            mido.Message("note_on", note=60),
+            mido.Message("note_off", note=60, time=16 * beats // unit),
+        ]
     buffer = io.BytesIO()
     mido.MidiFile(ticks_per_beat=4, tracks=[track]).save(file=buffer)
     return buffer.getvalue()
@@ -51,7 +54,10 @@ def test_the_time_signature_of_a_file_is_the_one_that_lasts_longest(
     path.write_bytes(make(bars))
     (roll,) = read(path)
     assert isinstance(roll, PianoRoll)
-    assert (roll.time_signature, roll.num_steps) == (lasts, sum(16 * beats // unit for beats, unit in bars))
+    assert (roll.time_signature, roll.num_steps) == (
+        lasts,
+        sum(16 * beats // unit for beats, unit in bars),
+    )
     # The upbeat is kept, so that nothing is lost.
     assert roll.losses["metre_changes"] == (bars is not UPBEAT)
     assert roll.upbeat == (4 if bars is UPBEAT else 0)

@@ -13,14 +13,22 @@ def refuse(message: str) -> None:
 
 
 def test_the_report_counts_what_becomes_of_each_file() -> None:
-    reads = [lambda: [1], list, lambda: refuse("damaged"), lambda: refuse("two\nlines"), lambda: [][0]]
+    reads = [
+        lambda: [1],
+        list,
+        lambda: refuse("damaged"),
+        lambda: refuse("two\nlines"),
+        lambda: [][0],
+    ]
     reads += [
         lambda: refuse("takes over 5 seconds"),
         lambda: refuse("ends the process that reads it (signal 9)"),
     ]
     files = iter(reads)
     report = read_all("x", len(reads), lambda rng: None, lambda: next(files)())
-    assert report.outcomes == Counter({"read": 1, "nothing": 1, "refused": 3, "traceback": 1, "seconds": 1})
+    assert report.outcomes == Counter(
+        {"read": 1, "nothing": 1, "refused": 3, "traceback": 1, "seconds": 1}
+    )
     assert [failure.split(":")[0] for failure in report.failures] == ["x 1", "x 3", "x 4", "x 6"]
 
 

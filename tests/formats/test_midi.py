@@ -1,4 +1,5 @@
-"""MIDI files, written here as hexdumps, are read as they sound, and the grid survives the way there and back."""
+"""MIDI files, written here as hexdumps, are read as they sound, and the grid survives the way there
+and back."""
 
 import io
 import struct
@@ -39,14 +40,17 @@ def one(*tracks: str, **options: int) -> PianoRoll:
     [
         # note-on C4, then with running status: its end as velocity 0, then D4 and its end
         (f"00 90 3C 40  04 3C 00  02 3E 40  03 3E 00  {END}", 4, [(0, 4, 60), (6, 3, 62)]),
-        # struck again at the tick of the release; and with the new strike before the old end: first in, first out
+        # struck again at the tick of the release; and with the new strike before the old end: first
+        # in, first out
         (f"00 90 3C 40  04 3C 00  00 3C 40  04 3C 00  {END}", 4, [(0, 4, 60), (4, 4, 60)]),
         (f"00 90 3C 40  04 3C 40  00 3C 00  04 3C 00  {END}", 4, [(0, 4, 60), (4, 4, 60)]),
         (f"00 90 3C 40  02 3C 40  02 3C 00  04 3C 00  {END}", 4, [(0, 2, 60), (2, 6, 60)]),
-        # a hanging note ends with its track; also without an end-of-track event, and with a stray note-off
+        # a hanging note ends with its track; also without an end-of-track event, and with a stray
+        # note-off
         ("00 90 3C 40  10 FF 2F 00", 4, [(0, 16, 60)]),
         ("00 90 3C 40  10 80 3E 00", 4, [(0, 16, 60)]),
-        # 480 ticks to a quarter, a step is 120: 59 ticks round down, 60 up; a note lasts a step at least
+        # 480 ticks to a quarter, a step is 120: 59 ticks round down, 60 up; a note lasts a step at
+        # least
         (f"3B 90 3C 40  81 70 80 3C 00 {END}", 480, [(0, 2, 60)]),
         (f"3C 90 3C 40  81 70 80 3C 00 {END}", 480, [(1, 2, 60)]),
         (f"00 90 3C 40  01 80 3C 00 {END}", 480, [(0, 1, 60)]),
@@ -59,22 +63,33 @@ def test_strikes_and_releases(track: str, division: int, notes: list[tuple[int, 
 def test_silence_at_both_ends_is_kept_and_the_grid_can_be_finer() -> None:
     roll = one("08 90 3C 40  04 80 3C 00  14 FF 2F 00")
     assert (roll.notes(), roll.num_steps) == ([(8, 4, 60)], 32)
-    (roll,) = read_midi(midi(f"00 90 3C 40  81 20 80 3C 00 {END}", division=480), steps_per_quarter=12)
+    (roll,) = read_midi(
+        midi(f"00 90 3C 40  81 20 80 3C 00 {END}", division=480), steps_per_quarter=12
+    )
     assert (roll.notes(), roll.steps_per_quarter) == ([(0, 4, 60)], 12)
 
 
 def test_channels_and_tracks_sound_together() -> None:
-    roll = one(f"00 90 3C 40  00 91 3C 40  04 80 3C 00  04 81 3C 00 {END}", f"02 90 40 40  04 80 40 00 {END}")
+    roll = one(
+        f"00 90 3C 40  00 91 3C 40  04 80 3C 00  04 81 3C 00 {END}",
+        f"02 90 40 40  04 80 40 00 {END}",
+    )
     assert roll.notes() == [(0, 8, 60), (2, 4, 64)]
     roll = one(f"00 90 14 40  00 6D 40  00 3C 40  04 14 00  00 6D 00  00 3C 00 {END}")
-    assert (roll.notes(), roll.losses["out_of_range"]) == ([(0, 4, 60)], 2), "two pitches outside the keys"
+    assert (roll.notes(), roll.losses["out_of_range"]) == ([(0, 4, 60)], 2), (
+        "two pitches outside the keys"
+    )
 
 
 def test_a_key_signature_that_midi_does_not_define_costs_no_file() -> None:
-    for key in ("02 02 02", "02 FF FF", "00"):  # a mode that is neither major nor minor; no key at all
+    # a mode that is neither major nor minor; no key at all
+    for key in ("02 02 02", "02 FF FF", "00"):
         assert one(f"00 FF 59 {key} 00 90 3C 40  04 80 3C 00 {END}").notes() == [(0, 4, 60)]
-        assert one(f"04 FF 59 {key} 04 90 3C 40  04 80 3C 00 {END}").notes() == [(8, 4, 60)], "it has a time"
-    with pytest.raises(mido.KeySignatureError):  # for others who use mido in this process, nothing has changed
+        assert one(f"04 FF 59 {key} 04 90 3C 40  04 80 3C 00 {END}").notes() == [(8, 4, 60)], (
+            "it has a time"
+        )
+    # for others who use mido in this process, nothing has changed
+    with pytest.raises(mido.KeySignatureError):
         mido.MidiFile(file=io.BytesIO(midi(f"00 FF 59 02 02 02 {END}")))
 
 
@@ -98,12 +113,17 @@ def test_drums_are_left_out_unless_wanted() -> None:
         "",
     ],
 )
-def test_the_longest_lasting_counts_and_of_several_at_one_tick_the_last_given(settings: str) -> None:
+def test_the_longest_lasting_counts_and_of_several_at_one_tick_the_last_given(
+    settings: str,
+) -> None:
     last = "00 FF 51 03 0F 42 40"  # 60 bpm, in a later track
     roll = one(f"{settings} {END}", f"{last} 00 90 3C 40  30 80 3C 00 {END}")
     assert (roll.tempo_bpm, roll.time_signature) == (60.0, (4, 4))
     # A bar at 60 bpm, then two quarters at 240; 6/8 at first, 3/4 later.
-    first, then = "00 FF 51 03 0F 42 40  00 FF 58 04 06 03 18 08", "10 FF 51 03 03 D0 90  04 FF 58 04 03 02 18 08"
+    first, then = (
+        "00 FF 51 03 0F 42 40  00 FF 58 04 06 03 18 08",
+        "10 FF 51 03 03 D0 90  04 FF 58 04 03 02 18 08",
+    )
     roll = one(f"{first} {then} 04 {END[3:]}", f"00 90 3C 40  18 80 3C 00 {END}")
     assert (roll.tempo_bpm, roll.time_signature) == (60.0, (6, 8))
 
@@ -121,7 +141,8 @@ def test_format_2_is_a_list_of_pieces() -> None:
 
 
 def test_smpte_time_is_laid_on_120_bpm() -> None:
-    # 25 frames of 40 ticks: a thousand ticks a second, so a quarter at 120 bpm is 500 of them; the tempo is not heard
+    # 25 frames of 40 ticks: a thousand ticks a second, so a quarter at 120 bpm is 500 of them; the
+    # tempo is not heard
     division = (-25 << 8) | 40
     roll = one(f"00 FF 51 03 0F 42 40  00 90 3C 40  83 74 80 3C 00 {END}", division=division)
     assert (roll.notes(), roll.tempo_bpm) == ([(0, 4, 60)], 120.0)
@@ -171,7 +192,9 @@ def test_a_folder_of_tunes(shared_data: object) -> None:
 
 # What is no MIDI file, or was one
 
-GOOD = midi(f"00 90 3C 40  04 80 3C 00 {END}", f"00 FF 58 04 06 03 18 08 00 91 3E 40  04 81 3E 00 {END}")
+GOOD = midi(
+    f"00 90 3C 40  04 80 3C 00 {END}", f"00 FF 58 04 06 03 18 08 00 91 3E 40  04 81 3E 00 {END}"
+)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""The page of pieces, by its bytes: the notes and the MIDI in it, its safety, and what needs no browser to see."""
+"""The page of pieces, by its bytes: the notes and the MIDI in it, its safety, and what needs no
+browser to see."""
 
 import base64
 import hashlib
@@ -20,13 +21,19 @@ from lnfgen.music.parts import Part
 
 
 def a_roll(**options: Any) -> PianoRoll:
-    return PianoRoll.from_notes([(0, 4, 60), (4, 4, 60), (4, 2, 64), (9, 7, 21), (16, 1, 108)], **options)
+    return PianoRoll.from_notes(
+        [(0, 4, 60), (4, 4, 60), (4, 2, 64), (9, 7, 21), (16, 1, 108)], **options
+    )
 
 
 def four_voices(bars: int) -> PianoRoll:
     """Four notes on each quarter, which is as dense as a chorale."""
     rng = np.random.default_rng(0)
-    notes = [(4 * quarter, 4, int(low + rng.integers(10))) for quarter in range(4 * bars) for low in (40, 50, 60, 70)]
+    notes = [
+        (4 * quarter, 4, int(low + rng.integers(10)))
+        for quarter in range(4 * bars)
+        for low in (40, 50, 60, 70)
+    ]
     return PianoRoll.from_notes(notes)
 
 
@@ -46,7 +53,11 @@ def test_the_page_has_the_notes_and_the_midi_of_each_piece(program: int) -> None
     for roll, data, link in zip(ROLLS, page.data, links, strict=True):
         notes = list(zip(*[iter(data["notes"])] * 3, strict=True))
         assert notes == roll.notes()
-        assert (data["steps"], data["grid"], data["tempo"]) == (roll.num_steps, roll.steps_per_quarter, roll.tempo_bpm)
+        assert (data["steps"], data["grid"], data["tempo"]) == (
+            roll.num_steps,
+            roll.steps_per_quarter,
+            roll.tempo_bpm,
+        )
         assert tuple(data["metre"]) == roll.time_signature
         kind, _, midi = str(link["href"]).partition(",")
         assert kind == "data:audio/midi;base64"
@@ -54,7 +65,9 @@ def test_the_page_has_the_notes_and_the_midi_of_each_piece(program: int) -> None
 
 
 def test_a_page_says_the_key_the_instruments_and_the_seed() -> None:
-    scale = PianoRoll.from_notes([(4 * i, 4, pitch) for i, pitch in enumerate((67, 71, 74, 72, 69, 74, 66, 67))])
+    scale = PianoRoll.from_notes(
+        [(4 * i, 4, pitch) for i, pitch in enumerate((67, 71, 74, 72, 69, 74, 66, 67))]
+    )
     page = page_bytes([scale], programs=[73, 48, 48, 32], seed=7).decode()
     said = "G major · 4/4 · ♩ = 120 · 2 bars · 8 notes · 0:04 · Flute, String Ensemble 1, Acoustic Bass · seed 7"
     assert f">{said}</p>" in page
@@ -63,10 +76,20 @@ def test_a_page_says_the_key_the_instruments_and_the_seed() -> None:
 
 
 def a_band(**options: Any) -> PianoRoll:
-    drums = [(step, 1, pitch) for step in range(0, 32, 4) for pitch in (36, 42)] + [(4, 1, 38), (30, 1, 46)]
-    rolls = [drums, [(0, 16, 40), (16, 16, 45)], [(0, 32, pitch) for pitch in (60, 64, 67)], [(2, 4, 76), (8, 8, 79)]]
+    drums = [(step, 1, pitch) for step in range(0, 32, 4) for pitch in (36, 42)] + [
+        (4, 1, 38),
+        (30, 1, 46),
+    ]
+    rolls = [
+        drums,
+        [(0, 16, 40), (16, 16, 45)],
+        [(0, 32, pitch) for pitch in (60, 64, 67)],
+        [(2, 4, 76), (8, 8, 79)],
+    ]
     parts = [Part("drums"), Part("bass", 33, (90, 70)), Part("chords", 4), Part("melody", 73)]
-    return PianoRoll.of_parts([PianoRoll.from_notes(notes, num_steps=32) for notes in rolls], parts, **options)
+    return PianoRoll.of_parts(
+        [PianoRoll.from_notes(notes, num_steps=32) for notes in rolls], parts, **options
+    )
 
 
 def test_the_parts_of_a_band_have_colours_and_buttons_and_their_drums_have_names() -> None:
@@ -74,13 +97,25 @@ def test_the_parts_of_a_band_have_colours_and_buttons_and_their_drums_have_names
     page = Page(page_bytes([band, ROLLS[0]]))
     said = " · Drums, Electric Bass (finger), Electric Piano 1, Flute</p>"
     assert said in page_bytes([band]).decode()
-    assert " · Drums, Flute, Tuba</p>" in page_bytes([band], programs=[58, 73]).decode(), "the melody is a tuba"
+    assert " · Drums, Flute, Tuba</p>" in page_bytes([band], programs=[58, 73]).decode(), (
+        "the melody is a tuba"
+    )
     data, plain = page.data
     assert {*data} - {*plain} == {"parts", "drums"}, "a piece of one part is written as before"
     assert list(zip(*[iter(data["notes"])] * 3, strict=True)) == band.notes()
-    assert [(part["role"], part["program"], part["velocities"]) for part in data["parts"]][1] == ("bass", 33, [90, 70])
-    assert data["drums"] == [[46, "open hat"], [42, "closed hat"], [38, "snare"], [36, "kick"]], "from the top down"
-    legends = [str(one["class"]).split()[2] for one in page.all("p") if str(one.get("class")).startswith("facts part")]
+    assert [(part["role"], part["program"], part["velocities"]) for part in data["parts"]][1] == (
+        "bass",
+        33,
+        [90, 70],
+    )
+    assert data["drums"] == [[46, "open hat"], [42, "closed hat"], [38, "snare"], [36, "kick"]], (
+        "from the top down"
+    )
+    legends = [
+        str(one["class"]).split()[2]
+        for one in page.all("p")
+        if str(one.get("class")).startswith("facts part")
+    ]
     assert legends == [*band.roles]
     switches = [button for button in page.all("button") if "aria-pressed" in button]
     assert [(one["aria-label"], one["aria-pressed"]) for one in switches] == [
@@ -95,7 +130,9 @@ def test_notes_that_were_given_are_marked_and_explained() -> None:
     pages = [Page(page_bytes([replace(roll, drawn=cells)])) for cells in (None, drawn, ~drawn)]
     assert [page.data[0]["given"] for page in pages] == [[], [0, 2, 3, 4], [1]]
     assert roll.notes()[1] == (4, 4, 60)
-    legends = [[part for part in page.all("p") if part.get("class") == "facts"][1] for page in pages]
+    legends = [
+        [part for part in page.all("p") if part.get("class") == "facts"][1] for page in pages
+    ]
     assert ["hidden" in legend for legend in legends] == [True, False, False]
 
 
@@ -107,7 +144,9 @@ def test_a_title_cannot_break_out() -> None:
     assert [tag for tag, _ in nasty.elements] == [tag for tag, _ in plain.elements]
     assert nasty.text("title") == NASTY
     assert nasty.data[1]["name"] == f"{NASTY} 2"
-    assert any(attributes.get("aria-label") == f"Play {NASTY} 2" for attributes in nasty.all("button"))
+    assert any(
+        attributes.get("aria-label") == f"Play {NASTY} 2" for attributes in nasty.all("button")
+    )
     assert b"\\u003c/script>" in page_bytes(ROLLS, NASTY)
     page_bytes(ROLLS[:1], "a name that is not UTF-8: \udcff").decode("utf-8")
 
@@ -162,7 +201,9 @@ def test_one_page_holds_what_other_formats_put_in_numbered_files(tmp_path: Path)
     assert (tmp_path / "one.html").read_bytes() == page_bytes(ROLLS[:1], "one")
     lnfgen.write(tmp_path / "all.html", ROLLS, program=3)
     assert (tmp_path / "all.html").read_bytes() == page_bytes(ROLLS, "all", programs=[3])
-    with pytest.raises(LnfgenError, match=r"cannot write 3 pieces as one '\.mid'; expected one, or \.html"):
+    with pytest.raises(
+        LnfgenError, match=r"cannot write 3 pieces as one '\.mid'; expected one, or \.html"
+    ):
         lnfgen.write(tmp_path / "all.mid", ROLLS)
     for wrong in ("a text", ["a text"], [ROLLS[0], "a text"]):
         with pytest.raises(LnfgenError, match="cannot write"):

@@ -1,4 +1,5 @@
-"""The page of pieces in a headless Chromium: it plays, sounds as its notes say, and works from the keyboard."""
+"""The page of pieces in a headless Chromium: it plays, sounds as its notes say, and works from the
+keyboard."""
 
 import io
 import time
@@ -18,7 +19,8 @@ from lnfgen.music.parts import ROLES, Part
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
-# What goes to the loudspeakers also goes to an analyser, and the start of each note is written down.
+# What goes to the loudspeakers also goes to an analyser, and the start of each note is written
+# down.
 TAP = """
 const connect = AudioNode.prototype.connect, start = AudioBufferSourceNode.prototype.start;
 const tap = { loudest: 0, starts: [] };
@@ -41,7 +43,9 @@ AudioBufferSourceNode.prototype.start = function (when) {
 """
 
 CHORDS = PianoRoll.from_notes(
-    [(2 * step, 2, pitch) for step in range(8) for pitch in (48, 55, 64, 72)], steps_per_quarter=2, tempo_bpm=120
+    [(2 * step, 2, pitch) for step in range(8) for pitch in (48, 55, 64, 72)],
+    steps_per_quarter=2,
+    tempo_bpm=120,
 )
 BAND_NOTES = (
     [(step, 1, 42 if step % 4 else 36) for step in range(0, 16, 2)],
@@ -50,9 +54,12 @@ BAND_NOTES = (
     [(4, 4, 76), (8, 8, 79)],
 )
 BAND = PianoRoll.of_parts(
-    [PianoRoll.from_notes(notes, num_steps=16) for notes in BAND_NOTES], [Part(role) for role in ROLES]
+    [PianoRoll.from_notes(notes, num_steps=16) for notes in BAND_NOTES],
+    [Part(role) for role in ROLES],
 )
-TUNE = PianoRoll.from_notes([(0, 1, 60), (1, 1, 62), (2, 1, 64)], steps_per_quarter=1, time_signature=(3, 4))
+TUNE = PianoRoll.from_notes(
+    [(0, 1, 60), (1, 1, 62), (2, 1, 64)], steps_per_quarter=1, time_signature=(3, 4)
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +86,16 @@ def clock(page: Browser) -> str:
 
 
 def where(page: Browser, piece: int = 1) -> str:
-    return str(page.evaluate(f"document.querySelector('article:nth-of-type({piece}) .roll').ariaValueText"))
+    return str(
+        page.evaluate(f"document.querySelector('article:nth-of-type({piece}) .roll').ariaValueText")
+    )
 
 
 def playing(page: Browser) -> list[bool]:
     buttons = "[...document.querySelectorAll('article .play')]"
-    found: list[bool] = page.evaluate(f"{buttons}.map((button) => button.classList.contains('playing'))")
+    found: list[bool] = page.evaluate(
+        f"{buttons}.map((button) => button.classList.contains('playing'))"
+    )
     return found
 
 
@@ -97,7 +108,8 @@ def test_it_plays_to_its_end_and_is_heard(page: Browser) -> None:
     assert 0.05 < page.evaluate("tap.loudest") < 1
     page.until(lambda: playing(page) == [False, False], "the end")
     assert (clock(page), where(page)) == ("0:00", "bar 1, beat 1")
-    # Four notes a chord, a chord each half a second, exact on the audio clock. On a busy machine a few may be late.
+    # Four notes a chord, a chord each half a second, exact on the audio clock. On a busy machine a
+    # few may be late.
     starts = np.array(page.evaluate("tap.starts")).reshape(8, 4)
     assert np.median(np.ptp(starts, axis=1)) == 0
     assert np.median(np.diff(starts[:, 0])) == pytest.approx(0.5, abs=1e-9)
@@ -126,7 +138,12 @@ def test_it_is_played_from_the_keyboard(page: Browser) -> None:
         assert page.evaluate("document.activeElement.matches(':focus-visible')")
         reached.append(page.evaluate("document.activeElement.ariaLabel"))
     songs = [
-        [f"Play songs {n}", f"Save songs {n} as MIDI", f"Save songs {n} as WAV", f"Position in songs {n}"]
+        [
+            f"Play songs {n}",
+            f"Save songs {n} as MIDI",
+            f"Save songs {n} as WAV",
+            f"Position in songs {n}",
+        ]
         for n in (1, 2)
     ]
     assert reached == songs[0] + songs[1]
@@ -137,7 +154,9 @@ def test_it_is_played_from_the_keyboard(page: Browser) -> None:
 
 
 def test_an_upbeat_is_bar_0(browser: Browser, tmp_path: Path) -> None:
-    waltz = PianoRoll.from_notes([(0, 1, 60), (1, 3, 62), (4, 3, 64)], steps_per_quarter=1, time_signature=(3, 4))
+    waltz = PianoRoll.from_notes(
+        [(0, 1, 60), (1, 3, 62), (4, 3, 64)], steps_per_quarter=1, time_signature=(3, 4)
+    )
     lnfgen.write(tmp_path / "waltz.html", waltz.with_upbeat(1))
     browser.open(tmp_path / "waltz.html")
     assert where(browser) == "bar 0, beat 3"
@@ -170,10 +189,13 @@ def test_it_loops_and_the_tempo_can_change_on_the_way(page: Browser) -> None:
     page.click("article:nth-of-type(2) .play")
     page.click("#loop")
     page.until(lambda: len(page.evaluate("tap.starts")) >= 7, "the third time through")
-    page.evaluate("tempo.value = 200, tempo.dispatchEvent(new Event('input')), tap.changed = tap.starts.length")
+    page.evaluate(
+        "tempo.value = 200, tempo.dispatchEvent(new Event('input')), tap.changed = tap.starts.length"
+    )
     page.until(lambda: page.evaluate("tap.starts.length - tap.changed") >= 5, "the faster notes")
     starts, changed = np.array(page.evaluate("tap.starts")), page.evaluate("tap.changed")
-    assert np.median(np.diff(starts[:changed])) == pytest.approx(0.5, abs=1e-9)  # 120 quarters a minute
+    # 120 quarters a minute
+    assert np.median(np.diff(starts[:changed])) == pytest.approx(0.5, abs=1e-9)
     assert np.median(np.diff(starts[changed:])) == pytest.approx(0.25, abs=1e-9)
     assert "♩ = 240" in page.evaluate("document.querySelector('.transport').innerText")
     page.click("#loop")
@@ -205,14 +227,18 @@ def level(samples: np.ndarray, start: float, end: float) -> float:
 
 def test_a_chord_sounds_as_its_notes_and_dies_away(browser: Browser, tmp_path: Path) -> None:
     pitches = [48, 55, 64, 72]
-    roll = PianoRoll.from_notes([(4, 12, pitch) for pitch in pitches], steps_per_quarter=4, tempo_bpm=60)
+    roll = PianoRoll.from_notes(
+        [(4, 12, pitch) for pitch in pitches], steps_per_quarter=4, tempo_bpm=60
+    )
     samples = wav_of(browser, roll, tmp_path)
     assert level(samples, 0, 0.99) < 1e-4
     levels = [level(samples, at, at + 0.2) for at in (1.0, 2.0, 3.0, 3.7, 4.5, 5.5)]
     assert levels == sorted(levels, reverse=True)
     assert levels[0] > 0.05
-    assert levels[-1] < 0.01 * levels[0]  # the dampers fell after four seconds, and the room is nearly silent
-    spectrum = np.abs(np.fft.rfft(samples[RATE : 2 * RATE].mean(1) * np.hanning(RATE)))  # 1 Hz a bin
+    # the dampers fell after four seconds, and the room is nearly silent
+    assert levels[-1] < 0.01 * levels[0]
+    # 1 Hz a bin
+    spectrum = np.abs(np.fft.rfft(samples[RATE : 2 * RATE].mean(1) * np.hanning(RATE)))
     peaks = [round(440 * 2 ** ((pitch - 69) / 12)) for pitch in pitches]
 
     def near(hertz: int) -> float:
@@ -238,7 +264,9 @@ def test_extreme_pieces_are_drawn_and_played(browser: Browser, tmp_path: Path) -
     odd = [
         PianoRoll(**silence, tempo_bpm=4e7, steps_per_quarter=960, time_signature=(1, 128)),
         PianoRoll(**silence, tempo_bpm=3.6, time_signature=(255, 1)),
-        PianoRoll.from_notes([(0, 4000, 0), (3999, 1, 127)], lowest_pitch=0, num_pitches=128, time_signature=(7, 8)),
+        PianoRoll.from_notes(
+            [(0, 4000, 0), (3999, 1, 127)], lowest_pitch=0, num_pitches=128, time_signature=(7, 8)
+        ),
     ]
     lnfgen.write(tmp_path / "odd.html", odd)
     browser.errors.clear()
@@ -262,17 +290,29 @@ def test_given_notes_are_lighter_than_drawn_ones_on_paper_and_darker_in_the_dark
     count = "document.querySelector('svg {}').getAttribute('d').split('M').length - 1"
     colour = "getComputedStyle(document.body).getPropertyValue('--{}').slice(1)"
     for scheme, sign in (("light", 1), ("dark", -1)):
-        browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        browser.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": scheme}],
+        )
         browser.open(tmp_path / "tune.html")
-        assert [browser.evaluate(count.format(name)) for name in (".given", ".notes:not(.given)")] == [2, 1]
-        colours = [browser.evaluate(colour.format(name)) for name in ("given", "low", "tenor", "alto", "high")]
-        given, *others = (np.array([*bytes.fromhex(each)]) @ [0.2126, 0.7152, 0.0722] for each in colours)
+        assert [
+            browser.evaluate(count.format(name)) for name in (".given", ".notes:not(.given)")
+        ] == [2, 1]
+        colours = [
+            browser.evaluate(colour.format(name))
+            for name in ("given", "low", "tenor", "alto", "high")
+        ]
+        given, *others = (
+            np.array([*bytes.fromhex(each)]) @ [0.2126, 0.7152, 0.0722] for each in colours
+        )
         assert min(sign * (given - other) for other in others) > 60
         assert browser.evaluate("document.querySelector('.facts .drawn').offsetWidth") > 10
     browser.call("Emulation.setEmulatedMedia", features=[])
 
 
-def test_parts_are_muted_and_heard_alone_from_the_keyboard(browser: Browser, tmp_path: Path) -> None:
+def test_parts_are_muted_and_heard_alone_from_the_keyboard(
+    browser: Browser, tmp_path: Path
+) -> None:
     lnfgen.write(tmp_path / "band.html", BAND)
     browser.errors.clear()
     browser.open(tmp_path / "band.html")
@@ -285,23 +325,33 @@ def test_parts_are_muted_and_heard_alone_from_the_keyboard(browser: Browser, tmp
             assert browser.evaluate("document.activeElement.ariaPressed") == "false"
             browser.press(" ")
             assert browser.evaluate("document.activeElement.ariaPressed") == "true"
-            alone = {"Mute": ["drums", "chords", "melody"], "Solo": ["bass", "melody"][: len(reached) // 4]}
+            alone = {
+                "Mute": ["drums", "chords", "melody"],
+                "Solo": ["bass", "melody"][: len(reached) // 4],
+            }
             assert browser.evaluate(heard) == alone[reached[-1][:4]]
     kinds = [f"{kind} {role} of band" for role in BAND.roles for kind in ("Mute", "Solo")]
     assert reached == ["Play band", *kinds]
     browser.click("#play")
     gains = "[...instrument.outputs.values()].map(({ gain }) => Math.round(gain.value))"
-    browser.until(lambda: sorted(browser.evaluate(gains)) == [0, 0, 1, 1], "the silence of two parts")
+    browser.until(
+        lambda: sorted(browser.evaluate(gains)) == [0, 0, 1, 1], "the silence of two parts"
+    )
     for button in (".bass .solo", ".melody .solo"):
         browser.click(button)
-    browser.until(lambda: sorted(browser.evaluate(gains)) == [0, 1, 1, 1], "all parts but the muted one")
-    assert browser.evaluate("getComputedStyle(document.querySelector('.notes.bass')).opacity") < "0.5"
+    browser.until(
+        lambda: sorted(browser.evaluate(gains)) == [0, 1, 1, 1], "all parts but the muted one"
+    )
+    assert (
+        browser.evaluate("getComputedStyle(document.querySelector('.notes.bass')).opacity") < "0.5"
+    )
     assert browser.errors == []
 
 
 def test_what_is_saved_is_what_is_heard(browser: Browser, tmp_path: Path) -> None:
     every, bass, drums = (
-        wav_of(browser, BAND, tmp_path, *pressed) for pressed in ((), (".bass .solo",), (".drums .solo", ".bass .mute"))
+        wav_of(browser, BAND, tmp_path, *pressed)
+        for pressed in ((), (".bass .solo",), (".drums .solo", ".bass .mute"))
     )
     spectra = [np.abs(np.fft.rfft(samples.mean(1)[:RATE])) for samples in (every, bass, drums)]
     hiss = [spectrum[5000:].mean() for spectrum in spectra]  # 1 Hz a bin
@@ -313,10 +363,20 @@ def test_what_is_saved_is_what_is_heard(browser: Browser, tmp_path: Path) -> Non
 
 def test_drums_are_told_apart_by_ear(browser: Browser, tmp_path: Path) -> None:
     """By where their sound lies, and by how long it lasts."""
-    kit = {"kick": 36, "snare": 38, "closed hat": 42, "open hat": 46, "low tom": 41, "high tom": 50, "crash": 49}
+    kit = {
+        "kick": 36,
+        "snare": 38,
+        "closed hat": 42,
+        "open hat": 46,
+        "low tom": 41,
+        "high tom": 50,
+        "crash": 49,
+    }
     middle, lasts = {}, {}
     for name, key in kit.items():
-        stroke = PianoRoll.of_parts([PianoRoll.from_notes([(0, 1, key)], num_steps=8)], [Part("drums")])
+        stroke = PianoRoll.of_parts(
+            [PianoRoll.from_notes([(0, 1, key)], num_steps=8)], [Part("drums")]
+        )
         samples = wav_of(browser, stroke, tmp_path)
         assert 0.05 < np.abs(samples).max() < 0.9
         power = np.abs(np.fft.rfft(samples.mean(1)[: RATE // 4])) ** 2
@@ -335,20 +395,33 @@ def test_a_band_is_drawn_in_colours_above_its_drums(browser: Browser, tmp_path: 
     style = "(({{ fill, stroke }}) => [fill, stroke])(getComputedStyle(document.querySelector('.notes.{}')))"
     browser.open(tmp_path / "band.html")
     fills = []
-    for role, given, others in (("drums", 4, 4), ("bass", 1, 1), ("chords", 0, 3), ("melody", 1, 1)):
+    for role, given, others in (
+        ("drums", 4, 4),
+        ("bass", 1, 1),
+        ("chords", 0, 3),
+        ("melody", 1, 1),
+    ):
         states = [f"{role}.given", f"{role}:not(.given)"]
         assert [browser.evaluate(count.format(state)) for state in states] == [given, others]
         (grey, edge), (fill, same) = (browser.evaluate(style.format(state)) for state in states)
         assert edge == fill == same != grey
         fills.append(fill)
     assert len(set(fills)) == 4
-    names = browser.evaluate("[...document.querySelectorAll('.drum-name')].map((name) => name.textContent)")
+    names = browser.evaluate(
+        "[...document.querySelectorAll('.drum-name')].map((name) => name.textContent)"
+    )
     assert names == ["closed hat", "kick"]
     assert browser.evaluate("rolls[0].rowOf(pieces[0].notes[0])[0] > rolls[0].y(rolls[0].low)")
 
 
 def test_it_fits_a_phone_and_prints_without_controls(page: Browser) -> None:
-    page.call("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=1, mobile=True)
+    page.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=360,
+        height=740,
+        deviceScaleFactor=1,
+        mobile=True,
+    )
     try:
         assert page.wait("document.documentElement.scrollWidth === 360 && rolls[0].width < 360")
         page.call("Emulation.setEmulatedMedia", media="print")

@@ -1,4 +1,5 @@
-"""Every file goes through one door, by its suffix or its first bytes, there and back; damage is said in one line."""
+"""Every file goes through one door, by its suffix or its first bytes, there and back; damage is
+said in one line."""
 
 import io
 import os
@@ -41,7 +42,13 @@ ROLLS = [
 @pytest.mark.parametrize("suffix", [".npz", ".txt"])
 @given(rolls(), st.booleans(), st.floats(MIN_BPM, MAX_BPM), st.integers(0, 90), st.integers(1, 38))
 def test_a_piano_roll_file_reads_back_exactly(
-    tmp_path_factory: pytest.TempPathFactory, suffix: str, roll: PianoRoll, held: bool, bpm: float, low: int, keys: int
+    tmp_path_factory: pytest.TempPathFactory,
+    suffix: str,
+    roll: PianoRoll,
+    held: bool,
+    bpm: float,
+    low: int,
+    keys: int,
 ) -> None:
     onsets = None if held else roll.onsets
     roll = replace(roll, onsets=onsets, tempo_bpm=bpm).in_range(low, keys)
@@ -78,7 +85,9 @@ def test_bytes_are_told_apart_by_how_they_start() -> None:
     assert read_bytes("déjà vu\n".encode()) == ["déjà vu\n"]
 
 
-def test_text_stands_as_it_is_and_a_link_stays_and_the_file_that_it_leads_to_is_replaced(tmp_path: Path) -> None:
+def test_text_stands_as_it_is_and_a_link_stays_and_the_file_that_it_leads_to_is_replaced(
+    tmp_path: Path,
+) -> None:
     text = "Ünicode, tabs\t, and\r\nline ends\n"
     assert to_bytes(text, ".abc") == text.encode()
     (tmp_path / "far").mkdir()
@@ -91,7 +100,9 @@ def test_text_stands_as_it_is_and_a_link_stays_and_the_file_that_it_leads_to_is_
 
 
 def test_a_piano_roll_as_text_is_readable() -> None:
-    roll = PianoRoll.from_notes([(0, 2, 60), (0, 1, 64), (2, 1, 60)], num_steps=4, time_signature=(2, 16))
+    roll = PianoRoll.from_notes(
+        [(0, 2, 60), (0, 1, 64), (2, 1, 60)], num_steps=4, time_signature=(2, 16)
+    )
     lines = rolltext.roll_to_text(roll).splitlines()
     assert lines[:7] == [
         "# lnfgen piano-roll 1",
@@ -105,12 +116,19 @@ def test_a_piano_roll_as_text_is_readable() -> None:
     assert lines[7:] == ["# bar 1", "C4! E4!", "C4", "# bar 2", "C4!", "."]
     text = "# lnfgen piano-roll 1\n\ntempo_bpm: 90\n# verse\nC#4! Eb4!\n  db4 \n.\n"
     roll = rolltext.roll_from_text(text)
-    assert (roll.notes(), roll.tempo_bpm, roll.num_steps) == ([(0, 2, 61), (0, 1, 63)], 90.0, 3), "written by hand"
+    assert (roll.notes(), roll.tempo_bpm, roll.num_steps) == ([(0, 2, 61), (0, 1, 63)], 90.0, 3), (
+        "written by hand"
+    )
 
 
 def test_a_band_as_text_is_readable() -> None:
-    rolls = [PianoRoll.from_notes(notes, num_steps=4) for notes in ([(0, 1, 36), (2, 1, 42)], [(1, 3, 40)])]
-    band = PianoRoll.of_parts(rolls, [Part("drums"), Part("bass", 33, (80, 72))], upbeat=4).in_range(36, 12)
+    rolls = [
+        PianoRoll.from_notes(notes, num_steps=4)
+        for notes in ([(0, 1, 36), (2, 1, 42)], [(1, 3, 40)])
+    ]
+    band = PianoRoll.of_parts(
+        rolls, [Part("drums"), Part("bass", 33, (80, 72))], upbeat=4
+    ).in_range(36, 12)
     lines = rolltext.roll_to_text(band).splitlines()
     assert lines[1] == "steps_per_quarter: 4"
     assert lines[4] == "upbeat: 2"
@@ -150,7 +168,8 @@ def test_a_line_that_does_not_fit_is_named(body: str, said: str) -> None:
     with pytest.raises(UnreadableFileError, match=r"roll\.txt") as caught:
         rolltext.roll_from_text("# lnfgen piano-roll 1\n" + body, "roll.txt")
     assert said in str(caught.value)
-    with pytest.raises(UnreadableFileError, match="expected '# lnfgen piano-roll 1'"):  # and no prose
+    # and no prose
+    with pytest.raises(UnreadableFileError, match="expected '# lnfgen piano-roll 1'"):
         read_bytes(b"# lnfgen piano-roll 2\n" + body.encode())
 
 
@@ -165,7 +184,9 @@ def test_a_picture_shows_what_was_given_lighter_than_what_was_drawn() -> None:
     roll = PianoRoll.from_notes([(0, 16, 60), (0, 16, 64)])
     upper = np.zeros((16, 128), np.bool_)
     upper[:, 64] = True
-    plain, mixed, drawn = (pixels(replace(roll, drawn=cells)) for cells in (None, upper, np.ones_like(upper)))
+    plain, mixed, drawn = (
+        pixels(replace(roll, drawn=cells)) for cells in (None, upper, np.ones_like(upper))
+    )
     given = (mixed != drawn).any(axis=2)  # the lower note
     assert 0.01 < given.mean() < 0.05
     lightness = np.array([0.2126, 0.7152, 0.0722])
@@ -184,28 +205,37 @@ def test_a_picture_of_a_band_has_the_colours_of_its_parts_and_its_drums_below() 
     rolls = [PianoRoll.from_notes([(0, 16, pitch)], num_steps=16) for pitch in (36, 40, 60, 72)]
     rolls[0] = PianoRoll.from_notes([(step, 1, 36) for step in range(16)])
     band = PianoRoll.of_parts(rolls, [Part(role) for role in ROLES])
-    colours = [np.array([*bytes.fromhex(name)]) / 255 for name in ("9c4695", "0c7a80", "4762b5", "cc5428")]
+    colours = [
+        np.array([*bytes.fromhex(name)]) / 255 for name in ("9c4695", "0c7a80", "4762b5", "cc5428")
+    ]
 
     def shown(roll: PianoRoll) -> list[np.ndarray]:
         return [np.abs(pixels(roll) - colour).max(axis=2) < 0.01 for colour in colours]
 
     parts = shown(band)
-    heights = [np.flatnonzero(part.mean(axis=1) > 0.2).mean() for part in parts]  # of its notes, not of the legend
+    # of its notes, not of the legend
+    heights = [np.flatnonzero(part.mean(axis=1) > 0.2).mean() for part in parts]
     assert heights == sorted(heights, reverse=True), "the drums are lowest, and the melody highest"
     drawn = np.zeros((band.num_steps, 128), np.bool_)
     drawn[1::4] = True
     left = [part.sum() for part in shown(replace(band, drawn=drawn))]
     assert left[1] > 0.9 * parts[1].sum(), "the bass was drawn"
-    assert max(left[0], left[2], left[3]) < 0.5 * min(part.sum() for part in parts), "the others were given"
+    assert max(left[0], left[2], left[3]) < 0.5 * min(part.sum() for part in parts), (
+        "the others were given"
+    )
     alone = PianoRoll.of_parts(rolls[:1], band.parts[:1])
     assert len(pixels(alone)) < len(pixels(band))
 
 
-@pytest.mark.parametrize(("bars", "signature"), [(1, (4, 4)), (16, (4, 4)), (33, (6, 8)), (120, (2, 4)), (61, (5, 8))])
+@pytest.mark.parametrize(
+    ("bars", "signature"), [(1, (4, 4)), (16, (4, 4)), (33, (6, 8)), (120, (2, 4)), (61, (5, 8))]
+)
 def test_a_picture_has_the_shape_of_a_page(bars: int, signature: tuple[int, int]) -> None:
     steps = bars * 16 * signature[0] // signature[1]
     notes = [(step, 1, 40 + step % 47) for step in range(0, steps, 8)]
-    content = to_bytes(PianoRoll.from_notes(notes, num_steps=steps, time_signature=signature), ".png")
+    content = to_bytes(
+        PianoRoll.from_notes(notes, num_steps=steps, time_signature=signature), ".png"
+    )
     width, height = struct.unpack(">II", content[16:24])
     assert width < 3500
     assert 0.3 * width < height < 2.2 * width
@@ -241,8 +271,16 @@ GOOD = to_bytes(a_roll(), ".npz")
         (".npz", npz(a=np.zeros(3)), "expected a piano-roll's array 'sounding'"),
         (".npz", npz(sounding=np.zeros((4, 88))), "float64"),
         (".npz", npz(sounding=np.array([{}], dtype=object)), "allow_pickle=False"),
-        (".npz", npz(sounding=np.zeros((4, 88), dtype=bool), time_signature=np.zeros(3)), "no piano-roll"),
-        (".npz", npz(sounding=np.zeros((4, 88), dtype=bool), parts="[1]"), "no piano-roll: the part 1"),
+        (
+            ".npz",
+            npz(sounding=np.zeros((4, 88), dtype=bool), time_signature=np.zeros(3)),
+            "no piano-roll",
+        ),
+        (
+            ".npz",
+            npz(sounding=np.zeros((4, 88), dtype=bool), parts="[1]"),
+            "no piano-roll: the part 1",
+        ),
         (".npz", npz(sounding=np.zeros((4, 88), dtype=bool), parts="["), "no piano-roll"),
         (".txt", b"caf\xe9", "byte 0xe9 at offset 3"),
         (".mid", b"Dear diary", "no MIDI file"),
@@ -250,7 +288,9 @@ GOOD = to_bytes(a_roll(), ".npz")
         (".mp3", b"ID3", "unknown suffix '.mp3'"),
     ],
 )
-def test_damage_is_said_in_one_line_with_the_file(suffix: str, content: bytes, said: str, tmp_path: Path) -> None:
+def test_damage_is_said_in_one_line_with_the_file(
+    suffix: str, content: bytes, said: str, tmp_path: Path
+) -> None:
     path = tmp_path / f"song{suffix}"
     path.write_bytes(content)
     with pytest.raises(UnreadableFileError) as caught:
@@ -265,12 +305,18 @@ def test_what_a_piano_roll_refuses_is_said_with_the_file(tmp_path: Path) -> None
     with pytest.raises(UnreadableFileError, match=r"a\.mid: 2000 steps per quarter"):
         read(tmp_path / "a.mid", steps_per_quarter=2000)
     note = "<note><pitch><step>C</step><octave>4</octave></pitch><duration>4</duration></note>"
-    back = "<attributes><divisions>4</divisions></attributes>" + note + "<forward><duration>-8</duration></forward>"
+    back = (
+        "<attributes><divisions>4</divisions></attributes>"
+        + note
+        + "<forward><duration>-8</duration></forward>"
+    )
     early = (
         '<score-partwise><part-list><score-part id="a"><part-name>a</part-name></score-part></part-list>'
         f'<part id="a"><measure number="1">{back}{note}</measure></part></score-partwise>'
     )
-    with pytest.raises(UnreadableFileError, match=r"early\.xml: the note \(-4, 4, 60\) starts before the piece"):
+    with pytest.raises(
+        UnreadableFileError, match=r"early\.xml: the note \(-4, 4, 60\) starts before the piece"
+    ):
         read_bytes(early.encode(), "early.xml", ".xml")
 
 
@@ -283,7 +329,9 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.Mon
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         header = io.BytesIO()
-        np.lib.format.write_array_header_1_0(header, {"descr": "|b1", "fortran_order": False, "shape": (1 << 43, 128)})
+        np.lib.format.write_array_header_1_0(
+            header, {"descr": "|b1", "fortran_order": False, "shape": (1 << 43, 128)}
+        )
         archive.writestr("sounding.npy", header.getvalue())
     with pytest.raises(UnreadableFileError, match=r"over 1500 MB.*LNFGEN_READ_MB"):
         read_bytes(buffer.getvalue())
@@ -294,11 +342,15 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(suffix: str, tmp_
     path = tmp_path / f"big{suffix}"
     path.touch()
     os.truncate(path, 1 << 40)
-    with pytest.raises(UnreadableFileError, match=r"big\.... has 1,099,512 MB; expected 1,500 .*LNFGEN_READ_MB"):
+    with pytest.raises(
+        UnreadableFileError, match=r"big\.... has 1,099,512 MB; expected 1,500 .*LNFGEN_READ_MB"
+    ):
         read(path)
 
 
-needs_pipes = pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs named pipes and /dev/fd")
+needs_pipes = pytest.mark.skipif(
+    not Path("/dev/fd").exists(), reason="needs named pipes and /dev/fd"
+)
 
 
 @needs_pipes
@@ -321,7 +373,9 @@ def test_what_a_shell_makes_of_another_command_is_read_by_its_first_bytes(suffix
 
 
 @needs_pipes
-def test_a_pipe_without_an_end_is_read_no_further_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_without_an_end_is_read_no_further_than_memory_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("LNFGEN_READ_MB", "3")
     reader, writer = os.pipe()
 
@@ -332,6 +386,9 @@ def test_a_pipe_without_an_end_is_read_no_further_than_memory_allows(monkeypatch
 
     thread = threading.Thread(target=write_on)
     thread.start()
-    with open(reader, "rb"), pytest.raises(UnreadableFileError, match=r"has \d MB; expected 3 at most"):
+    with (
+        open(reader, "rb"),
+        pytest.raises(UnreadableFileError, match=r"has \d MB; expected 3 at most"),
+    ):
         read(f"/dev/fd/{reader}")
     thread.join()

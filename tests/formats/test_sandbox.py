@@ -1,4 +1,5 @@
-"""Foreign parsers that crash, hang or fill the memory cost one file a reason, and leave no process behind."""
+"""Foreign parsers that crash, hang or fill the memory cost one file a reason, and leave no process
+behind."""
 
 import os
 import signal
@@ -72,7 +73,8 @@ def test_each_thread_keeps_a_child_and_none_is_left(threads: int) -> None:
 
 def test_a_crash_is_the_reason_of_its_file_alone() -> None:
     with pytest.raises(
-        UnreadableFileError, match=r"^a\.mat ends the process that reads it \(signal 11\).*LNFGEN_READ_MB"
+        UnreadableFileError,
+        match=r"^a\.mat ends the process that reads it \(signal 11\).*LNFGEN_READ_MB",
     ):
         in_child(die, signal.SIGSEGV, name="a.mat")
     assert in_child(abs, -1, name="b.mat") == 1
@@ -81,7 +83,9 @@ def test_a_crash_is_the_reason_of_its_file_alone() -> None:
 def test_time_counts_from_the_last_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LNFGEN_READ_SECONDS", "1")
     assert in_child(in_parts, 4, name="book.abc") == 4
-    with pytest.raises(UnreadableFileError, match=r"^a\.abc takes over 1 seconds; .* LNFGEN_READ_SECONDS$"):
+    with pytest.raises(
+        UnreadableFileError, match=r"^a\.abc takes over 1 seconds; .* LNFGEN_READ_SECONDS$"
+    ):
         in_child(work, 1000.0, name="a.abc")
 
 
@@ -94,12 +98,15 @@ def test_time_is_that_of_the_processor_so_a_busy_machine_reads_the_same_but_noth
         in_child(wait, 60.0, name="a.abc")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no limit on the memory of a process")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems have no limit on the memory of a process"
+)
 def test_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LNFGEN_READ_MB", "300")
     assert in_child(fill, 10, name="a.npz") == 10_000_000
     with pytest.raises(
-        UnreadableFileError, match=r"^a\.npz takes over 300 MB of memory; .* allow more with LNFGEN_READ_MB"
+        UnreadableFileError,
+        match=r"^a\.npz takes over 300 MB of memory; .* allow more with LNFGEN_READ_MB",
     ):
         in_child(fill, 400, name="a.npz")
 
@@ -132,7 +139,9 @@ def test_a_process_that_dies_costs_one_result() -> None:
 def test_a_script_without_a_main_guard_reads_once(tmp_path: Path) -> None:
     write(tmp_path / "a.npz", PianoRoll.from_notes([(0, 4, 60)]))
     (tmp_path / "script.py").write_text("import lnfgen\nprint(len(lnfgen.read('a.npz')))\n")
-    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
     assert (done.stdout, done.stderr, done.returncode) == ("1\n", "", 0)
 
 
@@ -148,21 +157,31 @@ def running(folder: Path) -> int:
     count = 0
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            count += os.readlink(entry / "cwd") == str(folder) and (entry / "cmdline").read_bytes() != b""
+            count += (
+                os.readlink(entry / "cwd") == str(folder)
+                and (entry / "cmdline").read_bytes() != b""
+            )
     return count
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_a_signal_ends_all_processes_in_the_middle_of_a_file_that_hangs(how: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
+def test_a_signal_ends_all_processes_in_the_middle_of_a_file_that_hangs(
+    how: int, tmp_path: Path
+) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     for number in range(20):
         (folder / f"{number:02}.krn").write_text(HANGS)
     command = [sys.executable, "-m", "lnfgen", "preprocess", "mine", "--as", "music", "--out", "d"]
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it
+    # a job in the background of a shell ignores it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        program = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        program = subprocess.Popen(
+            command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
     finally:
         signal.signal(signal.SIGINT, before)
     deadline = time.monotonic() + 60
@@ -183,7 +202,9 @@ def test_a_signal_ends_all_processes_in_the_middle_of_a_file_that_hangs(how: int
     assert not (tmp_path / "d").exists()
 
 
-def test_a_file_that_hangs_costs_a_folder_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_hangs_costs_a_folder_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LNFGEN_READ_SECONDS", "2")
     (tmp_path / "mine").mkdir()
     for number in (0, 2):

@@ -1,4 +1,5 @@
-"""Scores in MusicXML, ABC and humdrum are read as they sound; damaged and hostile ones are one line."""
+"""Scores in MusicXML, ABC and humdrum are read as they sound; damaged and hostile ones are one
+line."""
 
 import io
 import zipfile
@@ -28,7 +29,9 @@ KERN = """**kern\t**kern
 
 
 def score_xml(notes: str, attributes: str = "") -> bytes:
-    head = "<attributes><divisions>4</divisions><time><beats>4</beats><beat-type>4</beat-type></time>"
+    head = (
+        "<attributes><divisions>4</divisions><time><beats>4</beats><beat-type>4</beat-type></time>"
+    )
     return (
         '<?xml version="1.0" encoding="UTF-8"?><score-partwise version="4.0">'
         '<part-list><score-part id="P1"><part-name>x</part-name></score-part></part-list>'
@@ -46,7 +49,11 @@ def note_xml(step: str, octave: int, duration: int, extra: str = "") -> str:
     [
         (".musicxml", "<work><work-title>Ave &amp;\nVale</work-title></work>", "Ave & Vale"),
         (".musicxml", "<movement-title>Gigue</movement-title>", "Gigue"),
-        (".musicxml", "<work><work-title>Suite</work-title></work><movement-title>Gigue</movement-title>", "Suite"),
+        (
+            ".musicxml",
+            "<work><work-title>Suite</work-title></work><movement-title>Gigue</movement-title>",
+            "Suite",
+        ),
         (".musicxml", "", ""),
         *((".abc", "X:1\nT: The Kesh % a jig\nT:Kincora\n", "The Kesh"), (".abc", "X:1\n", "")),
         *((".krn", "!!!COM: Bach\n!!!OTL: Ach Gott\n", "Ach Gott"), (".krn", "!!!COM: Bach\n", "")),
@@ -54,7 +61,9 @@ def note_xml(step: str, octave: int, duration: int, extra: str = "") -> str:
 )
 def test_a_roll_has_the_title_of_its_score(suffix: str, before: str, title: str) -> None:
     content = {".abc": before + "K:C\nCDEF|\n", ".krn": before + KERN}.get(suffix, "").encode()
-    content = content or score_xml(note_xml("C", 4, 16)).replace(b"<part-list>", before.encode() + b"<part-list>")
+    content = content or score_xml(note_xml("C", 4, 16)).replace(
+        b"<part-list>", before.encode() + b"<part-list>"
+    )
     (roll,) = read_score(content, suffix)
     assert roll.title == title
     assert roll.transposed(1).stretch(0, 2).title == title
@@ -98,11 +107,17 @@ def test_a_repeat_without_a_start_goes_back_to_the_one_before(bars: str, played:
 def test_a_tie_of_musicxml_is_read_at_either_note() -> None:
     start, stop = '<tie type="start"/>', '<tie type="stop"/>'
     for first, second in ((start, stop), (start, ""), ("", stop)):
-        (roll,) = read_score(score_xml(note_xml("C", 4, 4, first) + note_xml("C", 4, 8, second)), ".musicxml")
+        (roll,) = read_score(
+            score_xml(note_xml("C", 4, 4, first) + note_xml("C", 4, 8, second)), ".musicxml"
+        )
         assert roll.notes() == [(0, 12, 60)]
     free = note_xml("C", 4, 4, "<voice>1</voice>") * 2
-    tied = note_xml("C", 4, 4, f"{start}<voice>2</voice>") + note_xml("C", 4, 8, f"{stop}<voice>2</voice>")
-    (roll,) = read_score(score_xml(f"{free}<backup><duration>8</duration></backup>{tied}"), ".musicxml")
+    tied = note_xml("C", 4, 4, f"{start}<voice>2</voice>") + note_xml(
+        "C", 4, 8, f"{stop}<voice>2</voice>"
+    )
+    (roll,) = read_score(
+        score_xml(f"{free}<backup><duration>8</duration></backup>{tied}"), ".musicxml"
+    )
     assert roll.notes() == [(0, 4, 60), (4, 8, 60)], "of two notes of one pitch, one alone is tied"
 
 
@@ -115,16 +130,28 @@ def test_of_several_time_signatures_at_the_start_the_last_given_counts() -> None
 
 def test_humdrum() -> None:
     (roll,) = read_score(KERN.encode(), ".krn")
-    assert roll.notes() == [(0, 4, 48), (0, 12, 64), (4, 4, 55), (8, 4, 55), (12, 12, 48), (12, 4, 60), (16, 4, 60)]
+    assert roll.notes() == [
+        (0, 4, 48),
+        (0, 12, 64),
+        (4, 4, 55),
+        (8, 4, 55),
+        (12, 12, 48),
+        (12, 4, 60),
+        (16, 4, 60),
+    ]
     assert (roll.time_signature, roll.num_steps) == ((3, 4), 24)
     kern = "**kern\n*M4/4\n=1-\n1c\n=2\n1d\n=:|!|:\n1e\n=4\n1f\n=:|!\n*-\n"
     (roll,) = read_score(kern.encode(), ".krn")
-    assert [pitch for _, _, pitch in roll.notes()] == [60, 62, 60, 62, 64, 65, 64, 65], "repeats are played"
+    assert [pitch for _, _, pitch in roll.notes()] == [60, 62, 60, 62, 64, 65, 64, 65], (
+        "repeats are played"
+    )
 
 
 def test_musicxml_sounds_at_pitch_and_leaves_out_grace_notes() -> None:
     clarinet = "<transpose><diatonic>-1</diatonic><chromatic>-2</chromatic></transpose>"
-    grace = "<note><grace/><pitch><step>A</step><octave>4</octave></pitch><type>eighth</type></note>"
+    grace = (
+        "<note><grace/><pitch><step>A</step><octave>4</octave></pitch><type>eighth</type></note>"
+    )
     content = score_xml(grace + note_xml("D", 4, 8) + note_xml("E", 4, 8), clarinet)
     (roll,) = read_score(content, ".musicxml")
     assert roll.notes() == [(0, 8, 60), (8, 8, 62)]
@@ -181,9 +208,16 @@ def test_entities_of_xml_are_harmless(tmp_path: Path) -> None:
     """Neither a file on this machine nor a gigabyte of text gets into a score."""
     (tmp_path / "secret.txt").write_text("secret")
     laughs = "".join(f'<!ENTITY a{level} "{f"&a{level - 1};" * 10}">' for level in range(1, 12))
-    for entity in (f'<!ENTITY a0 "ha">{laughs}', f'<!ENTITY a11 SYSTEM "{(tmp_path / "secret.txt").as_uri()}">'):
+    for entity in (
+        f'<!ENTITY a0 "ha">{laughs}',
+        f'<!ENTITY a11 SYSTEM "{(tmp_path / "secret.txt").as_uri()}">',
+    ):
         head = f"<!DOCTYPE score-partwise [{entity}]><score-partwise".encode()
-        content = score_xml(note_xml("C", 4, 16)).replace(b"<score-partwise", head).replace(b">x<", b">&a11;<")
+        content = (
+            score_xml(note_xml("C", 4, 16))
+            .replace(b"<score-partwise", head)
+            .replace(b">x<", b">&a11;<")
+        )
         (tmp_path / "song.musicxml").write_bytes(content)
         try:
             found = str([roll.notes() for roll in read(tmp_path / "song.musicxml")])
@@ -198,7 +232,9 @@ def test_bars_and_notes_of_any_length_are_read() -> None:
     assert (roll.num_steps, len(roll.notes())) == (40020, 5)
     (roll,) = read_score(b"X:1\nM:3/4\nL:1/8\nK:C\n" + b"CDEF " * 120 + b"|G6|\n", ".abc")
     assert (roll.num_steps, len(roll.notes())) == (972, 481)
-    with pytest.raises(UnreadableFileError, match=r"^tune lasts \d+ steps; expected at most 1000000$"):
+    with pytest.raises(
+        UnreadableFileError, match=r"^tune lasts \d+ steps; expected at most 1000000$"
+    ):
         read_score(b"X:1\nM:4/4\nL:1/4\nK:C\nA2 D99999999 E|G2\n", ".abc", "tune")
 
 

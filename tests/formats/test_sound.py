@@ -1,4 +1,5 @@
-"""WAV files: they sound as long as the piece, and what is missing to make them is said in one line."""
+"""WAV files: they sound as long as the piece, and what is missing to make them is said in one
+line."""
 
 import io
 import shutil
@@ -54,7 +55,9 @@ def test_without_the_synthesiser_one_line_says_how_to_get_it(
     assert not (tmp_path / "a.wav").exists()
 
 
-def test_sample_refuses_before_anything_is_drawn(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sample_refuses_before_anything_is_drawn(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "")
     fails(call("sample", "run-rolls", "--out", "song.wav"), "install fluidsynth")
 
@@ -73,7 +76,9 @@ def test_a_missing_soundfont_and_a_synthesiser_that_fails_are_one_line(
     with pytest.raises(LnfgenError, match=r"made no sound .*no such preset"):
         to_bytes(ROLL, ".wav")
     # FluidSynth returns 0 where it plays no such file, and writes one block of silence.
-    (tmp_path / "fluidsynth").write_text('#!/bin/sh\nhead -c 300 /dev/zero > "$5"; echo SMPTE timing >&2\n')
+    (tmp_path / "fluidsynth").write_text(
+        '#!/bin/sh\nhead -c 300 /dev/zero > "$5"; echo SMPTE timing >&2\n'
+    )
     with pytest.raises(LnfgenError, match=r"made no sound .*SMPTE timing"):
         to_bytes(ROLL, ".wav")
     monkeypatch.delenv("LNFGEN_SOUNDFONT")

@@ -1,4 +1,5 @@
-"""Pieces that begin with an upbeat: bar lines are the file's, in every format, and stay when a piece is changed."""
+"""Pieces that begin with an upbeat: bar lines are the file's, in every format, and stay when a
+piece is changed."""
 
 import io
 import itertools
@@ -24,7 +25,9 @@ def tune(metre: tuple[int, int], upbeat: int, starts_with: str = "notes") -> Pia
     notes = [(upbeat + bar - 1, 3, 67), (upbeat + 2 * bar - 2, 4, 64)]
     if upbeat and starts_with == "notes":
         notes += [(step, 1, 60 + step % 3) for step in range(upbeat)]
-    return PianoRoll.from_notes(notes, num_steps=upbeat + 2 * bar + 3, time_signature=metre).with_upbeat(upbeat)
+    return PianoRoll.from_notes(
+        notes, num_steps=upbeat + 2 * bar + 3, time_signature=metre
+    ).with_upbeat(upbeat)
 
 
 def read_one(content: bytes) -> PianoRoll:
@@ -36,16 +39,25 @@ def read_one(content: bytes) -> PianoRoll:
 @pytest.mark.parametrize("suffix", [".mid", ".txt", ".npz"])
 @pytest.mark.parametrize("metre", [(4, 4), (3, 4), (6, 8), (2, 2), (5, 8)])
 def test_files_keep_any_upbeat(metre: tuple[int, int], suffix: str) -> None:
-    for upbeat, starts_with in itertools.product(range(16 * metre[0] // metre[1]), ("notes", "rest")):
+    for upbeat, starts_with in itertools.product(
+        range(16 * metre[0] // metre[1]), ("notes", "rest")
+    ):
         roll = tune(metre, upbeat, starts_with)
         found = read_one(to_bytes(roll, suffix))
         assert found == roll
-        assert found.losses["metre_changes"] == 0, "the upbeat's own time signature is no change that is lost"
+        assert found.losses["metre_changes"] == 0, (
+            "the upbeat's own time signature is no change that is lost"
+        )
 
 
 @pytest.mark.parametrize("starts_with", ["notes", "rest"])
 def test_scores_and_pages_keep_any_upbeat(starts_with: str) -> None:
-    for metre, upbeat, voices in (((3, 4), 4, None), ((6, 8), 2, 2), ((4, 4), 7, 4), ((2, 4), 0, None)):
+    for metre, upbeat, voices in (
+        ((3, 4), 4, None),
+        ((6, 8), 2, 2),
+        ((4, 4), 7, 4),
+        ((2, 4), 0, None),
+    ):
         roll = tune(metre, upbeat, starts_with)
         content = to_bytes(roll, ".musicxml", voices=voices)
         assert read_one(content) == roll
@@ -55,7 +67,9 @@ def test_scores_and_pages_keep_any_upbeat(starts_with: str) -> None:
         assert any(" · 3 bars · " in text for _, text in page.texts)
 
 
-def test_abc_through_midi_and_a_score_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_abc_through_midi_and_a_score_and_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from lnfgen.cli import convert
 
     (tmp_path / "a.abc").write_text("X:1\nM:6/8\nL:1/8\nK:G\nD|GBd gdB|AFD DEF|G3 G2|]\n")
@@ -63,7 +77,12 @@ def test_abc_through_midi_and_a_score_and_back(tmp_path: Path, capsys: pytest.Ca
         convert.command([str(tmp_path / source), str(tmp_path / target)])
         (roll,) = read(tmp_path / target)
         assert isinstance(roll, PianoRoll)
-        assert (roll.upbeat, roll.time_signature, roll.num_bars, roll.num_steps) == (2, (6, 8), 3, 36)
+        assert (roll.upbeat, roll.time_signature, roll.num_bars, roll.num_steps) == (
+            2,
+            (6, 8),
+            3,
+            36,
+        )
     assert capsys.readouterr().err == ""
 
 
@@ -97,7 +116,11 @@ def test_in_a_score_an_upbeat_is_the_end_of_a_bar(metre: tuple[int, int], upbeat
     # The same with rests before it, up to a whole bar: that bar shows the beats where it sounds.
     notes = [(start + bar - upbeat, length, pitch) for start, length, pitch in roll.notes()]
     whole = bars_of_voice(notes, roll.num_steps + bar - upbeat, 4, metre)
-    sounding = [replace(symbol, offset=symbol.offset - (bar - upbeat) / 4) for symbol in whole[0] if symbol.pitches]
+    sounding = [
+        replace(symbol, offset=symbol.offset - (bar - upbeat) / 4)
+        for symbol in whole[0]
+        if symbol.pitches
+    ]
     assert [symbol for symbol in bars[0] if symbol.pitches] == sounding
     assert bars[1:] == whole[1:]
     assert sum(symbol.length for symbol in bars[0]) == upbeat / 4
@@ -106,7 +129,15 @@ def test_in_a_score_an_upbeat_is_the_end_of_a_bar(metre: tuple[int, int], upbeat
 def test_text_counts_the_bars_after_the_upbeat_and_a_picture_shows_them() -> None:
     lines = roll_to_text(WALTZ).splitlines()
     assert lines[4] == "upbeat: 4"
-    places = [index - number for number, index in enumerate(i for i, line in enumerate(lines) if "# bar" in line)]
+    places = [
+        index - number
+        for number, index in enumerate(i for i, line in enumerate(lines) if "# bar" in line)
+    ]
     assert [place - places[0] for place in places] == [0, 4, 16, 28]
-    assert [line for line in lines if "# bar" in line] == ["# bar 0", "# bar 1", "# bar 2", "# bar 3"]
+    assert [line for line in lines if "# bar" in line] == [
+        "# bar 0",
+        "# bar 1",
+        "# bar 2",
+        "# bar 3",
+    ]
     assert len({to_bytes(replace(WALTZ, upbeat=upbeat), ".png") for upbeat in (0, 2, 4)}) == 3

@@ -1,9 +1,11 @@
-"""How exact the transforms are, as a table: `python tests/accuracy.py [CASES]`, CASES of float32 each (default 10^6).
+"""How exact the transforms are, as a table: `python tests/accuracy.py [CASES]`, CASES of float32
+each (default 10^6).
 
-For each registered transform: the worst round trip v -> z -> v, in units of round-off of the terms that its formula
-adds up, over 10^5 extreme cases in float64 and over CASES standard ones in float32; the worst log-determinant against
-autograd, either direction, in the same float64 cases; and how many values, log-determinants and gradients of either
-direction were not finite, in all of them.
+For each registered transform: the worst round trip v -> z -> v, in units of round-off of the terms
+that its formula adds up, over 10^5 extreme cases in float64 and over CASES standard ones in
+float32; the worst log-determinant against autograd, either direction, in the same float64 cases;
+and how many values, log-determinants and gradients of either direction were not finite, in all of
+them.
 """
 
 import argparse
@@ -21,7 +23,9 @@ PIECE = 50_000  # cases at a time: what a processor's cache holds
 DIRECTIONS = ("forward", "inverse")
 
 
-def log_determinant_error(name: str, direction: str, x: torch.Tensor, parameters: torch.Tensor) -> float:
+def log_determinant_error(
+    name: str, direction: str, x: torch.Tensor, parameters: torch.Tensor
+) -> float:
     x = x.clone().requires_grad_()
     y, ladj = getattr(TRANSFORMS[name](), direction)(x, parameters)
     (slope,) = torch.autograd.grad(y.sum(), x)
@@ -46,18 +50,37 @@ def measure(name: str, cases: int) -> tuple[str, ...]:
         bad += sum(non_finite(name, direction, v, parameters) for direction in DIRECTIONS)
         with torch.no_grad():
             worst_single = max(
-                worst_single, float(ulps(name, v, transform.forward(v, parameters)[0], parameters).max())
+                worst_single,
+                float(ulps(name, v, transform.forward(v, parameters)[0], parameters).max()),
             )
     seconds = time.perf_counter() - started
-    return name, f"{worst_double:.2f}", f"{worst_single:.2f}", f"{log_det:.1e}", str(bad), f"{seconds:.0f}"
+    return (
+        name,
+        f"{worst_double:.2f}",
+        f"{worst_single:.2f}",
+        f"{log_det:.1e}",
+        str(bad),
+        f"{seconds:.0f}",
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("cases", nargs="?", type=lambda text: int(float(text)), default=1_000_000)
     cases = parser.parse_args().cases
-    table = Table(title=f"{EXTREME:.0e} extreme cases in float64, {cases:.0e} standard ones in float32")
-    for heading in ("transform", "float64, ulp", "float32, ulp", "log-det", "non-finite", "seconds"):
+    table = Table(
+        title=f"{EXTREME:.0e} extreme cases in float64, {cases:.0e} standard ones in float32"
+    )
+    for heading in (
+        "transform",
+        "float64, ulp",
+        "float32, ulp",
+        "log-det",
+        "non-finite",
+        "seconds",
+    ):
         table.add_column(heading, justify="left" if heading == "transform" else "right")
     console = Console()
     for name in sorted(TRANSFORMS):

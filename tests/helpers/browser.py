@@ -1,7 +1,8 @@
 """A headless Chromium, driven by its DevTools protocol over a pipe, so that no package is needed.
 
-Protocol: https://chromedevtools.github.io/devtools-protocol/ (the option `--remote-debugging-pipe`: JSON messages that
-end with a zero byte, read from file descriptor 3 and written to file descriptor 4).
+Protocol: https://chromedevtools.github.io/devtools-protocol/ (the option `--remote-debugging-pipe`:
+JSON messages that end with a zero byte, read from file descriptor 3 and written to file descriptor
+4).
 """
 
 import json
@@ -23,10 +24,15 @@ SHIFT = 8
 
 
 def find_browser() -> str:
-    """The path of a Chromium; the test skips where there is none. `$LNFGEN_TEST_BROWSER` may name one."""
-    found = os.environ.get("LNFGEN_TEST_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
+    """The path of a Chromium; the test skips where there is none. `$LNFGEN_TEST_BROWSER` may name
+    one."""
+    found = os.environ.get("LNFGEN_TEST_BROWSER") or next(
+        filter(None, map(shutil.which, NAMES)), None
+    )
     if found is None:
-        pytest.skip("needs Chromium on a POSIX system; install it, or set LNFGEN_TEST_BROWSER to its path")
+        pytest.skip(
+            "needs Chromium on a POSIX system; install it, or set LNFGEN_TEST_BROWSER to its path"
+        )
     return found
 
 
@@ -34,7 +40,8 @@ class Browser:
     """One page in a browser of its own.
 
     Attributes:
-        errors: what the page wrote to the console as an error or a warning, and its uncaught exceptions.
+        errors: what the page wrote to the console as an error or a warning, and its uncaught
+            exceptions.
         requests: the addresses of the network that the page asked for.
     """
 
@@ -48,10 +55,18 @@ class Browser:
         self._read, from_browser = os.pipe()
         command = [
             program,
-            *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
+            *(
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+            ),
             *("--remote-debugging-pipe", f"--user-data-dir={folder / 'profile'}", "about:blank"),
         ]
-        shell = 'read_end=$1; write_end=$2; shift 2; eval "exec \\"\\$@\\" 3<&$read_end 4>&$write_end"'
+        shell = (
+            'read_end=$1; write_end=$2; shift 2; eval "exec \\"\\$@\\" 3<&$read_end 4>&$write_end"'
+        )
         self._process = subprocess.Popen(
             ["bash", "-c", shell, "bash", str(to_browser), str(from_browser), *command],
             pass_fds=(to_browser, from_browser),
@@ -63,7 +78,9 @@ class Browser:
         self._session = ""
         targets = self.call("Target.getTargets")["targetInfos"]
         page = next(target for target in targets if target["type"] == "page")
-        self._session = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
+        self._session = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Runtime", "Page", "Log", "Network"):
             self.call(f"{domain}.enable")
 
@@ -83,7 +100,11 @@ class Browser:
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression, which may be a promise."""
         done = self.call(
-            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True, userGesture=False
+            "Runtime.evaluate",
+            expression=expression,
+            awaitPromise=True,
+            returnByValue=True,
+            userGesture=False,
         )
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")
@@ -101,7 +122,9 @@ class Browser:
 
     def open(self, path: Path) -> None:
         self.call("Page.navigate", url=path.as_uri())
-        self.wait(f"document.readyState === 'complete' && location.href === {json.dumps(path.as_uri())}")
+        self.wait(
+            f"document.readyState === 'complete' && location.href === {json.dumps(path.as_uri())}"
+        )
 
     def press(self, key: str, *, shift: bool = False) -> None:
         code = "Space" if key == " " else key
@@ -122,7 +145,10 @@ class Browser:
         found = f"document.querySelector({json.dumps(selector)})"
         self.evaluate(f"{found}.scrollIntoView({{block: 'center'}})")
         edges = self.evaluate(f"{found}.getBoundingClientRect().toJSON()")
-        place = {"x": edges["x"] + across * edges["width"], "y": edges["y"] + down * edges["height"]}
+        place = {
+            "x": edges["x"] + across * edges["width"],
+            "y": edges["y"] + down * edges["height"],
+        }
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
 
@@ -146,10 +172,18 @@ class Browser:
         details = answer.get("params", {})
         if answer.get("method") == "Runtime.exceptionThrown":
             self.errors.append(json.dumps(details["exceptionDetails"]))
-        elif answer.get("method") == "Runtime.consoleAPICalled" and details["type"] in ("error", "warning"):
+        elif answer.get("method") == "Runtime.consoleAPICalled" and details["type"] in (
+            "error",
+            "warning",
+        ):
             self.errors.append(json.dumps(details["args"]))
-        elif answer.get("method") == "Network.requestWillBeSent" and details["request"]["url"].startswith("http"):
+        elif answer.get("method") == "Network.requestWillBeSent" and details["request"][
+            "url"
+        ].startswith("http"):
             self.requests.append(details["request"]["url"])
-        elif answer.get("method") == "Log.entryAdded" and details["entry"]["level"] in ("error", "warning"):
+        elif answer.get("method") == "Log.entryAdded" and details["entry"]["level"] in (
+            "error",
+            "warning",
+        ):
             self.errors.append(details["entry"]["text"])
         return answer

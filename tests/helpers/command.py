@@ -18,12 +18,15 @@ SECONDS = 170
 
 
 def start(folder: Path, *args: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """`python -m lnfgen ARGS` in a folder. Commands that load torch take seconds; `call_in` does not."""
+    """`python -m lnfgen ARGS` in a folder. Commands that load torch take seconds; `call_in` does
+    not."""
     command = [sys.executable, "-m", "lnfgen", *map(str, args)]
     return subprocess.run(command, cwd=folder, capture_output=True, timeout=SECONDS, **options)
 
 
-def call_in(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+def call_in(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Call:
     """`lnfgen ARGS` in a folder, in this process: every start of the program loads torch again."""
     from lnfgen.cli import console, main
 
@@ -34,7 +37,9 @@ def call_in(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         with pytest.raises(SystemExit) as ended:
             main([str(arg) for arg in args])
         out, err = capsys.readouterr()
-        return subprocess.CompletedProcess(args, int(ended.value.code or 0), out.encode(), err.encode())
+        return subprocess.CompletedProcess(
+            args, int(ended.value.code or 0), out.encode(), err.encode()
+        )
 
     return run
 

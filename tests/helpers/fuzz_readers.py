@@ -1,10 +1,12 @@
-"""Damage valid files in many ways and read them: each is a result or one line, in limited time and memory.
+"""Damage valid files in many ways and read them: each is a result or one line, in limited time and
+memory.
 
-python tests/helpers/fuzz_readers.py --files 20000 [--seed 0] [--reader mid]   # a line for each reader
+python tests/helpers/fuzz_readers.py --files 20000 [--seed 0] [--reader mid]   # a line for each
+reader
 
-Files are read as the program reads them, many of them in its child processes. A file may take 5 seconds and 1,000 MB of
-memory, unless `$LNFGEN_READ_SECONDS` and `$LNFGEN_READ_MB` say something else. Pytest does not collect this file;
-`test_fuzz.py` runs a little of it.
+Files are read as the program reads them, many of them in its child processes. A file may take 5
+seconds and 1,000 MB of memory, unless `$LNFGEN_READ_SECONDS` and `$LNFGEN_READ_MB` say something
+else. Pytest does not collect this file; `test_fuzz.py` runs a little of it.
 """
 
 from __future__ import annotations
@@ -36,8 +38,29 @@ from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import PianoRoll
 
 LIMITS = {"LNFGEN_READ_SECONDS": "5", "LNFGEN_READ_MB": "1000"}
-EXTREMES = ("0", "-1", "1", "3", "255", "256", "65535", "99999", "99999999", str(2**31), str(2**63), "1e308", "0.0001")
-BINARY = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\1\0\0", b"\0\0\0\x40")
+EXTREMES = (
+    "0",
+    "-1",
+    "1",
+    "3",
+    "255",
+    "256",
+    "65535",
+    "99999",
+    "99999999",
+    str(2**31),
+    str(2**63),
+    "1e308",
+    "0.0001",
+)
+BINARY = (
+    b"\0\0\0\0",
+    b"\xff\xff\xff\xff",
+    b"\x7f\xff\xff\xff",
+    b"\xff\xff\xff\x7f",
+    b"\0\1\0\0",
+    b"\0\0\0\x40",
+)
 
 ABC = """X:1
 T:Two endings and ties
@@ -82,13 +105,16 @@ SLOWEST = 60  # seconds of the processor in which a reader in this process must 
 
 @dataclass
 class Report:
-    """How many files of a reader were read, were refused or broke a limit, and those that break a rule."""
+    """How many files of a reader were read, were refused or broke a limit, and those that break a
+    rule."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
 
 
-def read_all(label: str, count: int, damage: Callable[[random.Random], object], read: Callable[[], object]) -> Report:
+def read_all(
+    label: str, count: int, damage: Callable[[random.Random], object], read: Callable[[], object]
+) -> Report:
     """Damage and read files 0 to `count` - 1.
 
     A file must be read, or refused in one line. Its reader must neither crash nor go on for ever.
@@ -130,7 +156,10 @@ def _end(*_: object) -> None:
 
 def rolls() -> list[PianoRoll]:
     rng = np.random.default_rng(0)
-    notes = [(int(rng.integers(0, 60)), int(rng.integers(1, 9)), int(rng.integers(30, 90))) for _ in range(40)]
+    notes = [
+        (int(rng.integers(0, 60)), int(rng.integers(1, 9)), int(rng.integers(30, 90)))
+        for _ in range(40)
+    ]
     return [
         PianoRoll.from_notes(notes, tempo_bpm=97.0, time_signature=(6, 8)),
         PianoRoll.from_notes(notes[:9], steps_per_quarter=2, time_signature=(3, 4)),
@@ -142,7 +171,8 @@ def a_band() -> PianoRoll:
 
 
 def midis() -> list[bytes]:
-    """The rolls as lnfgen writes them, and as the tracks of a file of format 1 and of one of format 2."""
+    """The rolls as lnfgen writes them, and as the tracks of a file of format 1 and of one of format
+    2."""
     plain = [to_bytes(roll, ".mid") for roll in rolls()]
     tracks = b"".join(content[14:] for content in plain)
     heads = [b"MThd\0\0\0\6\0" + bytes([kind]) + b"\0\2" + plain[0][12:14] for kind in (1, 2)]
@@ -164,7 +194,9 @@ def unzipped(content: bytes) -> dict[str, bytes]:
 
 def scores() -> list[bytes]:
     plain = [to_bytes(roll, ".musicxml") for roll in rolls()]
-    repeat = b'<barline location="right"><repeat direction="backward" times="3"/></barline></measure>'
+    repeat = (
+        b'<barline location="right"><repeat direction="backward" times="3"/></barline></measure>'
+    )
     return [*plain, plain[1].replace(b"</measure>", repeat, 1)]
 
 
@@ -196,7 +228,8 @@ def mats() -> list[bytes]:
 
 @dataclass(frozen=True)
 class Reader:
-    """How valid files are made, and how one is read. `archive`: some damage goes inside the archive."""
+    """How valid files are made, and how one is read. `archive`: some damage goes inside the
+    archive."""
 
     suffix: str
     valid: Callable[[], list[bytes]]
@@ -207,7 +240,9 @@ class Reader:
 READERS = {
     "mid": Reader(".mid", midis),
     "txt": Reader(".txt", lambda: [to_bytes(roll, ".txt") for roll in [*rolls(), a_band()]]),
-    "npz": Reader(".npz", lambda: [to_bytes(roll, ".npz") for roll in [*rolls(), a_band()]], archive=True),
+    "npz": Reader(
+        ".npz", lambda: [to_bytes(roll, ".npz") for roll in [*rolls(), a_band()]], archive=True
+    ),
     "pickle": Reader(".pickle", pickles, read_benchmark),
     "mat": Reader(".mat", mats, read_benchmark),
     "musicxml": Reader(".musicxml", scores),
@@ -223,7 +258,9 @@ def damaged(content: bytes, others: list[bytes], rng: random.Random) -> bytes:
         start = rng.randrange(len(content) + 1)
         end = min(len(content), start + rng.choice((1, 2, 8, 64, len(content))))
         before, part, after = content[:start], content[start:end], content[end:]
-        kind = rng.choice(("flip", "byte", "binary", "number", "number", "number", "repeat", "splice", "cut"))
+        kind = rng.choice(
+            ("flip", "byte", "binary", "number", "number", "number", "repeat", "splice", "cut")
+        )
         if kind == "flip" and part:
             content = before + bytes([part[0] ^ (1 << rng.randrange(8))]) + part[1:] + after
         elif kind == "byte" and part:
@@ -233,10 +270,13 @@ def damaged(content: bytes, others: list[bytes], rng: random.Random) -> bytes:
             content = before + extreme + content[start + len(extreme) :]
         elif kind == "number" and (numbers := list(re.finditer(rb"\d+", content))):
             match = rng.choice(numbers)
-            content = content[: match.start()] + rng.choice(EXTREMES).encode() + content[match.end() :]
+            content = (
+                content[: match.start()] + rng.choice(EXTREMES).encode() + content[match.end() :]
+            )
         elif kind == "repeat":
-            # The limit of time is for each tune of an ABC book, so a thousand copies of a tune may take long. A parser
-            # needs seconds for a thousand copies of a note; one such file in hundreds leaves time for many others.
+            # The limit of time is for each tune of an ABC book, so a thousand copies of a tune may
+            # take long. A parser needs seconds for a thousand copies of a note; one such file in
+            # hundreds leaves time for many others.
             many = rng.choice((10,) * 19 + (1000,)) if len(part) < 100 and b"X:" not in part else 2
             content = before + part * rng.choice((0, 2, 3, many)) + after
         elif kind == "splice":
@@ -267,7 +307,10 @@ def fuzz(name: str, count: int, seed: int) -> Report:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"file{reader.suffix}"
         return read_all(
-            f"{name} {seed}", count, lambda rng: path.write_bytes(mutant(reader, valid, rng)), lambda: reader.read(path)
+            f"{name} {seed}",
+            count,
+            lambda rng: path.write_bytes(mutant(reader, valid, rng)),
+            lambda: reader.read(path),
         )
 
 
@@ -284,28 +327,44 @@ def fuzz_dataset(count: int, seed: int) -> Report:
         def damage(rng: random.Random) -> None:
             chosen = rng.choice(list(whole))
             for path, content in whole.items():
-                path.write_bytes(damaged(content, list(whole.values()), rng) if path == chosen else content)
+                path.write_bytes(
+                    damaged(content, list(whole.values()), rng) if path == chosen else content
+                )
 
-        return read_all(f"dataset {seed}", count, damage, lambda: open_dataset(dataset).split("train")[0].any())
+        return read_all(
+            f"dataset {seed}", count, damage, lambda: open_dataset(dataset).split("train")[0].any()
+        )
 
 
 def main() -> int:
     import resource
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--files", type=int, default=1000, help="damaged files for each reader")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--reader", choices=[*READERS, "dataset"], action="append", help="all by default")
+    parser.add_argument(
+        "--reader", choices=[*READERS, "dataset"], action="append", help="all by default"
+    )
     options = parser.parse_args()
     os.environ |= LIMITS | os.environ
     failures = 0
     for name in options.reader or [*READERS, "dataset"]:
         report = fuzz(name, options.files, options.seed)
-        usages = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        usages = [
+            resource.getrusage(who).ru_maxrss
+            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        ]
         peak = max(usages) * (1 if sys.platform == "darwin" else 1024) / 1e6
         if peak > float(os.environ["LNFGEN_READ_MB"]):
             report.failures.append(f"{name}: {peak:.0f} MB of memory")
-        print(f"{name}: {dict(report.outcomes)}; peak {peak:.0f} MB", *report.failures[:5], sep="\n  ", flush=True)
+        print(
+            f"{name}: {dict(report.outcomes)}; peak {peak:.0f} MB",
+            *report.failures[:5],
+            sep="\n  ",
+            flush=True,
+        )
         failures += len(report.failures)
     return int(failures > 0)
 

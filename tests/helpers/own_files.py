@@ -27,7 +27,11 @@ def starts(track: Iterable[Any]) -> list[tuple[int, int, int]]:
     """(tick, pitch, velocity) of each note of a track."""
     listed = list(track)
     ticks = accumulate(message.time for message in listed)
-    return [(t, m.note, m.velocity) for t, m in zip(ticks, listed, strict=True) if m.type == "note_on" and m.velocity]
+    return [
+        (t, m.note, m.velocity)
+        for t, m in zip(ticks, listed, strict=True)
+        if m.type == "note_on" and m.velocity
+    ]
 
 
 def parsed(content: bytes) -> mido.MidiFile:

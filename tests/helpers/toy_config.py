@@ -1,4 +1,5 @@
-"""Settings for tests, which name what matters to them. All else is as in a recipe at middling sizes, on LSTMs."""
+"""Settings for tests, which name what matters to them. All else is as in a recipe at middling
+sizes, on LSTMs."""
 
 from typing import Any
 
@@ -23,6 +24,8 @@ def training_config(**keys: Any) -> TrainingConfig:
     return toy_config({f"training.{key}": value for key, value in keys.items()}).training
 
 
-def run_config(model: str | None = None, preset: str | None = None, *, corpus: Corpus, **settings: Any) -> Config:
+def run_config(
+    model: str | None = None, preset: str | None = None, *, corpus: Corpus, **settings: Any
+) -> Config:
     """The configuration that `lnfgen train` gives a run on a corpus."""
     return asked_for(model, preset, **settings).config(corpus)

@@ -25,7 +25,9 @@ def write_dataset(
     with new_dataset(path, name) as dataset:
         dataset.encoding = encoding
         for key, value in fields.items():
-            setattr(dataset, key, getattr(dataset, key) | value if isinstance(value, dict) else value)
+            setattr(
+                dataset, key, getattr(dataset, key) | value if isinstance(value, dict) else value
+            )
         for split, sequences in splits.items():
             signatures = (time_signatures or {}).get(split, repeat(None))
             for values, signature in zip(sequences, signatures, strict=False):

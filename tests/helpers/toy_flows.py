@@ -31,7 +31,8 @@ SIZES = model_config(
 
 
 def cells(sizes: ModelConfig) -> list[ModelConfig]:
-    """Every way through time with every way across the features that it goes with, at these sizes."""
+    """Every way through time with every way across the features that it goes with, at these
+    sizes."""
     found = []
     for time, features in itertools.product(TIMES, FEATURES):
         try:
@@ -41,9 +42,13 @@ def cells(sizes: ModelConfig) -> list[ModelConfig]:
     return found
 
 
-def temporal_flow(time: str, features: str, transform: str = "nlsq", **changes: object) -> TemporalFlow:
+def temporal_flow(
+    time: str, features: str, transform: str = "nlsq", **changes: object
+) -> TemporalFlow:
     """A flow with fresh weights, whose blocks are short if it has blocks."""
-    config = dataclasses.replace(SIZES, time=time, features=features, transform=transform, **changes)  # type: ignore[arg-type]
+    config = dataclasses.replace(
+        SIZES, time=time, features=features, transform=transform, **changes
+    )  # type: ignore[arg-type]
     flow = build_prior(config, NUM_CODES)
     if isinstance(flow, BlockwiseFlow):
         flow.passes = BLOCK
@@ -55,8 +60,11 @@ def random_flow(*point: str, scale: float = 0.5, **changes: object) -> TemporalF
     return randomise(temporal_flow(*point, **changes), scale).double().eval()
 
 
-def inputs(count: int = N, seed: int = 1, num_steps: int = T, features: int = D) -> tuple[Tensor, Tensor]:
-    """x `[count, T, D]` and positions `[count, T, F]`, which are small, as there are more of them than of anything."""
+def inputs(
+    count: int = N, seed: int = 1, num_steps: int = T, features: int = D
+) -> tuple[Tensor, Tensor]:
+    """x `[count, T, D]` and positions `[count, T, F]`, which are small, as there are more of them
+    than of anything."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(count, num_steps, features, generator=generator, dtype=torch.float64)
     return x, 0.3 * torch.randn(count, num_steps, F, generator=generator, dtype=torch.float64)
@@ -69,4 +77,6 @@ def full(positions: Tensor) -> Tensor:
 
 def jacobian_of(method: Callable, x: Tensor, positions: Tensor) -> Tensor:
     """Of the one sequence x, `[T, D, T, D]`."""
-    return torch.autograd.functional.jacobian(lambda e: method(e, positions, full(positions))[0][0], x)[:, :, 0]
+    return torch.autograd.functional.jacobian(
+        lambda e: method(e, positions, full(positions))[0][0], x
+    )[:, :, 0]

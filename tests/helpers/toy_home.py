@@ -35,8 +35,8 @@ def make_run(path: Path, dataset: Dataset) -> None:
 
 
 def make_home(home: Path) -> None:
-    """Fill a folder with an untrained run of music, one of text, their datasets, small.json of their sizes, a
-    text and a melody.
+    """Fill a folder with an untrained run of music, one of text, their datasets, small.json of
+    their sizes, a text and a melody.
 
     The run of music samples nothing but silence.
     """
@@ -52,15 +52,23 @@ def make_home(home: Path) -> None:
         model = new_model(config, dataset)
         assert isinstance(model, LatentFlow)
         if name == "rolls":
-            biases = [parameter for key, parameter in model.emission.named_parameters() if key.endswith("bias")]
+            biases = [
+                parameter
+                for key, parameter in model.emission.named_parameters()
+                if key.endswith("bias")
+            ]
             with torch.no_grad():
                 for parameter in model.emission.parameters():
                     parameter.zero_()
                 biases[-1].fill_(-40)
         run = RunFolder.create(home / f"run-{name}", config, dataset)
         save_model(run, model.state_dict())
-        figures = dict.fromkeys(("train_elbo", "train_reconstruction", "train_kl", "valid_elbo", "kl_weight"), 1.0)
+        figures = dict.fromkeys(
+            ("train_elbo", "train_reconstruction", "train_kl", "valid_elbo", "kl_weight"), 1.0
+        )
         run.write_metrics([{"step": step, "learning_rate": 0.1, **figures} for step in (1, 2)])
-    (home / "small.json").write_text(json.dumps({"model": {"hidden_size": 6, "embedding_size": 5, "num_layers": 1}}))
+    (home / "small.json").write_text(
+        json.dumps({"model": {"hidden_size": 6, "embedding_size": 5, "num_layers": 1}})
+    )
     (home / "song.txt").write_text("a b ab\nba ab\n")
     write(home / "melody.mid", PianoRoll.from_notes([(0, 2, 72), (2, 4, 74)], steps_per_quarter=2))

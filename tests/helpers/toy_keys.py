@@ -13,8 +13,12 @@ KEYS, LOWEST = 6, 60
 HAS_ONSETS = pytest.mark.parametrize("has_onsets", [True, False])
 
 
-def small_music(has_onsets: bool, name: str = "lstm", emission: str = "past") -> tuple[SequenceModel, Encoding]:
-    encoding = Encoding("music", has_onsets, lowest_pitch=LOWEST, num_pitches=KEYS, steps_per_quarter=1)
+def small_music(
+    has_onsets: bool, name: str = "lstm", emission: str = "past"
+) -> tuple[SequenceModel, Encoding]:
+    encoding = Encoding(
+        "music", has_onsets, lowest_pitch=LOWEST, num_pitches=KEYS, steps_per_quarter=1
+    )
     return toy(name, Frames(KEYS, has_onsets), emission=emission), encoding
 
 

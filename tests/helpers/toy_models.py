@@ -33,7 +33,8 @@ ODD_SIZES = dataclasses.replace(SIZES, latent_size=3, num_layers=1)
 """The same with an odd number of latent features, whose halves differ, and one layer."""
 
 LENGTHS = torch.tensor([5, 2, 4])
-KERNEL = LengthModel.fit(LENGTHS).kernel  # to choose it for each toy anew would take a fifth of the time to make one
+# to choose it for each toy anew would take a fifth of the time to make one
+KERNEL = LengthModel.fit(LENGTHS).kernel
 MODELS = [*sorted(NAMED_MODELS), "af-scf/scan", "af-scf/conv-scan"]
 OUTPUTS: dict[str, tuple[Observation, str]] = {
     "symbols": (Symbols(4), "categorical"),
@@ -43,19 +44,27 @@ OUTPUTS: dict[str, tuple[Observation, str]] = {
     "nade-onsets": (Frames(3, has_onsets=True), "nade"),
     "past-onsets": (Frames(3, has_onsets=True), "past"),
 }
-PAIRS = [(kind, name) for kind in sorted(OUTPUTS) for name in MODELS if kind == "symbols" or not name.endswith("codes")]
+PAIRS = [
+    (kind, name)
+    for kind in sorted(OUTPUTS)
+    for name in MODELS
+    if kind == "symbols" or not name.endswith("codes")
+]
 """Each output with each model that has it; codes are of symbols alone."""
 
 OFTEN = [
     (kind, name)
     for kind, name in PAIRS
-    if kind in ("symbols", "past-onsets") or name in ("lstm", "af-scf", "af-scf/scan", "af-scf/conv-scan")
+    if kind in ("symbols", "past-onsets")
+    or name in ("lstm", "af-scf", "af-scf/scan", "af-scf/conv-scan")
 ]
-"""An output knows a prior by z alone, so most pairs with other priors can wait; a backbone is in both of them."""
+"""An output knows a prior by z alone, so most pairs with other priors can wait; a backbone is in
+both of them."""
 
 
 def randomise(module: Module, scale: float = 0.5, seed: int = 0) -> Module:
-    """Make all weights large, because weights near 0 would hide a missing path; the module itself."""
+    """Make all weights large, because weights near 0 would hide a missing path; the module
+    itself."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -68,18 +77,27 @@ def usual_output(observation: Observation) -> str:
 
 
 def toy(
-    name: str, observation: Observation, time_signatures: TimeSignatures | None = None, **changes: object
+    name: str,
+    observation: Observation,
+    time_signatures: TimeSignatures | None = None,
+    **changes: object,
 ) -> SequenceModel:
     """A model with large random weights; it is told time signatures, if there are some."""
     torch.manual_seed(0)
     name, _, backbone = name.partition("/")
     changes = {"emission": usual_output(observation), **changes}
-    changes = {**NAMED_MODELS[name], "backbone": backbone or "lstm", "in_metre": time_signatures is not None, **changes}
+    changes = {
+        **NAMED_MODELS[name],
+        "backbone": backbone or "lstm",
+        "in_metre": time_signatures is not None,
+        **changes,
+    }
     config = dataclasses.replace(SIZES, **changes)  # type: ignore[arg-type]
     model = build_model(config, observation, LengthModel.fit(LENGTHS, KERNEL), time_signatures)
     randomise(model)
     for module in model.modules():
-        if isinstance(module, VoiceHead):  # its layers add up, and logits of some hundreds say nothing of the rest
+        # its layers add up, and logits of some hundreds say nothing of the rest
+        if isinstance(module, VoiceHead):
             randomise(module, 0.2)
     randomise(model.positions, 0.2)  # they are more than what a toy reads beside them
     return model.eval()
@@ -88,9 +106,13 @@ def toy(
 def random_x(observation: Observation, batch: int, steps: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     if isinstance(observation, Symbols):
-        return torch.randint(observation.num_symbols, (batch, steps), generator=generator, dtype=torch.int32)
+        return torch.randint(
+            observation.num_symbols, (batch, steps), generator=generator, dtype=torch.int32
+        )
     values = torch.tensor([0, 1, 3] if observation.has_onsets else [0, 1], dtype=torch.uint8)
-    return values[torch.randint(len(values), (batch, steps, observation.num_pitches), generator=generator)]
+    return values[
+        torch.randint(len(values), (batch, steps, observation.num_pitches), generator=generator)
+    ]
 
 
 def sample_batch(
@@ -104,7 +126,9 @@ def sample_batch(
     return model.generate(lengths, *model.random_numbers(lengths, generators), temperature, metres)
 
 
-def noise_like(model: SequenceModel, samples: int, batch: int, steps: int, seed: int = 0) -> Tensor | None:
+def noise_like(
+    model: SequenceModel, samples: int, batch: int, steps: int, seed: int = 0
+) -> Tensor | None:
     return model.draw_noise(samples, batch, steps, torch.Generator().manual_seed(seed))
 
 
@@ -117,7 +141,8 @@ def every_sequence(observation: Observation, steps: int) -> Tensor:
 
 
 def probabilities_that_sum_to_1(model: SequenceModel, steps: int, samples: int) -> Tensor:
-    """p(x | T) of every x of so many steps, by importance sampling, after a check that they sum to 1.
+    """p(x | T) of every x of so many steps, by importance sampling, after a check that they sum to
+    1.
 
     The posterior must cover the prior, so that the weights vary little.
     """

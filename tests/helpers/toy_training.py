@@ -45,12 +45,15 @@ TRAINING = training_config(
 
 
 def make_dataset(path: Path, num_valid: int = 4) -> Dataset:
-    """Twelve sequences of a repeating pattern, of lengths that make padding; some of them again to choose by."""
+    """Twelve sequences of a repeating pattern, of lengths that make padding; some of them again to
+    choose by."""
     encoding = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c", "d"))
     pattern = np.tile(np.array([1, 2, 3, 4, 4, 2], np.int32), 10)
     train = [pattern[i : i + 6 + i] for i in range(12)]
     valid = train[2 : 2 + num_valid]
-    return write_dataset(path, name="toy", encoding=encoding, splits={"train": train, "valid": valid}, dropped={})
+    return write_dataset(
+        path, name="toy", encoding=encoding, splits={"train": train, "valid": valid}, dropped={}
+    )
 
 
 CPU = torch.device("cpu")
@@ -95,7 +98,9 @@ class Session:
             dataset,
             self.config.training,
             device,
-            save_model=lambda weights: self.kept.append({name: value.clone() for name, value in weights.items()}),
+            save_model=lambda weights: self.kept.append(
+                {name: value.clone() for name, value in weights.items()}
+            ),
             save_state=lambda trainer: run and save_state(run, *trainer.state()),
             save_metrics=lambda lines: None,
         )
@@ -127,12 +132,16 @@ def begin(dataset: Dataset, path: Path) -> TrainingSession:
 
 
 def without_clock(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in line.items() if "per_second" not in key} for line in metrics]
+    return [
+        {key: value for key, value in line.items() if "per_second" not in key} for line in metrics
+    ]
 
 
 def figures(run: Path) -> list[dict[str, Any]]:
     """The lines of a run's metrics.jsonl, without times."""
-    return without_clock([json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()])
+    return without_clock(
+        [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    )
 
 
 def assert_same(one: Path, other: Path) -> None:

@@ -1,4 +1,5 @@
-"""Cases for elementwise transforms, and what their formulas add up: for the contract tests and the accuracy table."""
+"""Cases for elementwise transforms, and what their formulas add up: for the contract tests and the
+accuracy table."""
 
 import torch
 from torch import Tensor
@@ -17,7 +18,8 @@ def standard(name: str, count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def extreme(name: str, count: int, dtype: torch.dtype, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Points and raw parameters of every size: standard, tiny, huge, and saturated in either direction."""
+    """Points and raw parameters of every size: standard, tiny, huge, and saturated in either
+    direction."""
     generator = torch.Generator().manual_seed(seed)
     num = TRANSFORMS[name].num_parameters
 
@@ -60,13 +62,19 @@ def _core_terms(name: str, u: Tensor, parameters: Tensor) -> Tensor:
         # u, which a sum takes the means from, at the slope it counts with
         return log_cdf.abs() + log_survival.abs() + (slope * u).abs()
     if isinstance(p, spline._Parameters):
-        inside = u.abs() <= spline.TAIL_BOUND  # there, knots in z and in value, which are sums of up to that bound
-        return torch.where(inside, spline.TAIL_BOUND * (1 + slope), 0) + value.abs() + (slope * u).abs()
+        # there, knots in z and in value, which are sums of up to that bound
+        inside = u.abs() <= spline.TAIL_BOUND
+        return (
+            torch.where(inside, spline.TAIL_BOUND * (1 + slope), 0)
+            + value.abs()
+            + (slope * u).abs()
+        )
     raise NotImplementedError(f"{name}: say here what its formula adds up")
 
 
 def ulps(name: str, v: Tensor, z: Tensor, parameters: Tensor) -> Tensor:
-    """How far f(z), computed in float64, is from v, in units of v's round-off of the terms that f adds up."""
+    """How far f(z), computed in float64, is from v, in units of v's round-off of the terms that f
+    adds up."""
     unit = torch.finfo(v.dtype).eps
     v, z, parameters = v.double(), z.double(), parameters.double()
     residual = TRANSFORMS[name]().inverse(z, parameters)[0] - v

@@ -1,4 +1,5 @@
-"""Bars through the house: of batches, scores, samples and choices, and of a model that learns them."""
+"""Bars through the house: of batches, scores, samples and choices, and of a model that learns
+them."""
 
 import json
 from collections import Counter
@@ -39,11 +40,15 @@ def music_of(path: Path, **fields: object) -> Dataset:
     for signature, length in zip(SIGNATURES, LENGTHS.tolist(), strict=True):
         bar = bar_and_beats(signature, 4)[0]
         notes = [(step, 1, 60 if step % bar == 0 else 61) for step in range(0, length, 4)]
-        roll = PianoRoll.from_notes(notes, num_steps=length, time_signature=signature, lowest_pitch=60, num_pitches=3)
+        roll = PianoRoll.from_notes(
+            notes, num_steps=length, time_signature=signature, lowest_pitch=60, num_pitches=3
+        )
         pieces.append(ENCODING.encode(roll))
     each = dict.fromkeys(("train", "valid", "test"), SIGNATURES)
     splits = dict.fromkeys(each, pieces)
-    return write_dataset(path, name="bars", encoding=ENCODING, splits=splits, time_signatures=each, **fields)
+    return write_dataset(
+        path, name="bars", encoding=ENCODING, splits=splits, time_signatures=each, **fields
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,37 +86,60 @@ def test_samples_have_the_time_signature_that_is_asked_for_or_drawn() -> None:
     assert set(counts) == {(4, 4), (3, 4), (6, 8)}
     assert counts[4, 4] > counts[6, 8]
     assert drawn(sample_pieces(model, ENCODING, count=20, seed=2)) == pieces[:20]
-    in_three = drawn(sample_pieces(model, ENCODING, count=5, bars=3, wishes=Wishes(time_signature=(3, 4)), seed=2))
+    in_three = drawn(
+        sample_pieces(
+            model, ENCODING, count=5, bars=3, wishes=Wishes(time_signature=(3, 4)), seed=2
+        )
+    )
     assert {(piece.time_signature, piece.num_steps) for piece in in_three} == {((3, 4), 36)}
     of_bars = drawn(sample_pieces(model, ENCODING, count=16, bars=2, seed=2))
-    assert {(piece.time_signature, piece.num_steps) for piece in of_bars} >= {((4, 4), 32), ((3, 4), 24)}
+    assert {(piece.time_signature, piece.num_steps) for piece in of_bars} >= {
+        ((4, 4), 32),
+        ((3, 4), 24),
+    }
     for wrong in ((5, 8), (2, 4)):
         said = "found a time signature of {}/{}; expected one of those of the training data: 4/4, 3/4, 6/8"
         with pytest.raises(LnfgenError, match=said.format(*wrong)):
             next(sample_pieces(model, ENCODING, wishes=Wishes(time_signature=wrong)))
     without = toy("lstm", Frames(3, has_onsets=True))
-    with pytest.raises(LnfgenError, match=r"was trained without time signatures, and writes all in 4/4"):
+    with pytest.raises(
+        LnfgenError, match=r"was trained without time signatures, and writes all in 4/4"
+    ):
         next(sample_pieces(without, ENCODING, wishes=Wishes(time_signature=(3, 4))))
 
 
 def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, here: Call) -> None:
-    """It strikes the key of a bar's start there, in the time signature that it is told; and the commands can ask it."""
+    """It strikes the key of a bar's start there, in the time signature that it is told; and the
+    commands can ask it."""
     sizes = {"hidden_size": 12, "embedding_size": 8, "num_layers": 1, "dropout": 0.0}
     values = {f"model.{name}": value for name, value in sizes.items()}
     values |= {"training.transpose": 0, "training.batch_size": 3}
     model = api.train(
-        dataset, "lstm", "tiny", out=tmp_path / "run", seed=1, max_steps=200, emission="bernoulli", set=values
+        dataset,
+        "lstm",
+        "tiny",
+        out=tmp_path / "run",
+        seed=1,
+        max_steps=200,
+        emission="bernoulli",
+        set=values,
     )
     assert model.model.time_signatures is not None
     for signature, bar in (((4, 4), 16), ((3, 4), 12)):
-        pieces = drawn(iter(model.sample(count=8, bars=3, want={"metre": signature}, temperature=0.5, seed=3)))
-        struck = Counter(start for piece in pieces for start, _, pitch in piece.notes() if pitch == 60)
+        pieces = drawn(
+            iter(model.sample(count=8, bars=3, want={"metre": signature}, temperature=0.5, seed=3))
+        )
+        struck = Counter(
+            start for piece in pieces for start, _, pitch in piece.notes() if pitch == 60
+        )
         places = {start for start, count in struck.items() if count > 4}
         assert places == set(range(0, 3 * bar, bar))
     expected = score(model.model, dataset.split("test"), ENCODING.unit)
     assert model.nll(list(dataset.pieces("test"))).nll == pytest.approx(expected.nll)
 
-    sampled = here("sample", "run", "--out", "a.mid", "--want", "metre=3/4", "--bars", 3, "--seed", 3)
+    sampled = here(
+        "sample", "run", "--out", "a.mid", "--want", "metre=3/4", "--bars", 3, "--seed", 3
+    )
     assert sampled.returncode == 0, sampled.stderr
     told = json.loads(here("info", "a.mid", "--json").stdout)
     assert (told["time_signature"], told["bars"]) == ("3/4", 3)
@@ -121,7 +149,10 @@ def test_a_model_learns_where_bars_begin(dataset: Dataset, tmp_path: Path, here:
     for wrong, said in (
         ("3", b"error: the wish metre=3; expected a time signature"),
         ("3/5", b"error: the wish metre=3/5; expected a time signature"),
-        ("7/8", b"error: found a time signature of 7/8; expected one of those of the training data: 4/4, 3/4, 6/8"),
+        (
+            "7/8",
+            b"error: found a time signature of 7/8; expected one of those of the training data: 4/4, 3/4, 6/8",
+        ),
     ):
         failed = here("sample", "run", "--out", "b.mid", "--want", f"metre={wrong}")
         assert (failed.returncode, failed.stderr.splitlines()[-1][: len(said)]) == (1, said)
@@ -144,7 +175,8 @@ def test_what_a_metre_is() -> None:
             wishes_for([f"metre={wrong}"], ENCODING)
 
 
-# A person's own pieces. -----------------------------------------------------------------------------------------------
+# A person's own pieces.
+# -----------------------------------------------------------------------------------------------
 
 
 def made_of(model: SequenceModel, roll: PianoRoll) -> dict[str, Piece]:
@@ -161,14 +193,19 @@ def made_of(model: SequenceModel, roll: PianoRoll) -> dict[str, Piece]:
 def test_own_pieces_keep_their_time_signature(name: str) -> None:
     """Also one that the training data does not have."""
     for signature in ((3, 4), (5, 8)):
-        roll = PianoRoll.from_notes([(0, 3, 60), (5, 2, 61)], num_steps=12, time_signature=signature)
+        roll = PianoRoll.from_notes(
+            [(0, 3, 60), (5, 2, 61)], num_steps=12, time_signature=signature
+        )
         pieces = made_of(told(name), roll).values()
-        assert {piece.time_signature for piece in pieces if isinstance(piece, PianoRoll)} == {signature}
+        assert {piece.time_signature for piece in pieces if isinstance(piece, PianoRoll)} == {
+            signature
+        }
 
 
 @pytest.mark.parametrize("name", ["lstm", "af-scf"])
 def test_pieces_that_are_drawn_depend_on_the_time_signature(name: str) -> None:
-    """Of the same notes in 3/4 and in 6/8, whose bars are equally long, so that only what the model is told differs."""
+    """Of the same notes in 3/4 and in 6/8, whose bars are equally long, so that only what the model
+    is told differs."""
     notes = [(0, 3, 60), (5, 2, 61)]
     in_three, in_six = (
         made_of(told(name), PianoRoll.from_notes(notes, num_steps=24, time_signature=signature))

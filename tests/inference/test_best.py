@@ -1,4 +1,5 @@
-"""The best of many pieces: by their likelihood, and without what the training data holds already."""
+"""The best of many pieces: by their likelihood, and without what the training data holds
+already."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,13 @@ from lnfgen.runs.trained import TrainedModel
 
 
 def melody(seed: int, num_steps: int = 60) -> PianoRoll:
-    """Notes at random in the metre and on the grid of the toy run, which finds pieces of fewer notes likelier."""
+    """Notes at random in the metre and on the grid of the toy run, which finds pieces of fewer
+    notes likelier."""
     rng = np.random.default_rng(seed)
     notes = [(step, 1, int(rng.integers(50, 70))) for step in range(0, num_steps, 1 + seed)]
-    return PianoRoll.from_notes(notes, num_steps=num_steps, steps_per_quarter=2, time_signature=(3, 4))
+    return PianoRoll.from_notes(
+        notes, num_steps=num_steps, steps_per_quarter=2, time_signature=(3, 4)
+    )
 
 
 @pytest.fixture
@@ -35,7 +39,9 @@ def test_the_likeliest_pieces_come_first_and_silence_last(music: TrainedModel) -
     silence = PianoRoll(np.zeros((60, 88), np.bool_), None, steps_per_quarter=2)
     pieces = [silence, melody(0), melody(4), melody(1)]
     told: list[tuple[str, int, int]] = []
-    choices = choose_best(music.model, music.encoding, pieces, 4, None, progress=lambda *args: told.append(args))
+    choices = choose_best(
+        music.model, music.encoding, pieces, 4, None, progress=lambda *args: told.append(args)
+    )
     assert [choice.index for choice in choices] == [2, 3, 1, 0]
     assert told[-1] == ("scoring", 4, 4)
     for choice in choices:
@@ -45,7 +51,9 @@ def test_the_likeliest_pieces_come_first_and_silence_last(music: TrainedModel) -
     assert choice.nll is not None
     assert choice.nll < min(other.nll or 0 for other in choices[:3])  # so likely is silence
     again = choose_best(music.model, music.encoding, pieces, 2, None)
-    assert [(choice.index, choice.nll) for choice in again] == [(choice.index, choice.nll) for choice in choices[:2]]
+    assert [(choice.index, choice.nll) for choice in again] == [
+        (choice.index, choice.nll) for choice in choices[:2]
+    ]
 
 
 def test_a_long_copy_in_any_key_is_out_and_a_short_one_stays(music: TrainedModel) -> None:
@@ -65,9 +73,19 @@ def test_a_long_copy_in_any_key_is_out_and_a_short_one_stays(music: TrainedModel
 
 def test_long_copies_of_text() -> None:
     corpus = ["the cat sat", "on the mat"]
-    assert with_long_copies(["a cat sat", "cat on", "", "the mat on"], corpus, 7) == [True, False, False, False]
-    assert with_long_copies(["a cat sat", "cat on", "the mat on"], corpus, 8) == [False, False, False]
-    assert with_long_copies(["sat on the"], corpus, 6) == [False]  # a passage is in one text of the corpus
+    assert with_long_copies(["a cat sat", "cat on", "", "the mat on"], corpus, 7) == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert with_long_copies(["a cat sat", "cat on", "the mat on"], corpus, 8) == [
+        False,
+        False,
+        False,
+    ]
+    # a passage is in one text of the corpus
+    assert with_long_copies(["sat on the"], corpus, 6) == [False]
     assert with_long_copies([], corpus, 3) == with_long_copies([], [], 3) == []
 
 

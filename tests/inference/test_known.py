@@ -1,4 +1,5 @@
-"""A piece of which a part is known: what is refused, and what is drawn around a text, after an intro, on which keys."""
+"""A piece of which a part is known: what is refused, and what is drawn around a text, after an
+intro, on which keys."""
 
 from collections import Counter, defaultdict
 from dataclasses import replace
@@ -61,7 +62,13 @@ def test_a_text_keeps_its_characters_even_unknown_ones() -> None:
     assert len(set(texts)) > 1
     assert texts[:2] == list(fill_pieces(model, encoding, part, count=2, temperature=3.0, seed=1))
     assert known_part(encoding, "abc", ["2-"]).hidden.tolist() == [False, True, True]
-    assert known_part(encoding, "abcab", ["1-2,4", "4-5"]).hidden.tolist() == [True, True, False, True, True]
+    assert known_part(encoding, "abcab", ["1-2,4", "4-5"]).hidden.tolist() == [
+        True,
+        True,
+        False,
+        True,
+        True,
+    ]
     assert known_part(encoding, "a?c", [], gap="?").hidden.tolist() == [False, True, False]
 
 
@@ -74,7 +81,8 @@ def test_an_intro_goes_on_and_stays_as_it_is(has_onsets: bool) -> None:
         assert isinstance(piece, PianoRoll)
         assert piece.num_steps == 14
         assert set(intro.notes()) <= set(piece.notes())
-    assert added_steps(model, encoding, intro, None, 2, 0) == 11  # 9 steps are two bars and a quarter
+    # 9 steps are two bars and a quarter
+    assert added_steps(model, encoding, intro, None, 2, 0) == 11
     assert added_steps(model, encoding, intro, 3, None, 0) == 3
     model.length = LengthModel.fit(torch.tensor([8, 12, 12, 12]))
     assert {added_steps(model, encoding, intro, None, None, seed) for seed in range(20)} & {3}
@@ -83,9 +91,14 @@ def test_an_intro_goes_on_and_stays_as_it_is(has_onsets: bool) -> None:
 
 
 def outer(pattern: tuple[bool, ...], voices: int) -> tuple[int, ...]:
-    """The keys that are given back of a frame: the highest ones, and the lowest one if there are two voices or more."""
+    """The keys that are given back of a frame: the highest ones, and the lowest one if there are
+    two voices or more."""
     keys = [key for key, sounds in enumerate(pattern) if sounds]
-    return tuple(keys) if len(keys) <= voices else tuple(keys[:1] * (voices > 1) + keys[-max(voices - 1, 1) :])
+    return (
+        tuple(keys)
+        if len(keys) <= voices
+        else tuple(keys[:1] * (voices > 1) + keys[-max(voices - 1, 1) :])
+    )
 
 
 @pytest.mark.parametrize("voices", [1, 2])
@@ -103,7 +116,12 @@ def test_an_intro_goes_on_as_the_outer_voices_of_a_fuller_piece(voices: int) -> 
     counts = torch.cat([torch.ones_like(every, dtype=torch.bool), every > 0], -1) & known.mask
     agrees = ~((found != known.values) & counts).flatten(1).any(1)
     with torch.no_grad():
-        scores = model(every[agrees], torch.full((int(agrees.sum()),), 2), None).reconstruction[0].double().softmax(0)
+        scores = (
+            model(every[agrees], torch.full((int(agrees.sum()),), 2), None)
+            .reconstruction[0]
+            .double()
+            .softmax(0)
+        )
     expected: dict[tuple[int, ...], float] = defaultdict(float)
     for x, share in zip(every[agrees], scores.tolist(), strict=True):
         expected[outer(tuple((x[-1] > 0).tolist()), voices)] += share
@@ -119,11 +137,14 @@ def test_an_intro_goes_on_as_the_outer_voices_of_a_fuller_piece(voices: int) -> 
 @HAS_ONSETS
 def test_a_piece_goes_on_with_as_many_voices_as_its_end_has(has_onsets: bool) -> None:
     model, encoding = small_music(has_onsets)
-    notes = [(0, 4, 60), (0, 4, 62), (0, 4, 64), (4, 8, 63), (8, 4, 65)]  # three, then one, then two
+    # three, then one, then two
+    notes = [(0, 4, 60), (0, 4, 62), (0, 4, 64), (4, 8, 63), (8, 4, 65)]
     roll = PianoRoll.from_notes(notes, steps_per_quarter=1, lowest_pitch=LOWEST, num_pitches=KEYS)
 
     def most(intro: PianoRoll, voices: int | None = None) -> int:
-        pieces = fill_pieces(model, encoding, known_intro(encoding, intro, 8, voices), count=4, particles=2)
+        pieces = fill_pieces(
+            model, encoding, known_intro(encoding, intro, 8, voices), count=4, particles=2
+        )
         return max(int(piece.sounding[intro.num_steps :].sum(axis=1).max()) for piece in pieces)  # type: ignore[union-attr]
 
     assert (most(roll), most(roll.stretch(0, 8)), most(roll, 1)) == (2, 3, 1)
@@ -144,5 +165,10 @@ def test_what_is_drawn_stays_among_the_keys_of_the_model_or_of_the_piece() -> No
         hidden[:, low] = False
         part = laid(encoding, whole.piece, hidden, shift)
         pieces = list(fill_pieces(model, encoding, part, count=100, particles=2))
-        found = {pitch for piece in pieces if isinstance(piece, PianoRoll) for _, _, pitch in piece.notes()}
+        found = {
+            pitch
+            for piece in pieces
+            if isinstance(piece, PianoRoll)
+            for _, _, pitch in piece.notes()
+        }
         assert found == set(range(low, high + 1)) == set(part.keys)

@@ -1,4 +1,5 @@
-"""A person's piece and a model of a band: parts are named, kept exactly and drawn, and come back in their own file."""
+"""A person's piece and a model of a band: parts are named, kept exactly and drawn, and come back in
+their own file."""
 
 from collections import Counter
 from dataclasses import replace
@@ -31,7 +32,9 @@ from lnfgen.music.regions import region
 
 
 def band(*parts: list[Note], roles: tuple[Part, ...] = TWO, steps: int = 2) -> PianoRoll:
-    return PianoRoll.of_parts([PianoRoll.from_notes(notes, num_steps=steps) for notes in parts], roles)
+    return PianoRoll.of_parts(
+        [PianoRoll.from_notes(notes, num_steps=steps) for notes in parts], roles
+    )
 
 
 TOY = band_encoding(TWO, num_keys=2)
@@ -57,17 +60,25 @@ def test_draws_are_as_likely_as_sums_over_all_that_may_be_hidden_say(case: str) 
         x[part.hidden] = bits
         heard = TOY.decode(x)
         assert isinstance(heard, PianoRoll)
-        if kept <= set(heard.notes()) and np.array_equal(TOY.encode(heard)[~part.hidden], part.values[~part.hidden]):
+        if kept <= set(heard.notes()) and np.array_equal(
+            TOY.encode(heard)[~part.hidden], part.values[~part.hidden]
+        ):
             fitting.append((TOY.encode(heard).tobytes(), x))
     with torch.no_grad():
-        log_p = model(torch.tensor(np.array([x for _, x in fitting])), torch.full((len(fitting),), 4), None)
+        log_p = model(
+            torch.tensor(np.array([x for _, x in fitting])), torch.full((len(fitting),), 4), None
+        )
     expected = Counter[bytes]()
-    for (heard_as, _), p in zip(fitting, torch.softmax(log_p.reconstruction[0].double(), 0).tolist(), strict=True):
+    for (heard_as, _), p in zip(
+        fitting, torch.softmax(log_p.reconstruction[0].double(), 0).tolist(), strict=True
+    ):
         expected[heard_as] += p
     assert len(expected) > 3
     known, count = known_bits(model, part), 1000
     each = Known(*(bits.expand(count, *bits.shape) for bits in known))
-    drawn = draw_hidden(model, each, 16, [torch.Generator().manual_seed(seed) for seed in range(count)])
+    drawn = draw_hidden(
+        model, each, 16, [torch.Generator().manual_seed(seed) for seed in range(count)]
+    )
     found = Counter[bytes]()
     for x in drawn.numpy():
         heard = decoded(TOY, part, x)
@@ -78,13 +89,17 @@ def test_draws_are_as_likely_as_sums_over_all_that_may_be_hidden_say(case: str) 
 
 
 def test_words_of_a_band_hide_rows_of_its_parts() -> None:
-    piece = band([], [], [(0, 2, 60), (0, 16, 48), (16, 1, 60)], [(0, 17, 72)], roles=FOUR, steps=32)
+    piece = band(
+        [], [], [(0, 2, 60), (0, 16, 48), (16, 1, 60)], [(0, 17, 72)], roles=FOUR, steps=32
+    )
 
     def rows(*words: str) -> list[int]:
         return np.flatnonzero(region(piece, words).any(axis=1)).tolist()
 
     assert rows("part:drums") == list(range(0, 128, 4))
-    assert rows("bars:2,part:melody") == rows(" part:melody , steps:17-32") == list(range(67, 128, 4))
+    assert (
+        rows("bars:2,part:melody") == rows(" part:melody , steps:17-32") == list(range(67, 128, 4))
+    )
     assert rows("bars:2") == rows("steps:17-") == list(range(64, 128))
     assert rows("part:chords,voice:2") == [2, 6]
     assert not region(piece, ["part:chords,below-melody"])[:, 48 - 21 :].all(axis=1).any()
@@ -110,7 +125,11 @@ def test_a_word_that_a_band_lacks_is_refused(word: str, said: str) -> None:
 def test_the_melody_of_a_band_or_music_of_one_part_is_harmonised() -> None:
     encoding = band_encoding()
     tune = PianoRoll.from_notes([(0, 4, 60), (0, 4, 64), (8, 8, 62)])
-    for piece in (tune, PianoRoll.of_parts([tune], [Part("chords")]), band([], [], [], tune.notes(), roles=FOUR)):
+    for piece in (
+        tune,
+        PianoRoll.of_parts([tune], [Part("chords")]),
+        band([], [], [], tune.notes(), roles=FOUR),
+    ):
         for above, role in ((False, "melody"), (True, "bass")):
             if piece.stride == 4 and above:
                 continue
@@ -173,7 +192,10 @@ def test_commands_draw_parts_of_a_file(tmp_path: Path, here: Call) -> None:
     encoding, rng = band_encoding(), np.random.default_rng(0)
     frames = [np.where(rng.random((64, 49)) < 0.03, 3, 0).astype(np.uint8) for _ in range(6)]
     splits = {"train": frames[:4], "valid": frames[4:], "test": frames[4:]}
-    make_run(tmp_path / "run", write_dataset(tmp_path / "band", name="band", encoding=encoding, splits=splits))
+    make_run(
+        tmp_path / "run",
+        write_dataset(tmp_path / "band", name="band", encoding=encoding, splits=splits),
+    )
     (tmp_path / "song.mid").write_bytes(band_file())
     common = ["--model", "run", "--out", "new.mid", "--particles", "2", "--seed", "1", "--quiet"]
     for arguments, parts in (
@@ -191,7 +213,12 @@ def test_commands_draw_parts_of_a_file(tmp_path: Path, here: Call) -> None:
 
 
 NAMES = ["drawn drums", "drawn bass", "drawn chords"]
-BAND_WORDS = [["part:melody"], ["bars:2-3,part:drums", "part:bass"], ["bars:1"], ["part:chords,voice:2"]]
+BAND_WORDS = [
+    ["part:melody"],
+    ["bars:2-3,part:drums", "part:bass"],
+    ["bars:1"],
+    ["part:chords,voice:2"],
+]
 
 
 @pytest.mark.parametrize("words", BAND_WORDS)
@@ -205,9 +232,17 @@ def test_a_file_of_a_band_keeps_all_that_was_not_drawn(words: list[str]) -> None
     before, after = parsed(content), parsed(to_bytes(piece, ".mid"))
     played = dict.fromkeys(own.roles, 0)
     for number, role in enumerate(own.roles):
-        hidden, old, new = part.hidden_cells[number::4], before.tracks[number + 1], after.tracks[number + 1]
-        taken = {(tick, pitch) for tick, pitch, _ in starts(old) if hidden[int(tick / 120 + 0.5), pitch]}
-        assert {(tick, pitch) for tick, pitch, _ in starts(old)} - taken == {note[:2] for note in starts(new)}
+        hidden, old, new = (
+            part.hidden_cells[number::4],
+            before.tracks[number + 1],
+            after.tracks[number + 1],
+        )
+        taken = {
+            (tick, pitch) for tick, pitch, _ in starts(old) if hidden[int(tick / 120 + 0.5), pitch]
+        }
+        assert {(tick, pitch) for tick, pitch, _ in starts(old)} - taken == {
+            note[:2] for note in starts(new)
+        }
         assert not Counter(messages(new)) - Counter(messages(old))
         if not taken:
             assert messages(new) == messages(old)
@@ -216,13 +251,23 @@ def test_a_file_of_a_band_keeps_all_that_was_not_drawn(words: list[str]) -> None
     added = {track.name.split()[-1]: track for track in after.tracks[5:]}
     assert {role for role, number in played.items() if number} <= set(added)
     for number, role in enumerate(own.roles):
-        expected = [(120 * start, pitch) for start, _, pitch in piece.part(number).notes() if role in added]
+        expected = [
+            (120 * start, pitch) for start, _, pitch in piece.part(number).notes() if role in added
+        ]
         notes = [one[:2] for one in starts(added.get(role, []))]
-        assert notes == [note for note in expected if part.hidden_cells[note[0] // 30 + number, note[1]]]
+        assert notes == [
+            note for note in expected if part.hidden_cells[note[0] // 30 + number, note[1]]
+        ]
         loud = [velocity for *_, velocity in starts(before.tracks[number + 1])]
-        assert {velocity for *_, velocity in starts(added.get(role, []))} <= set(range(min(loud), max(loud) + 1))
-        programs = [message.program for message in added.get(role, []) if message.type == "program_change"]
-        channels = {message.channel for message in added.get(role, []) if hasattr(message, "channel")}
+        assert {velocity for *_, velocity in starts(added.get(role, []))} <= set(
+            range(min(loud), max(loud) + 1)
+        )
+        programs = [
+            message.program for message in added.get(role, []) if message.type == "program_change"
+        ]
+        channels = {
+            message.channel for message in added.get(role, []) if hasattr(message, "channel")
+        }
         if role in added:
             assert (programs, channels <= {9}) == (
                 ([], True) if role == "drums" else ([own.parts[number].program], False)
@@ -230,7 +275,9 @@ def test_a_file_of_a_band_keeps_all_that_was_not_drawn(words: list[str]) -> None
 
 
 def test_a_part_that_a_file_lacks_comes_with_its_usual_program_and_velocities() -> None:
-    encoding = band_encoding((FOUR[0], replace(FOUR[1], program=38, velocities=(70, 71, 72, 73)), *FOUR[2:]))
+    encoding = band_encoding(
+        (FOUR[0], replace(FOUR[1], program=38, velocities=(70, 71, 72, 73)), *FOUR[2:])
+    )
     contents = []
     for how in ({"parts": "4"}, {}):
         (own,) = read_bytes(band_file(), "song.mid", ".mid", tracks="4", **how)
@@ -238,7 +285,10 @@ def test_a_part_that_a_file_lacks_comes_with_its_usual_program_and_velocities() 
         piece = drawn(known_melody(encoding, own), encoding=encoding)
         contents.append(midi_of(piece))
         *_, bass, chords = parsed(midi_of(piece, programs=[4, 5, 6])).tracks
-        assert [(track.name, track[1].program) for track in (bass, chords)] == [("drawn bass", 6), ("drawn chords", 5)]
+        assert [(track.name, track[1].program) for track in (bass, chords)] == [
+            ("drawn bass", 6),
+            ("drawn chords", 5),
+        ]
     assert contents[0] == contents[1]
     after = parsed(contents[0])
     for old, new in zip(parsed(band_file()).tracks, after.tracks, strict=False):

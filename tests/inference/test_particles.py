@@ -1,4 +1,5 @@
-"""Drawing what is hidden given what is known: against sums over everything that may be hidden, at toy sizes."""
+"""Drawing what is hidden given what is known: against sums over everything that may be hidden, at
+toy sizes."""
 
 from collections.abc import Callable
 
@@ -23,7 +24,8 @@ def generators(count: int, seed: int = 0) -> list[torch.Generator]:
 
 
 def partly_known(observation: Observation, seed: int = 3) -> tuple[Tensor, Known]:
-    """A sequence, and what is known of it: the highest key and one more, so that what is drawn first is weighed."""
+    """A sequence, and what is known of it: the highest key and one more, so that what is drawn
+    first is weighed."""
     x = random_x(observation, 1, STEPS, seed)[0]
     if not isinstance(observation, Frames):
         return x, observation.known(x, torch.tensor([False, True, False]))
@@ -38,7 +40,8 @@ def partly_known(observation: Observation, seed: int = 3) -> tuple[Tensor, Known
 
 
 def agrees(observation: Observation, x: Tensor, known: Known) -> Tensor:
-    """Which of the sequences `[N, T, ...]` agree with what is known; an onset counts where the key sounds."""
+    """Which of the sequences `[N, T, ...]` agree with what is known; an onset counts where the key
+    sounds."""
     found = observation.known(x, known.mask.expand(len(x), *known.mask.shape)).values
     wrong = (found != known.values) & known.mask
     if isinstance(observation, Frames) and observation.has_onsets:
@@ -53,14 +56,17 @@ PRIOR_DRAWS = 8000
 
 @torch.no_grad()
 def prior_draws(model: SequenceModel) -> Tensor:
-    noise = torch.randn(PRIOR_DRAWS, STEPS, model.noise_size, generator=torch.Generator().manual_seed(5))
+    noise = torch.randn(
+        PRIOR_DRAWS, STEPS, model.noise_size, generator=torch.Generator().manual_seed(5)
+    )
     lengths = torch.full((PRIOR_DRAWS,), STEPS)
     return model.prior.draw(model.positions(lengths, STEPS), lengths, noise)
 
 
 @torch.no_grad()
 def probabilities(model: SequenceModel, x: Tensor) -> Tensor:
-    """p(x | T) of sequences x `[N, T, ...]`, exactly, `[N, 1]`, or for each of many draws of z, `[N, draws]`."""
+    """p(x | T) of sequences x `[N, T, ...]`, exactly, `[N, 1]`, or for each of many draws of z,
+    `[N, draws]`."""
     if model.exact:
         lengths = torch.full((len(x),), STEPS)
         return model(x, lengths, None).reconstruction[0].double().exp()[:, None]
@@ -85,16 +91,23 @@ def expected_of(model: SequenceModel, x: Tensor) -> Tensor:
 
 
 def fitting_toy(name: str, output: str) -> SequenceModel:
-    """A toy whose p(x | z) varies so mildly that draws of the prior are a reference, and whose posterior fits.
+    """A toy whose p(x | z) varies so mildly that draws of the prior are a reference, and whose
+    posterior fits.
 
-    Random weights of the usual scale put all weight on a few of 40,000 draws, and a prior that copies has modes that
-    this posterior misses.
+    Random weights of the usual scale put all weight on a few of 40,000 draws, and a prior that
+    copies has modes that this posterior misses.
     """
     observation, emission = OUTPUTS[output]
-    model = toy(name, observation, emission=emission, latent_size=2, copy_attention=emission == "past")
-    randomise(model.prior, 0.1 if name == "af-only" else 0.2)  # there each step has a mean of its own
-    scale = 0.4 if name == "af-af" else 0.9 if output == "symbols" and name != "af-scf/scan" else 0.5
-    randomise(model.emission, 0.2 if emission == "past" else scale, seed=1)  # layers of `past` add up
+    model = toy(
+        name, observation, emission=emission, latent_size=2, copy_attention=emission == "past"
+    )
+    # there each step has a mean of its own
+    randomise(model.prior, 0.1 if name == "af-only" else 0.2)
+    scale = (
+        0.4 if name == "af-af" else 0.9 if output == "symbols" and name != "af-scf/scan" else 0.5
+    )
+    # layers of `past` add up
+    randomise(model.emission, 0.2 if emission == "past" else scale, seed=1)
     z = prior_draws(model)
     randomise(model.posterior.head, 0.1)
     log_variance = z.var((0, 1)).log() - INITIAL_LOG_VARIANCE
@@ -103,14 +116,20 @@ def fitting_toy(name: str, output: str) -> SequenceModel:
 
 
 def distance(drawn: Tensor, x: Tensor, expected: Tensor) -> float:
-    """The total variation between the shares of the sequences x among those drawn, and what is expected."""
+    """The total variation between the shares of the sequences x among those drawn, and what is
+    expected."""
     same = (drawn[:, None] == x).flatten(2).all(-1)
     assert same.any(1).all()
     return float((same.double().mean(0) - expected).abs().sum() / 2)
 
 
 def filled(model: SequenceModel, known: Known, draws: int, particles: int) -> Tensor:
-    return draw_hidden(model, Known(*(part.expand(draws, *part.shape) for part in known)), particles, generators(draws))
+    return draw_hidden(
+        model,
+        Known(*(part.expand(draws, *part.shape) for part in known)),
+        particles,
+        generators(draws),
+    )
 
 
 def check(model: SequenceModel, draws: int, particles: int) -> None:
@@ -118,7 +137,10 @@ def check(model: SequenceModel, draws: int, particles: int) -> None:
     x = every_sequence(model.observation, STEPS).to(whole.dtype)
     x = x[agrees(model.observation, x, known)]
     assert 4 <= len(x) < 100
-    assert distance(filled(model, known, draws, particles).to(whole.dtype), x, expected_of(model, x)) < 0.05
+    assert (
+        distance(filled(model, known, draws, particles).to(whole.dtype), x, expected_of(model, x))
+        < 0.05
+    )
 
 
 @pytest.mark.parametrize("output", sorted(OUTPUTS))
@@ -126,7 +148,8 @@ def test_the_baseline_draws_what_is_hidden_as_often_as_it_is_likely(output: str)
     observation, emission = OUTPUTS[output]
     model = toy("lstm", observation, emission=emission)
     if emission == "past":
-        randomise(model.head, 0.3, seed=1)  # its layers add up, and few particles draw what is next to impossible
+        # its layers add up, and few particles draw what is next to impossible
+        randomise(model.head, 0.3, seed=1)
     check(model, draws=2000, particles=16)
 
 
@@ -138,7 +161,9 @@ def test_a_latent_flow_does_too(name: str, output: str) -> None:
     check(fitting_toy(name, output), draws=3000, particles=32)
 
 
-@pytest.mark.parametrize("passes", [2, *(pytest.param(passes, marks=pytest.mark.slow) for passes in (1, 3))])
+@pytest.mark.parametrize(
+    "passes", [2, *(pytest.param(passes, marks=pytest.mark.slow) for passes in (1, 3))]
+)
 def test_a_model_by_blocks_does_too_in_any_number_of_passes(passes: int) -> None:
     model = fitting_toy("blocks-scf", "frames")
     model.prior.passes = passes
@@ -147,7 +172,9 @@ def test_a_model_by_blocks_does_too_in_any_number_of_passes(passes: int) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("output", sorted(OUTPUTS))
-@pytest.mark.parametrize("name", ["af-only", "af-af", "af-scf", "iaf-scf", "coupling", "af-scf/scan"])
+@pytest.mark.parametrize(
+    "name", ["af-only", "af-af", "af-scf", "iaf-scf", "coupling", "af-scf/scan"]
+)
 def test_every_latent_flow_does_too(name: str, output: str) -> None:
     check(fitting_toy(name, output), draws=3000, particles=256)
 
@@ -166,14 +193,19 @@ def test_a_model_whose_latent_says_the_symbol_does_too(name: str, copies: bool) 
 
 
 TILTED = [("lstm", "past-onsets", 1), ("lstm", "symbols", 3), ("af-scf", "frames", 1)]
-LATER = [pytest.param(name, output, 4 - first, marks=pytest.mark.slow) for name, output, first in TILTED]
+LATER = [
+    pytest.param(name, output, 4 - first, marks=pytest.mark.slow) for name, output, first in TILTED
+]
 
 
 @pytest.mark.parametrize(("name", "output", "first"), [*TILTED, *LATER])
 def test_a_potential_tilts_what_is_drawn(name: str, output: str, first: int) -> None:
-    """Draws match p(x | known) exp(potential of the whole), whatever the potential of less than the whole is."""
+    """Draws match p(x | known) exp(potential of the whole), whatever the potential of less than the
+    whole is."""
     observation, emission = OUTPUTS[output]
-    model = toy(name, observation, emission=emission) if name == "lstm" else fitting_toy(name, output)
+    model = (
+        toy(name, observation, emission=emission) if name == "lstm" else fitting_toy(name, output)
+    )
     if emission == "past":
         randomise(model.head, 0.3, seed=1)
     whole, known = partly_known(model.observation)
@@ -192,13 +224,17 @@ def test_a_potential_tilts_what_is_drawn(name: str, output: str, first: int) -> 
 
     draws, particles = (2000, 16) if name == "lstm" else (3000, 32)
     each = Known(*(part.expand(draws, *part.shape) for part in known))
-    drawn = draw_hidden(model, each, particles, generators(draws), potential=potential).to(whole.dtype)
+    drawn = draw_hidden(model, each, particles, generators(draws), potential=potential).to(
+        whole.dtype
+    )
     expected = expected_of(model, x) * tilt(x).exp()
     assert distance(drawn, x, expected / expected.sum()) < 0.05
 
 
 @torch.no_grad()
-def test_the_weights_of_known_symbols_are_ratios_of_densities(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_weights_of_known_symbols_are_ratios_of_densities(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """If all is known, they add up to log p(x, z) - log q(z | x)."""
     taken: list[Tensor] = []
     take = FlowSteps.take
@@ -212,18 +248,24 @@ def test_the_weights_of_known_symbols_are_ratios_of_densities(monkeypatch: pytes
         log_weight = log_weight + log_gain
     lengths = torch.tensor([STEPS])
     encoded = mean, log_variance, _ = model.encode(x, lengths)
-    terms = model.terms(x, lengths, encoded, ((torch.stack(taken, 1) - mean) / torch.exp(0.5 * log_variance))[None])
+    terms = model.terms(
+        x, lengths, encoded, ((torch.stack(taken, 1) - mean) / torch.exp(0.5 * log_variance))[None]
+    )
     assert torch.allclose(log_weight, (terms.reconstruction - terms.kl)[0], rtol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "output"), [("af-scf", "onsets"), ("af-scf", "past-onsets"), ("lstm", "symbols")])
+@pytest.mark.parametrize(
+    ("name", "output"), [("af-scf", "onsets"), ("af-scf", "past-onsets"), ("lstm", "symbols")]
+)
 def test_progress_is_told_at_each_step(name: str, output: str) -> None:
     observation, emission = OUTPUTS[output]
     told: list[int] = []
     _, known = partly_known(observation)
     with torch.no_grad():
         each = Known(*(part[None] for part in known))
-        draw_hidden(toy(name, observation, emission=emission), each, 2, generators(1), progress=told.append)
+        draw_hidden(
+            toy(name, observation, emission=emission), each, 2, generators(1), progress=told.append
+        )
     assert told == list(range(1, STEPS + 1))
 
 

@@ -1,4 +1,5 @@
-"""Sampling from whole models at toy sizes: what is drawn is as likely as it scores, and what decides a draw."""
+"""Sampling from whole models at toy sizes: what is drawn is as likely as it scores, and what
+decides a draw."""
 
 import math
 
@@ -25,7 +26,9 @@ def test_symbols_are_drawn_as_often_as_they_are_likely():
         drawn = symbols.sample(tempered(logits, temperature).expand(20_000, -1), uniform)
         expected = torch.softmax(logits / temperature, -1)
         found = torch.bincount(drawn, minlength=4) / 20_000
-        assert ((found - expected).abs() <= 4 * (expected * (1 - expected) / 20_000).sqrt() + 1e-9).all()
+        assert (
+            (found - expected).abs() <= 4 * (expected * (1 - expected) / 20_000).sqrt() + 1e-9
+        ).all()
     assert (symbols.sample(tempered(logits, 0.0).expand(20_000, -1), uniform) == 2).all()
 
 
@@ -34,7 +37,9 @@ def test_symbols_without_probability_are_never_drawn(draw):
     logits = torch.tensor([[-1e9, 0.3, 0.1, -1e9], [-1e9, -1e9, 5.0, -1e9]])
     drawn = Symbols(4).sample(logits, torch.full((2, 1), draw))
     assert set(drawn.tolist()) <= {1, 2}
-    assert (Symbols(4).sample(tempered(logits, 0.0), torch.full((2, 1), draw)) == torch.tensor([1, 2])).all()
+    assert (
+        Symbols(4).sample(tempered(logits, 0.0), torch.full((2, 1), draw)) == torch.tensor([1, 2])
+    ).all()
 
 
 @pytest.mark.parametrize("onsets", [False, True])
@@ -64,7 +69,9 @@ def test_sampling_then_scoring_is_finite(model):
             assert 0 <= encoded.min() <= encoded.max() < 4
         else:
             assert x.shape == (steps, 3)
-            assert set(encoded.flatten().tolist()) <= ({0, 1, 3} if observation.has_onsets else {0, 1})
+            assert set(encoded.flatten().tolist()) <= (
+                {0, 1, 3} if observation.has_onsets else {0, 1}
+            )
         terms = model(x[None], torch.tensor([steps]), noise_like(model, 2, 1, steps))
         assert torch.isfinite(terms.reconstruction).all()
         assert torch.isfinite(terms.kl).all()
@@ -88,7 +95,9 @@ def test_a_batch_is_the_samples_of_its_generators(model):
     generators = [torch.Generator().manual_seed(seed) for seed in range(3)]
     together = sample_batch(model, lengths, generators, 1.0)
     for seed, (length, x) in enumerate(zip(lengths, together, strict=True)):
-        assert torch.equal(x, sample_batch(model, [length], [torch.Generator().manual_seed(seed)], 1.0)[0])
+        assert torch.equal(
+            x, sample_batch(model, [length], [torch.Generator().manual_seed(seed)], 1.0)[0]
+        )
 
 
 @pytest.mark.parametrize(

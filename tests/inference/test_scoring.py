@@ -1,4 +1,5 @@
-"""Scores, the marginal floor, and samples: the figures that a person reads, against direct computations."""
+"""Scores, the marginal floor, and samples: the figures that a person reads, against direct
+computations."""
 
 import dataclasses
 import itertools
@@ -24,7 +25,11 @@ from lnfgen.models.observation import Frames, Symbols
 from lnfgen.models.sequence_model import SequenceModel, Terms
 from lnfgen.music.pianoroll import PianoRoll
 
-OBSERVATIONS = {"symbols": Symbols(4), "frames": Frames(3, has_onsets=False), "onsets": Frames(3, has_onsets=True)}
+OBSERVATIONS = {
+    "symbols": Symbols(4),
+    "frames": Frames(3, has_onsets=False),
+    "onsets": Frames(3, has_onsets=True),
+}
 
 MODELS = sorted(NAMED_MODELS)
 OF_MUSIC = [name for name in MODELS if not name.endswith("-codes")]
@@ -33,7 +38,10 @@ OF_MUSIC = [name for name in MODELS if not name.endswith("-codes")]
 def sequences_of(observation: Symbols | Frames, lengths: list[int]) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     if isinstance(observation, Symbols):
-        return [rng.integers(observation.num_symbols, size=length).astype(np.int32) for length in lengths]
+        return [
+            rng.integers(observation.num_symbols, size=length).astype(np.int32)
+            for length in lengths
+        ]
     values = np.array([0, 0, 1, 3] if observation.has_onsets else [0, 1], dtype=np.uint8)
     return [rng.choice(values, (length, observation.num_pitches)) for length in lengths]
 
@@ -45,7 +53,9 @@ def toy(
     name: str, observation: Symbols | Frames, scale: float = 0.4, lengths: Sequence[int] = LENGTHS
 ) -> SequenceModel:
     torch.manual_seed(0)
-    config = dataclasses.replace(ODD_SIZES, **NAMED_MODELS[name], emission=usual_output(observation))
+    config = dataclasses.replace(
+        ODD_SIZES, **NAMED_MODELS[name], emission=usual_output(observation)
+    )
     model = build_model(config, observation, LengthModel.fit(torch.tensor(lengths)))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -55,7 +65,8 @@ def toy(
     return model.double().eval()
 
 
-# Streams. -------------------------------------------------------------------------------------------------------------
+# Streams.
+# -------------------------------------------------------------------------------------------------------------
 
 
 def test_streams_are_distinct():
@@ -64,7 +75,8 @@ def test_streams_are_distinct():
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-# Scores. --------------------------------------------------------------------------------------------------------------
+# Scores.
+# --------------------------------------------------------------------------------------------------------------
 
 
 def figures(value: evaluation.Score) -> list[float]:
@@ -73,7 +85,11 @@ def figures(value: evaluation.Score) -> list[float]:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [(name, kind) for kind in sorted(OBSERVATIONS) for name in (MODELS if kind == "symbols" else OF_MUSIC)],
+    [
+        (name, kind)
+        for kind in sorted(OBSERVATIONS)
+        for name in (MODELS if kind == "symbols" else OF_MUSIC)
+    ],
 )
 @torch.no_grad()
 def test_score_is_the_direct_computation(name, kind):
@@ -118,7 +134,9 @@ def test_score_does_not_depend_on_chunks_or_batches(name, monkeypatch):
     whole = figures(score(model, sequences, "nats_per_step", num_samples=7))
     for max_steps in (1, 64, 200):
         monkeypatch.setattr(evaluation, "MAX_PASS_STEPS", max_steps)
-        assert figures(score(model, sequences, "nats_per_step", num_samples=7)) == pytest.approx(whole, rel=1e-12)
+        assert figures(score(model, sequences, "nats_per_step", num_samples=7)) == pytest.approx(
+            whole, rel=1e-12
+        )
 
 
 def test_a_pass_over_text_of_many_symbols_is_short(monkeypatch):
@@ -134,7 +152,9 @@ def test_a_pass_over_text_of_many_symbols_is_short(monkeypatch):
     own = Symbols.log_prob
     monkeypatch.setattr(Symbols, "log_prob", log_prob)
     monkeypatch.setattr(evaluation, "MAX_PASS_LOGITS", 200 * 3000)
-    assert figures(score(model, sequences, "bits_per_char", num_samples=6)) == pytest.approx(whole, rel=1e-12)
+    assert figures(score(model, sequences, "bits_per_char", num_samples=6)) == pytest.approx(
+        whole, rel=1e-12
+    )
     assert max(sizes) <= 200 * 3000
 
 
@@ -144,9 +164,13 @@ def test_the_nll_of_each_adds_up_to_that_of_all(name, kind):
     model, unit = toy(name, OBSERVATIONS[kind]), "bits_per_char"
     sequences = sequences_of(OBSERVATIONS[kind], LENGTHS)
     told = []
-    together = score(model, sequences, unit, num_samples=5, seed=3, progress=lambda *args: told.append(args))
+    together = score(
+        model, sequences, unit, num_samples=5, seed=3, progress=lambda *args: told.append(args)
+    )
     lengths = np.array(LENGTHS) + 1
-    assert float(np.array(together.each) @ lengths / lengths.sum()) == pytest.approx(together.nll, rel=1e-12)
+    assert float(np.array(together.each) @ lengths / lengths.sum()) == pytest.approx(
+        together.nll, rel=1e-12
+    )
     first = score(model, sequences[:1], unit, num_samples=5, seed=3)
     assert together.each[0] == pytest.approx(first.nll, rel=1e-9)
     assert told[-1] == ("scoring", len(sequences), len(sequences))
@@ -156,7 +180,9 @@ def test_a_cost_of_nothing_has_no_minus(monkeypatch):
     model = toy("af-scf", OBSERVATIONS["symbols"])
     nothing = torch.zeros(1, len(LENGTHS))
     monkeypatch.setattr(model, "terms", lambda *_: Terms(nothing, None, nothing))
-    found = score(model, sequences_of(OBSERVATIONS["symbols"], LENGTHS), "bits_per_char", num_samples=1)
+    found = score(
+        model, sequences_of(OBSERVATIONS["symbols"], LENGTHS), "bits_per_char", num_samples=1
+    )
     assert f"{found.reconstruction:.3f}" == "0.000"
 
 
@@ -185,14 +211,17 @@ def test_score_uses_no_dropout_and_tells_its_progress():
     model, sequences = toy("af-scf", Symbols(4)), sequences_of(Symbols(4), LENGTHS)
     told: list[tuple[str, int, int]] = []
     model.train()
-    first = score(model, sequences, "nats_per_step", num_samples=2, progress=lambda *args: told.append(args))
+    first = score(
+        model, sequences, "nats_per_step", num_samples=2, progress=lambda *args: told.append(args)
+    )
     assert not model.training
     assert told[-1] == ("scoring", len(LENGTHS), len(LENGTHS))
     assert told == sorted(told)
     assert score(model, sequences, "nats_per_step", num_samples=2) == first
 
 
-# The floor. -----------------------------------------------------------------------------------------------------------
+# The floor.
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_marginal_of_text_against_a_hand_count():
@@ -208,7 +237,9 @@ def test_marginal_of_music_against_a_hand_count():
     log_prob = marginal(encoding, train)
     # Key 0 sounds in 3 of 3 frames, struck in 2 of these; key 1 never.
     on, struck, other = 3.5 / 4, 2.5 / 4, 0.5 / 4
-    assert log_prob(np.array([[1, 0]], np.uint8)) == pytest.approx(math.log(on * (1 - struck) * (1 - other)))
+    assert log_prob(np.array([[1, 0]], np.uint8)) == pytest.approx(
+        math.log(on * (1 - struck) * (1 - other))
+    )
     expected = math.log((1 - on) * other * 0.5) + math.log(on * struck * (1 - other))
     assert log_prob(np.array([[0, 3], [3, 0]], np.uint8)) == pytest.approx(expected)
 
@@ -222,29 +253,45 @@ def test_marginal_probabilities_of_all_frames_sum_to_one():
         assert sum(math.exp(log_prob(frame)) for frame in frames) == pytest.approx(1)
 
 
-# Samples. -------------------------------------------------------------------------------------------------------------
+# Samples.
+# -------------------------------------------------------------------------------------------------------------
 
 
 def equal(one: list, other: list) -> bool:
     return len(one) == len(other) and all(a == b for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize(("name", "length"), [*((name, None) for name in MODELS), ("af-scf", 7), ("lstm", 7)])
+@pytest.mark.parametrize(
+    ("name", "length"), [*((name, None) for name in MODELS), ("af-scf", 7), ("lstm", 7)]
+)
 def test_samples_do_not_depend_on_how_many(name, length, monkeypatch):
     """Not in a bit; if a block is whole, and if it is halved because its pieces are long."""
     if name in OF_MUSIC:
-        encoding, observation = Encoding("music", has_onsets=True, num_pitches=3), OBSERVATIONS["onsets"]
+        encoding, observation = (
+            Encoding("music", has_onsets=True, num_pitches=3),
+            OBSERVATIONS["onsets"],
+        )
     else:
-        encoding, observation = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c")), OBSERVATIONS["symbols"]
+        encoding, observation = (
+            Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c")),
+            OBSERVATIONS["symbols"],
+        )
     model = toy(name, observation, lengths=[5, 1, 6, 5, 2]).float()
     twenty = list(sample_pieces(model, encoding, count=20, length=length, seed=4))
-    assert len({piece if isinstance(piece, str) else piece.sounding.tobytes() for piece in twenty}) > 5
+    assert (
+        len({piece if isinstance(piece, str) else piece.sounding.tobytes() for piece in twenty}) > 5
+    )
     for limit, counts in ((sampling.MAX_BLOCK_STEPS, (9, 17)), (60, (9, 20))):
         monkeypatch.setattr(sampling, "MAX_BLOCK_STEPS", limit)
         for count in counts:
-            assert equal(list(sample_pieces(model, encoding, count=count, length=length, seed=4)), twenty[:count])
+            assert equal(
+                list(sample_pieces(model, encoding, count=count, length=length, seed=4)),
+                twenty[:count],
+            )
         # None of these draws hangs on the last bits.
-        assert equal(list(sample_pieces(model, encoding, count=1, length=length, seed=4)), twenty[:1])
+        assert equal(
+            list(sample_pieces(model, encoding, count=1, length=length, seed=4)), twenty[:1]
+        )
 
 
 def test_samples_are_pieces_that_seed_length_and_temperature_decide():
@@ -253,6 +300,9 @@ def test_samples_are_pieces_that_seed_length_and_temperature_decide():
     three = list(sample_pieces(model, encoding, count=3, seed=4))
     assert all(isinstance(piece, PianoRoll) and piece.tempo_bpm == 90 for piece in three)
     assert not equal(list(sample_pieces(model, encoding, count=3, seed=5)), three)
-    assert [piece.num_steps for piece in sample_pieces(model, encoding, count=2, length=11)] == [11, 11]
+    assert [piece.num_steps for piece in sample_pieces(model, encoding, count=2, length=11)] == [
+        11,
+        11,
+    ]
     cold = [list(sample_pieces(model, encoding, length=8, temperature=0.0, seed=s)) for s in (1, 2)]
     assert equal(*cold)

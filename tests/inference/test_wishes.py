@@ -1,4 +1,5 @@
-"""Wishes: what they accept and measure, and that the pieces drawn towards them have what was wanted."""
+"""Wishes: what they accept and measure, and that the pieces drawn towards them have what was
+wanted."""
 
 import json
 import math
@@ -22,7 +23,9 @@ from lnfgen.runs.trained import TrainedModel
 
 MUSIC = Encoding("music", steps_per_quarter=2, lowest_pitch=36, num_pitches=49, has_onsets=True)
 TEXT = Encoding("text", vocabulary=tuple("\ufffd\nABCDEFGKM:/68|abc"))
-TUNE = PianoRoll.from_notes([(2 * i, 2, 60 + pitch) for i, pitch in enumerate((0, 4, 7, 5, 4, 2, 7, 12))])
+TUNE = PianoRoll.from_notes(
+    [(2 * i, 2, 60 + pitch) for i, pitch in enumerate((0, 4, 7, 5, 4, 2, 7, 12))]
+)
 
 
 def wanted(*want: str, encoding: Encoding = MUSIC) -> Wishes:
@@ -35,15 +38,37 @@ def held(piece: PianoRoll | str, *want: str) -> list[bool]:
 
 
 def test_wishes_hold_for_the_pieces_that_have_them() -> None:
-    yes = ("key=C", "key=C major", "mode=major", "top=C4..C5", "top=..C5", "bass=C4..", "notes_per_bar=8")
-    assert all(held(TUNE, *yes, "leaps=0", "note_length=0.5", "scale_consistency=0.9..1", "top_pitch=64..65"))
-    no = ("key=G", "key=Cm", "mode=minor", "top=C4..B4", "bass=D4..", "notes_per_bar=..7", "leaps=1..2")
+    yes = (
+        "key=C",
+        "key=C major",
+        "mode=major",
+        "top=C4..C5",
+        "top=..C5",
+        "bass=C4..",
+        "notes_per_bar=8",
+    )
+    assert all(
+        held(
+            TUNE, *yes, "leaps=0", "note_length=0.5", "scale_consistency=0.9..1", "top_pitch=64..65"
+        )
+    )
+    no = (
+        "key=G",
+        "key=Cm",
+        "mode=minor",
+        "top=C4..B4",
+        "bass=D4..",
+        "notes_per_bar=..7",
+        "leaps=1..2",
+    )
     assert not any(held(TUNE, *no, "ends=cadence", "note_length=0.6..", "close_distance=0..9"))
     chord = PianoRoll.from_notes([(0, 4, pitch) for pitch in (48, 55, 64, 72)])
     assert held(chord, "ends=cadence") == [True]
     assert wanted("metre=4/4").report(TUNE) == {"metre=4/4": {"value": "4/4", "held": True}}
     assert held(TUNE, "metre=3/4") == [False]
-    assert wanted("key=C").report(PianoRoll.from_notes([], num_steps=4)) == {"key=C": {"value": None, "held": False}}
+    assert wanted("key=C").report(PianoRoll.from_notes([], num_steps=4)) == {
+        "key=C": {"value": None, "held": False}
+    }
     tune = "K:Am\nM:6/8\nabc|abc"
     assert all(held(tune, "key=A minor", "key=A", "metre=6/8", "line_length=5..6"))
     assert not any(held(tune, "key=A major", "key=G", "metre=3/4", "line_length=6.."))
@@ -120,7 +145,9 @@ def test_a_wish_that_cannot_be_is_refused(want: str, said: str) -> None:
 
 
 def test_wishes_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(LnfgenError, match=r"the wish bass=C4..; expected pitches that leave some of C2 to C6 free"):
+    with pytest.raises(
+        LnfgenError, match=r"the wish bass=C4..; expected pitches that leave some of C2 to C6 free"
+    ):
         wanted("top=..C3", "bass=C4..")
     with pytest.raises(LnfgenError, match=r"expected characters that the model writes"):
         wanted("contains=z", encoding=TEXT)
@@ -153,11 +180,19 @@ def test_what_is_kept_stays_and_the_rest_has_what_is_wanted(chorales: TrainedMod
     )
     (piece,) = chorales.harmonize(melody, seed=1, want=["bass=G2..", "ends=cadence"])
     assert isinstance(piece, PianoRoll)
-    assert np.array_equal(piece.edge_keys(True)[:16] + piece.lowest_pitch, melody.edge_keys(True) + melody.lowest_pitch)
-    assert all(
-        found["held"] for found in wishes_for(["bass=G2..", "ends=cadence"], chorales.encoding).report(piece).values()
+    assert np.array_equal(
+        piece.edge_keys(True)[:16] + piece.lowest_pitch,
+        melody.edge_keys(True) + melody.lowest_pitch,
     )
-    with pytest.raises(LnfgenError, match=r"what is kept has C5, which the wishes for top and bass leave out"):
+    assert all(
+        found["held"]
+        for found in wishes_for(["bass=G2..", "ends=cadence"], chorales.encoding)
+        .report(piece)
+        .values()
+    )
+    with pytest.raises(
+        LnfgenError, match=r"what is kept has C5, which the wishes for top and bass leave out"
+    ):
         chorales.harmonize(melody, want=["top=..B4"])
     with pytest.raises(LnfgenError, match=r"keeps its time signature"):
         chorales.harmonize(melody, want=["metre=3/4"])
@@ -165,7 +200,8 @@ def test_what_is_kept_stays_and_the_rest_has_what_is_wanted(chorales: TrainedMod
 
 def test_what_is_hardly_ever_reached_ends_with_the_nearest_piece(chorales: TrainedModel) -> None:
     with pytest.warns(
-        LnfgenWarning, match=r"^the piece does not have note_length=9\.\.inf, but [0-9.]+: it is the nearest"
+        LnfgenWarning,
+        match=r"^the piece does not have note_length=9\.\.inf, but [0-9.]+: it is the nearest",
     ):
         (piece,) = chorales.sample(bars=1, seed=1, want={"note_length": (9, math.inf)}, seconds=0)
     assert isinstance(piece, PianoRoll)
@@ -178,7 +214,9 @@ def test_a_text_has_the_words_that_are_wanted() -> None:
         (text,) = model.sample(length=40, seed=3, want={"contains": "ABcd"}, seconds=0)
     assert isinstance(text, str)
     assert "ABcd" in text
-    with pytest.raises(LnfgenError, match=r"the wish contains=ABcd; found no 4 free characters in a row"):
+    with pytest.raises(
+        LnfgenError, match=r"the wish contains=ABcd; found no 4 free characters in a row"
+    ):
         model.sample(length=3, seed=3, want={"contains": "ABcd"})
 
 
@@ -202,5 +240,12 @@ def test_the_commands_tell_which_wishes_hold(tmp_path: Path, toy_home: Path, cal
     assert [found["held"] for found in piece["wishes"].values()] == [True, True]
     assert list(piece["wishes"]) == ["top=..C7", "notes_per_bar=0.."]
     listed = json.loads(call("list", "--figures", "--json").stdout)["figures"]
-    assert {"drums_repeat_rate"} == {row["name"] for row in listed if row["is"] == "drums: bars that came before"}
-    assert {"name": "leaps", "of": "music", "is": "top line: moves over a fifth, count", "within": 0.5} in listed
+    assert {"drums_repeat_rate"} == {
+        row["name"] for row in listed if row["is"] == "drums: bars that came before"
+    }
+    assert {
+        "name": "leaps",
+        "of": "music",
+        "is": "top line: moves over a fifth, count",
+        "within": 0.5,
+    } in listed

@@ -42,13 +42,16 @@ def test_a_part_reads_the_parts_before_it_and_nothing_later(name):
         same = (logits[0] == logits[1]).all(-1).flatten().tolist()
         assert all(same[:changed])
         # The frame itself decides the logits of its own later keys.
-        assert not any(same[changed + 1 : changed + 4]), "the next parts, and the same part at the next step"
+        assert not any(same[changed + 1 : changed + 4]), (
+            "the next parts, and the same part at the next step"
+        )
 
 
 @pytest.mark.parametrize("copies", [False, True])
 @torch.no_grad()
 def test_step_by_step_it_draws_what_it_scores(copies):
-    """The logits at what is drawn, row by row, are those of all rows at once, also after rows were chosen anew."""
+    """The logits at what is drawn, row by row, are those of all rows at once, also after rows were
+    chosen anew."""
     torch.manual_seed(0)
     head = randomise(VoiceHead(TRIO, 4, 32, 0.0, copies=copies), 0.2).double().eval()
     if head.copying is not None:
@@ -56,7 +59,11 @@ def test_step_by_step_it_draws_what_it_scores(copies):
         head.gate.from_attended.bias.fill_(FIRST_GATE)
     context = torch.randn(4, 12, 4, dtype=torch.float64)
     uniform = TRIO.uniform(4, 12, torch.Generator().manual_seed(1)).double()
-    draw, rows, x = head.sampler(1.0), torch.tensor([2, 0, 0, 3]), torch.empty(4, 0, 5, dtype=torch.uint8)
+    draw, rows, x = (
+        head.sampler(1.0),
+        torch.tensor([2, 0, 0, 3]),
+        torch.empty(4, 0, 5, dtype=torch.uint8),
+    )
     for t in range(12):
         if t == 7:
             draw.keep(rows)
@@ -68,7 +75,8 @@ def test_step_by_step_it_draws_what_it_scores(copies):
 
 @torch.no_grad()
 def test_a_part_of_greater_sharpness_is_surer_of_what_it_copies():
-    """Its weights are a softmax of its scores times exp(sharpness), and those of other parts are as they were."""
+    """Its weights are a softmax of its scores times exp(sharpness), and those of other parts are as
+    they were."""
     gate = randomise(Gate(4, 3, TRIO.parts), 0.5).double()
     nothing, context = torch.rand(6, 3, dtype=torch.float64), torch.randn(6, 4, dtype=torch.float64)
     parts = torch.arange(6) % TRIO.parts
@@ -91,10 +99,14 @@ def test_the_same_frames_mean_something_else_in_another_part():
 
 @torch.no_grad()
 def test_a_stroke_of_the_drums_is_heard_by_keys_of_any_distance():
-    """The odds of the two highest keys of the bass hang on their own units alone, not on those of the keys below."""
+    """The odds of the two highest keys of the bass hang on their own units alone, not on those of
+    the keys below."""
     torch.manual_seed(0)
     head = randomise(VoiceHead(WIDE, 4, 32, 0.0, copies=False), 0.2).double().eval()
-    context, x = torch.randn(1, 2, 4, dtype=torch.float64), torch.zeros(2, 2, WIDE.num_pitches, dtype=torch.uint8)
+    context, x = (
+        torch.randn(1, 2, 4, dtype=torch.float64),
+        torch.zeros(2, 2, WIDE.num_pitches, dtype=torch.uint8),
+    )
     x[1, 0, 0] = 3  # the lowest drum
     *_, second, highest = head(context.expand(2, -1, -1), x)[:, 1, : WIDE.num_pitches].T
     odds = logsigmoid(highest) - logsigmoid(-highest) - logsigmoid(second)

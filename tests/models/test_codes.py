@@ -4,7 +4,15 @@ import dataclasses
 
 import pytest
 import torch
-from toy_models import LENGTHS, SIZES, noise_like, probabilities_that_sum_to_1, random_x, randomise, sample_batch
+from toy_models import (
+    LENGTHS,
+    SIZES,
+    noise_like,
+    probabilities_that_sum_to_1,
+    random_x,
+    randomise,
+    sample_batch,
+)
 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.flows.codebook import Codebook
@@ -40,7 +48,9 @@ def test_all_codebooks_begin_alike_and_learn_apart(name):
     for book in books[1:]:
         assert torch.equal(book.means, books[0].means)
         assert torch.equal(book.log_scales, books[0].log_scales)
-    assert len({id(parameter) for book in books for parameter in book.parameters()}) == 2 * len(books)
+    assert len({id(parameter) for book in books for parameter in book.parameters()}) == 2 * len(
+        books
+    )
 
 
 @torch.no_grad()
@@ -53,7 +63,8 @@ def test_nothing_is_lost_at_the_start():
 
 @torch.no_grad()
 def test_with_codes_it_is_a_language_model():
-    """The ELBO is the sum of the logarithms of the weights that the prior gives to the true codes, at any noise."""
+    """The ELBO is the sum of the logarithms of the weights that the prior gives to the true codes,
+    at any noise."""
     model = fresh("af-codes", 12)
     x = random_x(model.observation, 3, 5)
     noise = noise_like(model, 1, 3, 5).double()
@@ -63,7 +74,9 @@ def test_with_codes_it_is_a_language_model():
     context = model.prior.contexts(z, positions, LENGTHS)
     log_weights = torch.log_softmax(model.prior.features.conditioner(context), -1)
     of_true = log_weights.gather(-1, x.long()[..., None])[..., 0]
-    expected = torch.stack([row[:length].sum() for row, length in zip(of_true, LENGTHS.tolist(), strict=True)])
+    expected = torch.stack(
+        [row[:length].sum() for row, length in zip(of_true, LENGTHS.tolist(), strict=True)]
+    )
     torch.testing.assert_close((terms.reconstruction - terms.kl)[0], expected, rtol=1e-5, atol=1e-5)
 
 
@@ -103,7 +116,9 @@ def test_they_do_in_any_number_of_passes(passes):
 @torch.no_grad()
 def test_every_flow_scores_samples_and_fills(name):
     model = fresh(name).float()
-    drawn = sample_batch(model, [4, 2], [torch.Generator().manual_seed(seed) for seed in (1, 2)], 1.0)
+    drawn = sample_batch(
+        model, [4, 2], [torch.Generator().manual_seed(seed) for seed in (1, 2)], 1.0
+    )
     assert [tuple(x.shape) for x in drawn] == [(4,), (2,)]
     x = random_x(model.observation, 1, 5)
     mask = torch.tensor([[True, True, False, False, True]])
@@ -114,7 +129,8 @@ def test_every_flow_scores_samples_and_fills(name):
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.0])
 @torch.no_grad()
 def test_symbols_are_as_likely_as_the_model_says_at_the_temperature(temperature):
-    """In samples and where a step is filled. Of codes that hardly overlap, the symbol is the code that is chosen."""
+    """In samples and where a step is filled. Of codes that hardly overlap, the symbol is the code
+    that is chosen."""
     model = fresh("af-codes", 6).float()
     randomise(model.prior.features.conditioner, 1.0)
     positions = model.positions(torch.tensor([1]), 1)
@@ -126,7 +142,9 @@ def test_symbols_are_as_likely_as_the_model_says_at_the_temperature(temperature)
     filled = draw_hidden(model, hidden, 2, generators, temperature).flatten()
     for x in (drawn, filled):
         shares = torch.bincount(x.long(), minlength=6) / 2000
-        assert float((shares - weights).abs().max()) < 4 * float((weights * (1 - weights) / 2000).sqrt().max())
+        assert float((shares - weights).abs().max()) < 4 * float(
+            (weights * (1 - weights) / 2000).sqrt().max()
+        )
 
 
 @CODES

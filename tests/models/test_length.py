@@ -37,7 +37,9 @@ def test_tail_is_geometric(lengths):
     model = LengthModel.fit(lengths)
     width = float(model.kernel[1])
     tail = model.log_prob(int(lengths.max()) + torch.arange(1, 500))
-    torch.testing.assert_close(tail.diff(), torch.full_like(tail[1:], -1 / width), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        tail.diff(), torch.full_like(tail[1:], -1 / width), rtol=1e-9, atol=1e-9
+    )
 
 
 def test_very_long_is_finite(lengths):
@@ -79,7 +81,8 @@ def test_state_round_trip_and_no_loss_of_precision(lengths):
     again.load_state_dict(model.state_dict())
     at = torch.arange(1, 200)
     assert torch.equal(again.log_prob(at), model.log_prob(at))
-    # Half precision would not tell 2049 from 2048: the length model stays as it is when its model changes type.
+    # Half precision would not tell 2049 from 2048: the length model stays as it is when its model
+    # changes type.
     container = torch.nn.ModuleList([model]).half()
     assert container[0].lengths.dtype == torch.float64
     assert torch.equal(container[0].log_prob(at), again.log_prob(at))

@@ -7,7 +7,16 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from toy_models import LENGTHS, SIZES, every_sequence, noise_like, probabilities_that_sum_to_1, random_x, randomise, toy
+from toy_models import (
+    LENGTHS,
+    SIZES,
+    every_sequence,
+    noise_like,
+    probabilities_that_sum_to_1,
+    random_x,
+    randomise,
+    toy,
+)
 
 from lnfgen.errors import ConfigError
 from lnfgen.flows.blockwise import BlockwiseFlow
@@ -21,7 +30,8 @@ from lnfgen.nn.positions import POSITION_SIZE
 pytestmark = pytest.mark.contract
 
 
-# Padding. -------------------------------------------------------------------------------------------------------------
+# Padding.
+# -------------------------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -35,12 +45,15 @@ def test_the_content_of_padding_changes_no_bit(model):
     changed_noise = noise
     if noise is not None:
         changed_noise = torch.where(mask[..., None], noise, 1e3 * torch.ones_like(noise))
-    for found, expected in zip(model(changed, LENGTHS, changed_noise), model(x, LENGTHS, noise), strict=True):
+    for found, expected in zip(
+        model(changed, LENGTHS, changed_noise), model(x, LENGTHS, noise), strict=True
+    ):
         assert (found is None and expected is None) or torch.equal(found, expected)
 
 
 def test_what_overflows_in_the_padding_leaves_values_and_gradients_alone(observation, emission):
-    """The mask must be applied by `where` and not by a product, because 0 times infinity is not 0."""
+    """The mask must be applied by `where` and not by a product, because 0 times infinity is not
+    0."""
     model = toy("af-scf", observation, emission=emission)
     x, noise = random_x(observation, 3, 5), noise_like(model, 1, 3, 5)
 
@@ -87,7 +100,8 @@ def test_padding_length_batch_and_folding_change_round_off_alone(model, dtype, t
     close(other.kl, together.kl[:, reordered])
 
 
-# What each part may see. ----------------------------------------------------------------------------------------------
+# What each part may see.
+# ----------------------------------------------------------------------------------------------
 
 
 def test_baseline_predicts_each_step_from_earlier_ones(observation, emission):
@@ -126,7 +140,11 @@ def test_posterior_sees_the_whole_sequence_and_starts_sharp():
     torch.manual_seed(0)
     config = dataclasses.replace(SIZES, dropout=0.0)
     posterior = build_model(config, Symbols(4), LengthModel.fit(LENGTHS)).posterior.eval()
-    x, full, positions = random_x(Symbols(4), 1, 5), torch.tensor([5]), torch.randn(1, 5, POSITION_SIZE)
+    x, full, positions = (
+        random_x(Symbols(4), 1, 5),
+        torch.tensor([5]),
+        torch.randn(1, 5, POSITION_SIZE),
+    )
     before = posterior(x, full, positions)
     assert float((before.log_variance.detach() - INITIAL_LOG_VARIANCE).abs().mean()) < 1.5
     for t in range(5):
@@ -141,7 +159,11 @@ def test_posterior_has_a_path_beside_its_recurrence():
     with torch.no_grad():
         for parameter in posterior.network.parameters():
             parameter.zero_()
-    x, full, positions = random_x(Symbols(4), 1, 5), torch.tensor([5]), torch.randn(1, 5, POSITION_SIZE)
+    x, full, positions = (
+        random_x(Symbols(4), 1, 5),
+        torch.tensor([5]),
+        torch.randn(1, 5, POSITION_SIZE),
+    )
     changed = x.clone()
     changed[:, 2] = (x[:, 2] + 1) % 4
     moved = (posterior(changed, full, positions).mean != posterior(x, full, positions).mean).any(-1)
@@ -180,7 +202,9 @@ def test_terms_are_what_they_say(observation, emission):
         sounding = torch.distributions.Bernoulli(logits=logits[..., :3]).log_prob((x & 1).double())
         expected = sounding.sum()
         if observation.has_onsets:
-            onsets = torch.distributions.Bernoulli(logits=logits[..., 3:]).log_prob((x >> 1).double())
+            onsets = torch.distributions.Bernoulli(logits=logits[..., 3:]).log_prob(
+                (x >> 1).double()
+            )
             expected = expected + onsets[(x & 1).bool()].sum()
             torch.testing.assert_close(terms.sounding[0, 0], sounding.sum())
     torch.testing.assert_close(terms.reconstruction[0, 0], expected)
@@ -191,13 +215,18 @@ def test_log_variance_is_bounded():
     posterior = toy("af-scf", Symbols(4)).posterior
     with torch.no_grad():
         posterior.head.weight.mul_(1e6)
-    gaussian = posterior(random_x(Symbols(4), 1, 5), torch.tensor([5]), torch.randn(1, 5, POSITION_SIZE))
-    z = Gaussian(torch.zeros_like(gaussian.mean), gaussian.log_variance).sample(torch.ones(1, 1, 5, SIZES.latent_size))
+    gaussian = posterior(
+        random_x(Symbols(4), 1, 5), torch.tensor([5]), torch.randn(1, 5, POSITION_SIZE)
+    )
+    z = Gaussian(torch.zeros_like(gaussian.mean), gaussian.log_variance).sample(
+        torch.ones(1, 1, 5, SIZES.latent_size)
+    )
     assert torch.isfinite(z).all()
     assert (z > 0).all()
 
 
-# Probabilities are probabilities. -------------------------------------------------------------------------------------
+# Probabilities are probabilities.
+# -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("onsets", [False, True])
@@ -207,7 +236,8 @@ def test_probabilities_of_all_frames_sum_to_one(onsets):
     assert len(x) == (9 if onsets else 4)
     logits = torch.randn(1, 1, frames.num_logits, dtype=torch.float64).expand(len(x), -1, -1)
     assert float(frames.log_prob(logits, x).exp().sum()) == pytest.approx(1, abs=1e-12)
-    # The sounding part alone is a distribution over which keys sound; without onsets it is nothing apart.
+    # The sounding part alone is a distribution over which keys sound; without onsets it is nothing
+    # apart.
     silent_or_held = x[(x != 3).all(-1).all(-1)]
     alone = frames.sounding_log_prob(logits[: len(silent_or_held)], silent_or_held)
     assert (alone is not None) == onsets
@@ -242,21 +272,40 @@ OUTPUTS_TO_SUM = [
     (Frames(2, False), "past", 2),
     (Frames(2, False, parts=2), "past", 2),
 ]
-CELLS = [("af", "af"), ("af", "scf"), ("iaf", "scf"), ("coupling", "none"), ("none", "af"), ("none", "none")]
+CELLS = [
+    ("af", "af"),
+    ("af", "scf"),
+    ("iaf", "scf"),
+    ("coupling", "none"),
+    ("none", "af"),
+    ("none", "none"),
+]
 CELLS += [("blocks", "scf")]
 
 
 @pytest.mark.parametrize(
     ("toy_observation", "toy_emission", "steps", "time", "features"),
-    [(*OUTPUTS_TO_SUM[0], *cell) for cell in CELLS] + [(*output, "af", "scf") for output in OUTPUTS_TO_SUM[1:]],
+    [(*OUTPUTS_TO_SUM[0], *cell) for cell in CELLS]
+    + [(*output, "af", "scf") for output in OUTPUTS_TO_SUM[1:]],
 )
 @torch.no_grad()
-def test_latent_flow_probabilities_of_all_sequences_sum_to_one(toy_observation, toy_emission, steps, time, features):
-    """By importance sampling, whose weights vary little where the posterior is near the true one, and wider.
+def test_latent_flow_probabilities_of_all_sequences_sum_to_one(
+    toy_observation, toy_emission, steps, time, features
+):
+    """By importance sampling, whose weights vary little where the posterior is near the true one,
+    and wider.
 
-    Here the emission says little: the true one is near the prior, itself near N(0, 1); the posterior is made N(0, 1.3).
+    Here the emission says little: the true one is near the prior, itself near N(0, 1); the
+    posterior is made N(0, 1.3).
     """
-    model = toy("af-scf", toy_observation, emission=toy_emission, latent_size=2, time=time, features=features).double()
+    model = toy(
+        "af-scf",
+        toy_observation,
+        emission=toy_emission,
+        latent_size=2,
+        time=time,
+        features=features,
+    ).double()
     model.prior.passes = 2  # of a model by blocks
     randomise(model.prior, scale=0.1 if time == "blocks" else 0.15)  # its context is wide
     randomise(model.positions, scale=0.03)
@@ -273,12 +322,24 @@ def test_latent_flow_probabilities_of_all_sequences_sum_to_one(toy_observation, 
     [
         ("lstm", Symbols(4), {"emission": "nade"}, "found nade .*expected categorical"),
         ("af-scf", Symbols(4), {"emission": "bernoulli"}, "found bernoulli .*expected categorical"),
-        ("af-scf", Frames(3, True), {"emission": "categorical"}, "expected bernoulli or nade or past"),
-        ("lstm", Symbols(4), {"in_metre": True}, "found true for text, which has no bars; expected false"),
+        (
+            "af-scf",
+            Frames(3, True),
+            {"emission": "categorical"},
+            "expected bernoulli or nade or past",
+        ),
+        (
+            "lstm",
+            Symbols(4),
+            {"in_metre": True},
+            "found true for text, which has no bars; expected false",
+        ),
         ("af-codes", Frames(3, False), {}, "found codes for music"),
     ],
 )
-def test_a_configuration_that_does_not_fit_the_data_is_refused_in_one_line(name, observation, changes, message):
+def test_a_configuration_that_does_not_fit_the_data_is_refused_in_one_line(
+    name, observation, changes, message
+):
     with pytest.raises(ConfigError, match=message) as error:
         toy(name, observation, **changes)
     assert "\n" not in str(error.value)

@@ -1,4 +1,5 @@
-"""Output heads: which keys a key depends on, that probabilities sum to 1, and that samples follow them."""
+"""Output heads: which keys a key depends on, that probabilities sum to 1, and that samples follow
+them."""
 
 import itertools
 
@@ -20,7 +21,9 @@ def context_of(*shape: int) -> Tensor:
     return torch.randn(*shape, C, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
-def head_of(kind: type[IndependentHead] | type[NADEHead], frames: Frames, scale: float = 0.7) -> OutputHead:
+def head_of(
+    kind: type[IndependentHead] | type[NADEHead], frames: Frames, scale: float = 0.7
+) -> OutputHead:
     return randomise(kind(frames, C, 5, 0.3).double().eval(), scale)  # type: ignore[arg-type]
 
 
@@ -50,7 +53,8 @@ def test_probabilities_of_all_frames_sum_to_one_and_keys_depend_on_each_other(on
 
     joint = probabilities(head_of(NADEHead, frames), frames, context)
     assert float(joint.sum()) == pytest.approx(1, abs=1e-12)
-    assert float((joint - product_of_marginals(joint)).abs().max()) > 1e-4  # round-off is below 1e-12
+    # round-off is below 1e-12
+    assert float((joint - product_of_marginals(joint)).abs().max()) > 1e-4
     independent = probabilities(head_of(IndependentHead, frames), frames, context)
     torch.testing.assert_close(independent, product_of_marginals(independent), rtol=1e-12, atol=0)
 
@@ -58,11 +62,13 @@ def test_probabilities_of_all_frames_sum_to_one_and_keys_depend_on_each_other(on
 @ONSETS
 @torch.no_grad()
 def test_a_key_is_told_of_every_lower_key_and_of_no_other(onsets):
-    """Over all pairs of frames: the matrix of what each logit depends on is strictly triangular, and full below."""
+    """Over all pairs of frames: the matrix of what each logit depends on is strictly triangular,
+    and full below."""
     frames = Frames(3, onsets)
     x = every_frame(frames)
     head, context = head_of(NADEHead, frames), context_of(1)
-    logits = torch.cat([head(context, frame[None]) for frame in x])  # one by one: a batch's rows round differently
+    # one by one: a batch's rows round differently
+    logits = torch.cat([head(context, frame[None]) for frame in x])
     by_key = logits.unflatten(-1, (-1, 3))  # sounding, onset
     for (i, a), (j, b) in itertools.combinations(enumerate(x), 2):
         first = int((a != b).nonzero()[0, 0])

@@ -22,7 +22,13 @@ def metres(*signatures: TimeSignature) -> torch.Tensor:
 
 
 def test_bars_and_beats() -> None:
-    known = {(4, 4): (16, 4, 2), (3, 4): (12, 3, 2), (6, 8): (12, 2, 3), (2, 2): (16, 2, 2), (12, 8): (24, 4, 3)}
+    known = {
+        (4, 4): (16, 4, 2),
+        (3, 4): (12, 3, 2),
+        (6, 8): (12, 2, 3),
+        (2, 2): (16, 2, 2),
+        (12, 8): (24, 4, 3),
+    }
     known |= {(3, 8): (6, 3, 2), (9, 16): (9, 3, 3), (6, 4): (24, 6, 2), (5, 8): (10, 5, 2)}
     for signature, expected in known.items():
         assert bar_and_beats(signature, 4) == expected
@@ -33,17 +39,22 @@ def test_features_come_back_with_the_bars_of_each_sequence() -> None:
     """With eight bars all of them do, from the start and from the end."""
     torch.manual_seed(0)
     positions = Positions(6, in_metre=True)
-    num_fixed = positions.project.in_features - positions(torch.tensor([1]), 1, metres((4, 4))).shape[-1]
+    num_fixed = (
+        positions.project.in_features - positions(torch.tensor([1]), 1, metres((4, 4))).shape[-1]
+    )
     assert num_fixed > 0
     with torch.no_grad():
-        positions.project.weight[:, : 4 * len(positions.frequency)] = 0  # those that bars do not change
+        # those that bars do not change
+        positions.project.weight[:, : 4 * len(positions.frequency)] = 0
         found = positions(torch.tensor([300, 300, 290]), 300, metres((4, 4), (3, 4), (6, 8)))
         alone = positions(torch.tensor([290]), 290, metres((6, 8)))
     torch.testing.assert_close(found[2, :290], alone[0])
     for row, period in ((0, 128), (1, 96)):
         torch.testing.assert_close(found[row, period:], found[row, :-period], atol=1e-3, rtol=1e-3)
         assert not torch.allclose(found[row, 64:], found[row, :-64], atol=0.1)
-    assert not torch.allclose(found[1, :280], found[2, :280], atol=0.1), "bars of 3/4 and 6/8 are equally long"
+    assert not torch.allclose(found[1, :280], found[2, :280], atol=0.1), (
+        "bars of 3/4 and 6/8 are equally long"
+    )
 
 
 def test_the_model_of_time_signatures() -> None:
@@ -59,20 +70,28 @@ def test_the_model_of_time_signatures() -> None:
     again = TimeSignatures.with_room_for(metres.state_dict(), "")
     again.load_state_dict(metres.state_dict())
     assert again.known == metres.known
-    assert torch.equal(again.lengths_in((6, 8)).log_prob(LENGTHS), metres.lengths_in((6, 8)).log_prob(LENGTHS))
+    assert torch.equal(
+        again.lengths_in((6, 8)).log_prob(LENGTHS), metres.lengths_in((6, 8)).log_prob(LENGTHS)
+    )
 
 
 def test_samples_are_in_no_rare_time_signature() -> None:
     """Unless it is asked for: a model has hardly seen it. Where all are rare, all are drawn."""
     signatures: list[TimeSignature] = [(4, 4)] * 200 + [(3, 4)] * 50 + [(3, 2)] * 2
-    metres = TimeSignatures.fit(signatures, torch.from_numpy(ENCODING.metres(signatures)), torch.full((252,), 48))
+    metres = TimeSignatures.fit(
+        signatures, torch.from_numpy(ENCODING.metres(signatures)), torch.full((252,), 48)
+    )
     assert (3, 2) in metres.known
     assert {metres.sample(generator) for generator in generators(*range(1000))} == {(4, 4), (3, 4)}
     signatures = [(beats, 4) for beats in range(1, 81)]
-    metres = TimeSignatures.fit(signatures, torch.from_numpy(ENCODING.metres(signatures)), torch.full((80,), 48))
+    metres = TimeSignatures.fit(
+        signatures, torch.from_numpy(ENCODING.metres(signatures)), torch.full((80,), 48)
+    )
     assert len({metres.sample(generator) for generator in generators(*range(2000))}) == 80
     signatures = [(4, 4)] * 50 + [(3, 4)]  # as rare as may be
-    metres = TimeSignatures.fit(signatures, torch.from_numpy(ENCODING.metres(signatures)), torch.full((51,), 48))
+    metres = TimeSignatures.fit(
+        signatures, torch.from_numpy(ENCODING.metres(signatures)), torch.full((51,), 48)
+    )
     assert {metres.sample(generator) for generator in generators(*range(500))} == {(4, 4), (3, 4)}
 
 

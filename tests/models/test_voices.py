@@ -65,7 +65,8 @@ def test_the_frames_of_a_step_have_probabilities_that_sum_to_1(has_onsets):
 @pytest.mark.parametrize("has_onsets", [False, True])
 @torch.no_grad()
 def test_what_holds_for_one_key_holds_for_the_next(has_onsets):
-    """Music a semitone higher is told the same of a key higher, but for the ends and what tells keys apart."""
+    """Music a semitone higher is told the same of a key higher, but for the ends and what tells
+    keys apart."""
     tied = head(has_onsets)
     for own in (tied.by_key.weight, tied.by_key.bias):
         own.zero_()
@@ -80,21 +81,30 @@ def test_what_holds_for_one_key_holds_for_the_next(has_onsets):
     sounds = (x > 0).any(-1).flatten()  # in silence there is no highest key to be relative to
     assert len(here) == len(told) >= 4
     for below, above in zip(here, told, strict=True):
-        rows = sounds if len(below) == len(sounds) else slice(None)  # where a frame is left out, all others sound
-        torch.testing.assert_close(above[rows][:, 13:20], below[rows][:, 12:19], rtol=1e-12, atol=1e-12)
+        # where a frame is left out, all others sound
+        rows = sounds if len(below) == len(sounds) else slice(None)
+        torch.testing.assert_close(
+            above[rows][:, 13:20], below[rows][:, 12:19], rtol=1e-12, atol=1e-12
+        )
 
 
 @pytest.mark.parametrize("has_onsets", [False, True])
 @torch.no_grad()
 def test_a_frame_is_drawn_from_the_outside(has_onsets):
-    """The highest key depends on no other of its frame, the lowest one on it, and others on both and those above."""
+    """The highest key depends on no other of its frame, the lowest one on it, and others on both
+    and those above."""
     tied, x = head(has_onsets), torch.zeros(1, STEPS, KEYS, dtype=torch.uint8)
     tied.gate.from_attended.bias.fill_(-1e4)  # for copies hardly any key depends on another one
     x[..., [10, 16, 20, 24]] = 1
     context = torch.randn(1, STEPS, CONTEXT, dtype=torch.float64)
     before = tied(context, x)[..., :KEYS]
     low, high, inner = set(range(11)), set(range(24, KEYS)), set(range(11, 24))
-    for key, expected in ((24, low | inner), (10, inner), (20, set(range(11, 20))), (18, set(range(11, 18)))):
+    for key, expected in (
+        (24, low | inner),
+        (10, inner),
+        (20, set(range(11, 20))),
+        (18, set(range(11, 18))),
+    ):
         changed = x.clone()
         changed[0, 3, key] ^= 1
         changed[0, 3, 22] = 1 if key == 24 else 0
@@ -112,18 +122,23 @@ def test_rules_of_parallels_learn_only_from_frames_with_as_many_keys_as_before()
     for t in range(STEPS):
         x[:, t, [10 + t, 16 + t, 20 + t, 24 + t]] = 3
     x[:, 3, 14] = 3
-    tied(torch.randn(1, STEPS, CONTEXT, dtype=torch.float64), x)[:, 3:5].sum().backward()  # a fifth key, and none
+    # a fifth key, and none
+    tied(torch.randn(1, STEPS, CONTEXT, dtype=torch.float64), x)[:, 3:5].sum().backward()
     for pairs in (tied.bottom_to_top, tied.inner_to_others):
         assert pairs.motion.grad[:, PARALLEL:].any()
         assert pairs.rules.grad[:, :, :, :PARALLEL].any()
         assert not pairs.rules.grad[:, :, :, PARALLEL:].any()
     tied(torch.randn(1, STEPS, CONTEXT, dtype=torch.float64), x)[:, 2].sum().backward()
-    assert all(pairs.rules.grad[:, :, :, PARALLEL:].any() for pairs in (tied.bottom_to_top, tied.inner_to_others))
+    assert all(
+        pairs.rules.grad[:, :, :, PARALLEL:].any()
+        for pairs in (tied.bottom_to_top, tied.inner_to_others)
+    )
 
 
 @torch.no_grad()
 def test_samples_are_what_the_probabilities_say_of_their_random_numbers():
-    """Each bit of a sampled frame is set where its random number is below its probability, given what was drawn."""
+    """Each bit of a sampled frame is set where its random number is below its probability, given
+    what was drawn."""
     tied = head()
     tied.silence.bias.sub_(100.0)
     context = torch.randn(3, STEPS, CONTEXT, dtype=torch.float64)
@@ -132,8 +147,11 @@ def test_samples_are_what_the_probabilities_say_of_their_random_numbers():
     x = torch.stack([draw(context[:, t], uniform[:, t]) for t in range(STEPS)], 1)
     assert torch.equal(tied.frames.sample(tied(context, x, temperature=0.8), uniform), x)
     assert 0 < int((x > 0).sum()) < x.numel()
-    assert torch.equal(Emission(None, tied).sample(context, torch.full((3,), STEPS), context, uniform, 0.8), x)
-    assert torch.equal(tied(context, x), tied(context, x, temperature=1.0))  # scores are those at temperature 1
+    assert torch.equal(
+        Emission(None, tied).sample(context, torch.full((3,), STEPS), context, uniform, 0.8), x
+    )
+    # scores are those at temperature 1
+    assert torch.equal(tied(context, x), tied(context, x, temperature=1.0))
 
 
 def test_noise_hides_keys_and_moves_some_in_training_alone():
@@ -162,10 +180,13 @@ def test_what_is_said_to_be_heard_replaces_the_frames_before_but_not_where_voice
     silence = torch.zeros_like(x)
     logits = tied(context, x, silence)
     assert not torch.equal(logits, tied(context, x))
-    for step in range(1, STEPS):  # the true frames of a step and of the one before it are all that it sees
+    # the true frames of a step and of the one before it are all that it sees
+    for step in range(1, STEPS):
         changed = silence.clone()
         changed[:, step - 1 : step + 1] = x[:, step - 1 : step + 1]
-        torch.testing.assert_close(tied(context, changed, silence)[:, step], logits[:, step], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(
+            tied(context, changed, silence)[:, step], logits[:, step], rtol=1e-12, atol=1e-12
+        )
 
 
 def test_voices_move_relative_to_where_the_voice_of_their_number_was():
@@ -176,7 +197,8 @@ def test_voices_move_relative_to_where_the_voice_of_their_number_was():
     moves = move_case(torch.arange(KEYS), keys[2])
     assert moves[[10, 12, 13]].tolist() == [NO_MOVE - 2, NO_MOVE, NO_MOVE + 1]
     assert moves[[26, 31]].unique().tolist() == [2 * NO_MOVE]  # further than an octave is one case
-    assert (move_case(torch.arange(KEYS), keys[3]) == NUM_MOVES - 1).all()  # a fourth voice had no key
+    # a fourth voice had no key
+    assert (move_case(torch.arange(KEYS), keys[3]) == NUM_MOVES - 1).all()
 
 
 MOTIONS = {
@@ -190,7 +212,8 @@ MOTIONS = {
 
 
 @pytest.mark.parametrize(
-    ("semitones", "other", "expected"), [(*moves, number) for number, cases in MOTIONS.items() for moves in cases]
+    ("semitones", "other", "expected"),
+    [(*moves, number) for number, cases in MOTIONS.items() for moves in cases],
 )
 def test_two_voices_move_in_oblique_contrary_similar_or_parallel_motion(semitones, other, expected):
     one, two = (torch.tensor(NO_MOVE + number) for number in (semitones, other))
@@ -218,14 +241,21 @@ def test_a_key_with_a_greater_bias_sounds_or_is_struck_more_often(bit):
 
 @torch.no_grad()
 def test_temperature_0_gives_the_likeliest_key_of_each_voice_whatever_the_random_numbers():
-    tied, context = head(has_onsets=False, copies=False), torch.randn(5, 1, CONTEXT, dtype=torch.float64)
+    tied, context = (
+        head(has_onsets=False, copies=False),
+        torch.randn(5, 1, CONTEXT, dtype=torch.float64),
+    )
     tied.silence.bias.sub_(100.0)
     silence = torch.zeros(5, 1, KEYS, dtype=torch.uint8)
     sounds = torch.sigmoid(tied(context, silence)[:, 0])
-    chosen = sounds * torch.cat([(1 - sounds).flip(-1).cumprod(-1).flip(-1)[:, 1:], torch.ones(5, 1)], -1)
+    chosen = sounds * torch.cat(
+        [(1 - sounds).flip(-1).cumprod(-1).flip(-1)[:, 1:], torch.ones(5, 1)], -1
+    )
     drawn = {
         tuple(tied.sampler(0.0)(context[:, 0], uniform[:, 0]).flatten().tolist())
-        for uniform in tied.frames.uniform(5, 3, torch.Generator().manual_seed(4)).double().split(1, 1)
+        for uniform in tied.frames.uniform(5, 3, torch.Generator().manual_seed(4))
+        .double()
+        .split(1, 1)
     }
     assert len(drawn) == 1
     x = torch.tensor(drawn.pop()).view(5, KEYS)
@@ -254,7 +284,9 @@ def test_a_frame_has_the_same_logits_and_gradients_alone_and_beside_frames_of_mo
     def found(rows: slice) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         logits = tied(context[rows], x[rows])
         summed = (torch.sigmoid(logits) * weights).sum()
-        return logits, torch.autograd.grad(summed, parameters, allow_unused=True, materialize_grads=True)
+        return logits, torch.autograd.grad(
+            summed, parameters, allow_unused=True, materialize_grads=True
+        )
 
     together, gradients = found(slice(None))
     alone = [found(slice(number, number + 1)) for number in range(9)]
@@ -277,7 +309,8 @@ def test_a_convolution_over_the_keys_is_the_same_by_fourier_transforms(keys):
 
 @torch.no_grad()
 def test_a_key_that_was_silent_is_struck_when_it_sounds():
-    """Whatever is noisy of the frame before: noise must not teach that a key can be held after silence."""
+    """Whatever is noisy of the frame before: noise must not teach that a key can be held after
+    silence."""
     tied, x = head(), frames()
     context = torch.randn(2, STEPS, CONTEXT, dtype=torch.float64)
     onset = tied(context, x, torch.zeros_like(x))[..., KEYS:]

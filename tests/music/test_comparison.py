@@ -41,7 +41,8 @@ def test_a_seed_is_no_negative_number() -> None:
 
 
 def test_rows_of_one_piece_share_a_fold() -> None:
-    """Four rows of a piece are equal. A classifier that had seen some of them would know the others again."""
+    """Four rows of a piece are equal. A classifier that had seen some of them would know the others
+    again."""
     rng = np.random.default_rng(1)
     owners = np.repeat(np.arange(30), 4)
     first, second = (np.repeat(rng.normal(size=(30, 60)), 4, axis=0) for _ in range(2))
@@ -80,7 +81,10 @@ def test_the_chorales_are_like_one_another(shared_data: Callable[[str], Path]) -
     assert alike.usual_voices == 4
     assert np.mean([row.inside for row in alike.figures.values()]) > 0.85
     rng = np.random.default_rng(0)
-    noisy = [replace(piece, sounding=piece.sounding ^ (rng.random(piece.sounding.shape) < 0.002)) for piece in train]
+    noisy = [
+        replace(piece, sounding=piece.sounding ^ (rng.random(piece.sounding.shape) < 0.002))
+        for piece in train
+    ]
     assert compare_pieces(noisy, test).auc > 0.9
 
 
@@ -99,15 +103,19 @@ def test_windows_have_one_length_and_start_with_bars() -> None:
     three_four = replace(harmonised(1, 100), time_signature=(3, 4))
     result = compare_pieces([long, three_four, harmonised(2, 20)], pieces(3, 6))
     assert result.window_quarters == 32
-    # Of 100 quarters: 0 to 32, 32 to 64, 64 to 96; in 3/4 the next bars after 32 and 65 start at 33 and 66.
+    # Of 100 quarters: 0 to 32, 32 to 64, 64 to 96; in 3/4 the next bars after 32 and 65 start at 33
+    # and 66.
     assert (result.samples_windows, result.samples_pieces) == (6, 2)
     assert (result.reference_windows, result.reference_pieces) == (3, 3)
     in_bars = compare_pieces([three_four], [three_four]).figures["downbeat_rate"].samples
-    assert in_bars == pytest.approx([1 / 3] * 3, abs=0.06)  # a window of 32 quarters has eleven of its chords on bars
+    # a window of 32 quarters has eleven of its chords on bars
+    assert in_bars == pytest.approx([1 / 3] * 3, abs=0.06)
 
 
 def test_short_pieces_have_short_windows_and_grids_are_made_one() -> None:
-    result = compare_pieces([piece.on_grid(4) for piece in pieces(0, 4, num_quarters=13)], pieces(4, 9))
+    result = compare_pieces(
+        [piece.on_grid(4) for piece in pieces(0, 4, num_quarters=13)], pieces(4, 9)
+    )
     assert result.window_quarters == 13
     assert result.figures["note_length"].samples == pytest.approx(
         compare_pieces(pieces(0, 4, num_quarters=13), pieces(4, 9)).figures["note_length"].samples
@@ -135,7 +143,8 @@ def test_copies_of_train_and_of_the_reference() -> None:
 
 
 def test_train_is_judged_by_the_same_figures_as_samples_are() -> None:
-    """Train has copies as long as its pieces in train, and samples are searched for in train as well."""
+    """Train has copies as long as its pieces in train, and samples are searched for in train as
+    well."""
     train, test = pieces(0, 16), pieces(16, 32)
     beside_test = compare_pieces(train, test, train)
     assert beside_test.most_copied == 32
@@ -146,9 +155,12 @@ def test_train_is_judged_by_the_same_figures_as_samples_are() -> None:
 
 
 def test_a_figure_sees_one_window_alone() -> None:
-    """The second window repeats the first one bar by bar, which is no repetition within a window."""
+    """The second window repeats the first one bar by bar, which is no repetition within a
+    window."""
     once = harmonised(0, 32)
-    twice = replace(once, **{name: np.tile(getattr(once, name), (2, 1)) for name in ("sounding", "onsets")})
+    twice = replace(
+        once, **{name: np.tile(getattr(once, name), (2, 1)) for name in ("sounding", "onsets")}
+    )
     result = compare_pieces([twice], pieces(3, 6))
     assert result.samples_windows == 2
     for name in ("repeat_rate", "melody_bar_rate", "melody_repeat_rate"):
@@ -161,11 +173,16 @@ def test_the_result_is_json_whatever_is_compared() -> None:
     for result in (compare_pieces([silent], [silent]), compare_pieces([silent], pieces(0, 3))):
         values = json.loads(json.dumps(result.to_json(), allow_nan=False))
         assert values["auc"] is None
-        assert values["figures"]["note_length"]["samples"] == {"q05": None, "median": None, "q95": None}
+        assert values["figures"]["note_length"]["samples"] == {
+            "q05": None,
+            "median": None,
+            "q95": None,
+        }
     assert values["figures"]["note_length"]["inside"] == 0
 
 
-# Bands. ---------------------------------------------------------------------------------------------------------------
+# Bands.
+# ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("upbeat", [0, 3])
@@ -189,7 +206,10 @@ def test_wrong_drums_are_heard_and_the_pitches_are_as_before() -> None:
     alike = compare_pieces(songs[:12], songs[12:])
     assert wrong.auc > 0.9
     assert wrong.figures["drums_backbeat_rate"].inside < 0.2
-    assert wrong.figures["bass_root_rate"].samples.tolist() == alike.figures["bass_root_rate"].samples.tolist()
+    assert (
+        wrong.figures["bass_root_rate"].samples.tolist()
+        == alike.figures["bass_root_rate"].samples.tolist()
+    )
     assert 0.2 < alike.auc < 0.8
     assert alike.window_quarters == 32
     assert set(alike.figures) == {*music_figures(4, ROLES), "longest_copy"}
@@ -201,7 +221,10 @@ def test_a_silent_part_leaves_the_classifier_in_the_dark_but_for_its_silence() -
     songs = [song_of_band(seed) for seed in range(20)]
     silent = np.array([role == "bass" for role in ROLES] * (songs[0].num_steps // 4))
     without = [
-        replace(song, **{name: getattr(song, name) & ~silent[:, None] for name in ("sounding", "onsets")})
+        replace(
+            song,
+            **{name: getattr(song, name) & ~silent[:, None] for name in ("sounding", "onsets")},
+        )
         for song in songs[:10]
     ]
     result = compare_pieces(without, songs[10:])
@@ -210,7 +233,8 @@ def test_a_silent_part_leaves_the_classifier_in_the_dark_but_for_its_silence() -
     assert np.isnan(result.figures["bass_root_rate"].samples).all()
     assert math.isnan(result.figures["bass_root_rate"].inside)
     assert json.dumps(result.to_json(), allow_nan=False)
-    some = compare_pieces([*without[:3], *songs[3:6]], songs[3:])  # those with a bass have figures of songs
+    # those with a bass have figures of songs
+    some = compare_pieces([*without[:3], *songs[3:6]], songs[3:])
     assert some.figures["bass_root_rate"].inside > 0.6
     assert some.figures["bass_silent_bar_rate"].inside == 0.5
 

@@ -18,7 +18,9 @@ from lnfgen.music.pianoroll import PianoRoll
 LINE = [(0, 1, 60), (1, 1, 62), (2, 2, 64)]
 
 
-def roles_of(content: bytes, tracks: str = "all", roles: tuple[str, ...] = ROLES) -> dict[int, tuple[str, str]]:
+def roles_of(
+    content: bytes, tracks: str = "all", roles: tuple[str, ...] = ROLES
+) -> dict[int, tuple[str, str]]:
     (roll,) = read_midi(content, roles=roles, tracks=tracks)
     assert roll.roles == roles
     return {one.number: (one.role, one.why) for one in roll.tracks}
@@ -28,11 +30,15 @@ def moved(semitones: int) -> list[tuple[float, float, int]]:
     return [(start, length, pitch + semitones) for start, length, pitch in LINE]
 
 
-def test_a_book_of_bands_may_have_as_many_steps_as_a_book_of_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_book_of_bands_may_have_as_many_steps_as_a_book_of_one_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     book = bytearray(midi(track("", 0, 0, LINE), track("", 0, 33, moved(-24))))
     book[9] = 2  # two independent songs
     monkeypatch.setattr("lnfgen.formats.events.MAX_STEPS", 32)
-    assert [roll.num_steps for roll in read_midi(bytes(book), roles=ROLES)] == [64, 64], "16 steps of four parts each"
+    assert [roll.num_steps for roll in read_midi(bytes(book), roles=ROLES)] == [64, 64], (
+        "16 steps of four parts each"
+    )
 
 
 def test_names_programs_and_pitches_decide() -> None:
@@ -47,15 +53,23 @@ def test_names_programs_and_pitches_decide() -> None:
     plain = midi(track("", 0, 0, chords), track("", 1, 0, moved(12)), track("", 2, 0, moved(-24)))
     found = [("chords", "the others"), ("melody", "its high notes"), ("bass", "its low notes")]
     assert [*roles_of(plain).values()] == found
-    program = midi(track("", 0, 33, moved(-12)), track("", 1, 38, moved(-24)), track("", 2, 122, LINE))
-    assert [*roles_of(program).values()] == [("bass", "its program")] * 2 + [("", "")], "a seashore plays no part"
-    high = midi(track("Bass Lead", 0, 87, moved(12)), track("", 1, 38, LINE), track("", 2, 33, moved(-24)))
+    program = midi(
+        track("", 0, 33, moved(-12)), track("", 1, 38, moved(-24)), track("", 2, 122, LINE)
+    )
+    assert [*roles_of(program).values()] == [("bass", "its program")] * 2 + [("", "")], (
+        "a seashore plays no part"
+    )
+    high = midi(
+        track("Bass Lead", 0, 87, moved(12)), track("", 1, 38, LINE), track("", 2, 33, moved(-24))
+    )
     found = [("melody", "its name"), ("chords", "the others"), ("bass", "its program")]
     assert [*roles_of(high).values()] == found, "no bass is above middle C"
 
 
 def test_two_tracks_of_the_same_notes_play_the_same_part() -> None:
-    content = midi(track("Vocals", 0, 0, LINE), track("Flute", 1, 73, LINE), track("", 2, 0, moved(-7)))
+    content = midi(
+        track("Vocals", 0, 0, LINE), track("Flute", 1, 73, LINE), track("", 2, 0, moved(-7))
+    )
     assert [role for role, _ in roles_of(content).values()] == ["melody", "melody", "chords"]
     (roll,) = read_midi(content, roles=ROLES)
     assert roll.part(3).notes() == [(4 * start, 4 * length, pitch) for start, length, pitch in LINE]
@@ -64,28 +78,51 @@ def test_two_tracks_of_the_same_notes_play_the_same_part() -> None:
 
 def test_an_echo_is_of_the_part_that_it_repeats_and_a_low_line_is_no_melody() -> None:
     echo = [(start + 1, 1, pitch) for start, _, pitch in LINE]
-    found = roles_of(midi(track("Vocals", 0, 0, LINE), track("Echo", 1, 73, echo), track("", 2, 0, moved(-7))))
+    found = roles_of(
+        midi(track("Vocals", 0, 0, LINE), track("Echo", 1, 73, echo), track("", 2, 0, moved(-7)))
+    )
     assert [role for role, _ in found.values()] == ["melody", "melody", "chords"]
-    low = midi(track("", 0, 33, moved(-24)), track("", 1, 0, [(0, 4, 55), (0, 4, 59)]), track("", 2, 0, moved(-20)))
+    low = midi(
+        track("", 0, 33, moved(-24)),
+        track("", 1, 0, [(0, 4, 55), (0, 4, 59)]),
+        track("", 2, 0, moved(-20)),
+    )
     assert [role for role, _ in roles_of(low).values()] == ["bass", "chords", "chords"]
 
 
 def test_drums_have_channel_10_or_are_named_so() -> None:
     beat = [(quarter, 1, 36 + 2 * (quarter % 2)) for quarter in range(8)]
-    steel, organ = track("Steel Drums", 1, 114, moved(12)), track("Percussive Organ", 2, 17, moved(-5))
+    steel, organ = (
+        track("Steel Drums", 1, 114, moved(12)),
+        track("Percussive Organ", 2, 17, moved(-5)),
+    )
     content = midi(track("Drum kit", 0, 0, beat), steel, organ, track("Woodblock", 3, 115, LINE))
-    found = [("drums", "its name"), ("melody", "its high notes"), ("chords", "the others"), ("", "")]
+    found = [
+        ("drums", "its name"),
+        ("melody", "its high notes"),
+        ("chords", "the others"),
+        ("", ""),
+    ]
     assert [*roles_of(content).values()] == found
     (roll,) = read_midi(content)
-    assert {pitch for _, _, pitch in roll.notes()}.isdisjoint({36, 38}), "one merged roll has no drums"
+    assert {pitch for _, _, pitch in roll.notes()}.isdisjoint({36, 38}), (
+        "one merged roll has no drums"
+    )
 
 
-@pytest.mark.parametrize("name", ["Drums", "DRUM", "Drum kit 2", "DrumL", "Drums (MIDI)", "Percussion", "drum_track"])
+@pytest.mark.parametrize(
+    "name", ["Drums", "DRUM", "Drum kit 2", "DrumL", "Drums (MIDI)", "Percussion", "drum_track"]
+)
 def test_a_track_is_named_drums(name: str) -> None:
-    assert roles_of(midi(track(name, 0, 0, LINE), track("", 1, 0, LINE)))[1] == ("drums", "its name")
+    assert roles_of(midi(track(name, 0, 0, LINE), track("", 1, 0, LINE)))[1] == (
+        "drums",
+        "its name",
+    )
 
 
-@pytest.mark.parametrize("name", ["Drummond Castle", "Drums of War", "Steel Drums", "Percussive Organ", ""])
+@pytest.mark.parametrize(
+    "name", ["Drummond Castle", "Drums of War", "Steel Drums", "Percussive Organ", ""]
+)
 def test_a_tune_is_not_taken_for_drums(name: str) -> None:
     (roll,) = read_midi(midi(track(name, 0, 0, LINE)))
     assert len(roll.notes()) == len(LINE)
@@ -94,16 +131,22 @@ def test_a_tune_is_not_taken_for_drums(name: str) -> None:
 def test_a_line_of_few_notes_is_the_melody_if_no_other_can_be() -> None:
     chords = [(bar, 1, pitch) for bar in range(8) for pitch in (55, 59)]
     content = midi(
-        track("", 0, 0, chords), track("", 1, 33, [(bar, 1, 36) for bar in range(8)]), track("", 2, 71, LINE)
+        track("", 0, 0, chords),
+        track("", 1, 33, [(bar, 1, 36) for bar in range(8)]),
+        track("", 2, 71, LINE),
     )
     assert [role for role, _ in roles_of(content).values()] == ["chords", "bass", "melody"]
-    with_bells = midi(track("", 0, 0, chords), track("", 1, 73, chords[::2]), track("", 2, 14, moved(24)))
+    with_bells = midi(
+        track("", 0, 0, chords), track("", 1, 73, chords[::2]), track("", 2, 14, moved(24))
+    )
     assert [role for role, _ in roles_of(with_bells).values()] == ["chords", "melody", "chords"]
 
 
 def test_a_person_can_place_tracks() -> None:
     assert roles_of(song("Lead"), "melody=glockenspiel")[5] == ("melody", "as asked")
-    assert roles_of(song("Lead"), "melody=glockenspiel")[3] == ("chords", "the others"), "there is a melody already"
+    assert roles_of(song("Lead"), "melody=glockenspiel")[3] == ("chords", "the others"), (
+        "there is a melody already"
+    )
     assert [*roles_of(song("Lead"), "melody=5,bass").values()] == [("", "")] * 3 + [
         ("bass", "its name"),
         ("melody", "as asked"),
@@ -119,12 +162,16 @@ def test_fewer_parts_take_the_tracks_of_the_others_but_no_drums() -> None:
         *("", "chords", "melody", "chords", "chords")
     ]
     named = [role for role, _ in roles_of(song("Lead"), roles=("drums", "bass")).values()]
-    assert named == ["drums", "", "", "bass", ""], "neither the melody nor the chords get into the bass"
+    assert named == ["drums", "", "", "bass", ""], (
+        "neither the melody nor the chords get into the bass"
+    )
     assert wanted_roles("3") == ("drums", "chords", "melody")
     assert wanted_roles("melody, drums") == ("drums", "melody")
     assert wanted_roles("1") == ()
     for wrong in ("5", "0", "", "bass,tuba"):
-        with pytest.raises(LnfgenError, match="expected 1 to 4, or some of drums, bass, chords, melody"):
+        with pytest.raises(
+            LnfgenError, match="expected 1 to 4, or some of drums, bass, chords, melody"
+        ):
             wanted_roles(wrong)
 
 
@@ -136,23 +183,34 @@ def test_a_file_of_64_tracks_and_one_whose_program_changes() -> None:
     changed = mido.MidiTrack(track("Lead", 0, 73, LINE)[:-1])
     changed += [mido.Message("program_change", program=40), *track("", 0, None, moved(2))]
     (roll,) = read_midi(midi(changed), roles=ROLES)
-    assert (roll.parts[3].program, len(roll.part(3).notes())) == (73, 6), "the program of its first note"
+    assert (roll.parts[3].program, len(roll.part(3).notes())) == (73, 6), (
+        "the program of its first note"
+    )
 
 
 def test_a_written_band_is_read_again_with_its_programs_and_accents() -> None:
     band = song_of_band(1)
     loud = tuple(100 - 5 * (place % 4) for place in range(16))
-    parts = [Part("drums", 8, loud), Part("bass", 33, loud), Part("chords", 4), Part("melody", 73, loud)]
+    parts = [
+        Part("drums", 8, loud),
+        Part("bass", 33, loud),
+        Part("chords", 4),
+        Part("melody", 73, loud),
+    ]
     band = PianoRoll.of_parts([band.part(number) for number in range(4)], parts)
     content = midi_bytes(band)
     (again,) = read_midi(content, roles=ROLES)
     assert again == band
-    assert [(part.role, part.program) for part in again.parts] == [(part.role, part.program) for part in parts]
+    assert [(part.role, part.program) for part in again.parts] == [
+        (part.role, part.program) for part in parts
+    ]
     assert again.parts[1].velocities[0] == loud[0]
     assert again.parts[2].velocities == (VELOCITY,) * 16
     assert [one.channel for one in again.tracks] == [10, 2, 3, 4]
     (flutes,) = read_midi(midi_bytes(band, programs=[73, 48]), roles=ROLES)
-    assert [part.program for part in flutes.parts] == [8, 48, 48, 73], "from the highest part down, but for drums"
+    assert [part.program for part in flutes.parts] == [8, 48, 48, 73], (
+        "from the highest part down, but for drums"
+    )
     with pytest.raises(LnfgenError, match="3 voices of a band; expected none"):
         midi_of(band, voices=3)
 
@@ -167,7 +225,12 @@ def test_a_band_has_each_part_once_and_whole_steps() -> None:
 
 
 def test_the_usual_parts_of_a_set() -> None:
-    pieces = [(Part("bass", 33, (90, 70)),), (Part("bass", 33, (100, 80)),), (Part("bass", 38, (1,)),), (Part("bass"),)]
+    pieces = [
+        (Part("bass", 33, (90, 70)),),
+        (Part("bass", 33, (100, 80)),),
+        (Part("bass", 38, (1,)),),
+        (Part("bass"),),
+    ]
     assert usual_parts(pieces) == (Part("bass", 33, (95, 75)),)
     assert usual_parts(pieces[3:]) == (Part("bass"),)
 

@@ -21,10 +21,14 @@ def test_a_repeated_note_and_a_held_note_differ() -> None:
     assert held != repeated
     assert held.notes() == [(0, 4, 60)]
     assert repeated.notes() == [(0, 2, 60), (2, 2, 60)]
-    assert PianoRoll(repeated.sounding, None).notes() == [(0, 4, 60)], "without onsets, a run is one note"
+    assert PianoRoll(repeated.sounding, None).notes() == [(0, 4, 60)], (
+        "without onsets, a run is one note"
+    )
     late = repeated.onsets.copy()  # type: ignore[union-attr]
     late[0] = False
-    assert PianoRoll(repeated.sounding, late).notes() == repeated.notes(), "a note need not have an onset"
+    assert PianoRoll(repeated.sounding, late).notes() == repeated.notes(), (
+        "a note need not have an onset"
+    )
 
 
 @given(rolls())
@@ -48,7 +52,9 @@ def test_cutting_loses_no_sound_and_keeps_to_bar_lines(roll: PianoRoll, max_leng
     pieces = roll.cut(max_length)
     assert np.array_equal(np.concatenate([piece.sounding for piece in pieces]), roll.sounding)
     assert all(piece.num_steps <= max_length for piece in pieces)
-    assert {(piece.time_signature, piece.tempo_bpm) for piece in pieces} == {(roll.time_signature, roll.tempo_bpm)}
+    assert {(piece.time_signature, piece.tempo_bpm) for piece in pieces} == {
+        (roll.time_signature, roll.tempo_bpm)
+    }
     lines = [*roll.bars().values(), roll.num_steps]
     position = 0
     for piece in pieces:
@@ -61,7 +67,9 @@ def test_cutting_loses_no_sound_and_keeps_to_bar_lines(roll: PianoRoll, max_leng
 
 
 def test_bar_lines_on_a_grid_too_coarse_for_the_bar() -> None:
-    roll = PianoRoll(np.zeros((20, 88), dtype=bool), None, steps_per_quarter=1, time_signature=(5, 8))
+    roll = PianoRoll(
+        np.zeros((20, 88), dtype=bool), None, steps_per_quarter=1, time_signature=(5, 8)
+    )
     lines = list(roll.bars().values())
     assert lines[0] == 0
     assert all(2 <= after - before <= 3 for before, after in itertools.pairwise(lines))
@@ -84,7 +92,11 @@ def test_bar_lines_on_a_grid_too_coarse_for_the_bar() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused(change: dict[str, object], said: str) -> None:
-    values: dict[str, object] = {"sounding": np.zeros((4, 88), dtype=bool), "onsets": None, **change}
+    values: dict[str, object] = {
+        "sounding": np.zeros((4, 88), dtype=bool),
+        "onsets": None,
+        **change,
+    }
     with pytest.raises(LnfgenError, match=said):
         PianoRoll(**values)  # type: ignore[arg-type]
 
@@ -100,7 +112,8 @@ def test_a_finer_grid_and_back_is_the_same_piece(roll: PianoRoll, times: int) ->
 
 
 def test_a_coarser_grid_rounds_to_the_nearest_step_and_loses_no_note() -> None:
-    # In sixteenths: a note on the beat, one after it, one just before the next beat, one of an eighth at the end.
+    # In sixteenths: a note on the beat, one after it, one just before the next beat, one of an
+    # eighth at the end.
     roll = PianoRoll.from_notes([(0, 4, 60), (5, 1, 62), (7, 1, 64), (8, 2, 65)], num_steps=10)
     coarse = roll.on_grid(1)
     assert coarse.notes() == [(0, 1, 60), (1, 1, 62), (2, 1, 64), (2, 1, 65)]
@@ -113,7 +126,9 @@ def test_transposing_moves_every_note_and_refuses_to_lose_one() -> None:
         roll = roll if onsets_known else replace(roll, onsets=None)
         for semitones in (-9, 0, 8):
             moved = roll.transposed(semitones)
-            assert moved.notes() == [(start, length, pitch + semitones) for start, length, pitch in roll.notes()]
+            assert moved.notes() == [
+                (start, length, pitch + semitones) for start, length, pitch in roll.notes()
+            ]
             assert moved.transposed(-semitones) == roll
         for semitones in (-10, 9, 300):
             with pytest.raises(LnfgenError, match=r"expected -9 to \+8"):
@@ -148,7 +163,11 @@ def test_the_upbeat_is_bar_0() -> None:
 
 def test_a_piece_that_is_changed_keeps_its_upbeat() -> None:
     assert WALTZ.transposed(3).in_range(36, 60).upbeat == 4
-    assert (WALTZ.on_grid(12).upbeat, WALTZ.on_grid(2).upbeat, WALTZ.on_grid(1).upbeat) == (12, 2, 1)
+    assert (WALTZ.on_grid(12).upbeat, WALTZ.on_grid(2).upbeat, WALTZ.on_grid(1).upbeat) == (
+        12,
+        2,
+        1,
+    )
     sixteenth = replace(WALTZ, upbeat=1)
     assert sixteenth.on_grid(1).upbeat == 0, "it is rounded, as notes are"
     assert replace(WALTZ, upbeat=11).on_grid(1).upbeat == 0, "it is rounded to a bar"

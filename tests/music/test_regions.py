@@ -16,9 +16,14 @@ from lnfgen.music.regions import region
 from lnfgen.music.tonality import pitch_name
 
 PLACES = st.builds(
-    "{}:{}{}".format, st.sampled_from(("bars", "steps")), st.integers(0, 30), st.sampled_from(("", "-", "-31"))
+    "{}:{}{}".format,
+    st.sampled_from(("bars", "steps")),
+    st.integers(0, 30),
+    st.sampled_from(("", "-", "-31")),
 )
-KEYS = st.builds("keys:{}-{}".format, st.integers(0, 64).map(pitch_name), st.integers(64, 127).map(pitch_name))
+KEYS = st.builds(
+    "keys:{}-{}".format, st.integers(0, 64).map(pitch_name), st.integers(64, 127).map(pitch_name)
+)
 VOICES = st.sampled_from(("below-melody", "above-bass", "voice:1", "voice:2", "voice:3"))
 
 
@@ -50,7 +55,9 @@ def cells(roll: PianoRoll, *words: str) -> np.ndarray:
 
 
 @given(rolls(), PLACES | KEYS | VOICES, PLACES | KEYS | VOICES)
-def test_a_comma_means_both_and_several_words_mean_all(roll: PianoRoll, first: str, second: str) -> None:
+def test_a_comma_means_both_and_several_words_mean_all(
+    roll: PianoRoll, first: str, second: str
+) -> None:
     one, other = cells(roll, first), cells(roll, second)
     assert np.array_equal(cells(roll, f"{first}, {second}"), one & other)
     if one.any() and other.any():
@@ -64,7 +71,10 @@ def test_a_voice_has_each_note_whole_or_not_at_all(roll: PianoRoll, word: str) -
         assert len(set(found[start : start + length, pitch - roll.lowest_pitch].tolist())) == 1
 
 
-@given(st.sampled_from(("", "bars:", "steps:", "keys:", "voice:")), st.text("0123456789-,: ABCb#²٣ x", max_size=8))
+@given(
+    st.sampled_from(("", "bars:", "steps:", "keys:", "voice:")),
+    st.text("0123456789-,: ABCb#²٣ x", max_size=8),
+)
 def test_any_words_mean_something_or_are_refused(kind: str, value: str) -> None:
     with suppress(LnfgenError):
         assert region(WALTZ, [kind + value]).any()

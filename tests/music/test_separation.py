@@ -1,4 +1,5 @@
-"""Which voice has which note: each note once, ranks and held notes as for singers, chords where voices are few."""
+"""Which voice has which note: each note once, ranks and held notes as for singers, chords where
+voices are few."""
 
 import pytest
 from hypothesis import given
@@ -32,7 +33,9 @@ def test_a_chorale_has_the_voices_that_bach_gave_it() -> None:
 
 def test_as_many_notes_as_voices_are_in_order_and_a_held_note_stays() -> None:
     held = (0, 12, 60)
-    roll = PianoRoll.from_notes([held, *((start, 4, pitch) for start in (0, 4, 8) for pitch in (48, 55, 67 + start))])
+    roll = PianoRoll.from_notes(
+        [held, *((start, 4, pitch) for start in (0, 4, 8) for pitch in (48, 55, 67 + start))]
+    )
     soprano, alto, tenor, bass = separate_voices(roll, 4)
     assert alto == [held]
     assert [note[2] for note in soprano] == [67, 71, 75]
@@ -41,7 +44,8 @@ def test_as_many_notes_as_voices_are_in_order_and_a_held_note_stays() -> None:
 
 
 def test_a_voice_that_enters_late_is_foreseen() -> None:
-    """The alto begins alone, and does not take the soprano's place because nobody is above it yet."""
+    """The alto begins alone, and does not take the soprano's place because nobody is above it
+    yet."""
     alto = [(start, 4, 62) for start in range(0, 32, 4)]
     soprano = [(start, 4, 72) for start in range(16, 32, 4)]
     found = separate_voices(PianoRoll.from_notes([*alto, *soprano]), 2)
@@ -60,7 +64,9 @@ def test_voices_that_meet_on_a_key_both_have_it() -> None:
     tenor = [(0, 4, 57), (4, 4, 55), (8, 4, 57)]
     bass = [(0, 4, 50), (8, 4, 50)]
     assert sorted(with_unisons([tenor, bass])[1]) == [(0, 4, 50), (4, 4, 55), (8, 4, 50)]
-    assert with_unisons([[(0, 4, 80), (4, 4, 79), (8, 4, 80)], bass])[1] == bass, "too far away to be a unison"
+    assert with_unisons([[(0, 4, 80), (4, 4, 79), (8, 4, 80)], bass])[1] == bass, (
+        "too far away to be a unison"
+    )
 
 
 def test_silence_has_silent_voices_and_impossible_numbers_are_refused() -> None:

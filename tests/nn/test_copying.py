@@ -7,7 +7,14 @@ from toy_config import model_config
 
 from lnfgen.models.build import build_prior
 from lnfgen.nn import copying
-from lnfgen.nn.copying import NUM_HEADS, NUM_LAGS, PLACE_RATE, SHARPNESS, CopyAttention, CopyingNetwork
+from lnfgen.nn.copying import (
+    NUM_HEADS,
+    NUM_LAGS,
+    PLACE_RATE,
+    SHARPNESS,
+    CopyAttention,
+    CopyingNetwork,
+)
 from lnfgen.nn.scans import CausalScan
 
 SPAN, BLOCK, PERIODS = 12, 8, (2, 3)
@@ -38,7 +45,11 @@ def by_definition(attention: CopyAttention, x: Tensor) -> Tensor:
 
     def unit(t: int) -> Tensor:
         """The compared part of a frame at length 1, or 0 in silence."""
-        compared = x[:, t, : attention.num_compared] if t >= 0 else torch.zeros_like(x[:, 0, : attention.num_compared])
+        compared = (
+            x[:, t, : attention.num_compared]
+            if t >= 0
+            else torch.zeros_like(x[:, 0, : attention.num_compared])
+        )
         return compared / compared.norm(dim=-1, keepdim=True).clamp(min=1e-12)
 
     recalled = torch.zeros(*x.shape[:2], NUM_HEADS, x.shape[-1] + 1, dtype=torch.double)
@@ -47,11 +58,16 @@ def by_definition(attention: CopyAttention, x: Tensor) -> Tensor:
         for head in range(NUM_HEADS):
             scores = [attention.nothing[head].expand(len(x))]
             for d in distances:
-                alike = [(unit(t - 1 - lag) * unit(t - 1 - lag - d)).sum(-1) ** SHARPNESS for lag in range(NUM_LAGS)]
+                alike = [
+                    (unit(t - 1 - lag) * unit(t - 1 - lag - d)).sum(-1) ** SHARPNESS
+                    for lag in range(NUM_LAGS)
+                ]
                 score = sum(w * one for w, one in zip(attention.by_lag[head], alike, strict=True))
                 place = attention.by_place[head, t - d] if t < SPAN + NUM_LAGS else 0.0
                 distance = attention.by_distance[head, d - 1]
-                distance = distance + sum(attention.by_period[head, i] for i, p in enumerate(PERIODS) if d % p == 0)
+                distance = distance + sum(
+                    attention.by_period[head, i] for i, p in enumerate(PERIODS) if d % p == 0
+                )
                 scores.append(score + PLACE_RATE * (distance + place))
             weights = torch.stack(scores).softmax(0)
             recalled[:, t, head, -1] = weights[0]
@@ -80,13 +96,15 @@ def test_step_by_step_is_as_in_blocks(attention):
 def test_what_comes_again_is_recalled_before_anything_is_learned():
     phrase = frames(40, keys=20)
     recalled = CopyAttention(20).double()(torch.cat([phrase, phrase], 1))[:, :, 0, :-1] > 0.5
-    assert torch.equal(recalled[:, 45:], phrase[:, 5:].bool())  # from some steps into the second time on
+    # from some steps into the second time on
+    assert torch.equal(recalled[:, 45:], phrase[:, 5:].bool())
     assert not recalled[:, :40].any()
 
 
 @torch.no_grad()
 def test_a_network_goes_on_from_its_state(attention):
-    """In one step, in several, and beyond `REACH`; the value at its first step is none that can be recalled."""
+    """In one step, in several, and beyond `REACH`; the value at its first step is none that can be
+    recalled."""
     torch.manual_seed(0)
     network = CopyingNetwork(CausalScan(6, 8, 1, 0.0), num_values=4, size=3).double().eval()
     network.copying = attention
@@ -113,8 +131,12 @@ def test_a_network_goes_on_from_its_state(attention):
         ("none", "bernoulli", False),
     ],
 )
-def test_the_prior_copies_where_it_is_drawn_step_by_step_and_the_output_does_not(time, emission, copies):
+def test_the_prior_copies_where_it_is_drawn_step_by_step_and_the_output_does_not(
+    time, emission, copies
+):
     config = model_config(time=time, emission=emission, copy_attention=True, hidden_size=8)
-    assert copies == any(isinstance(module, CopyingNetwork) for module in build_prior(config).modules())
+    assert copies == any(
+        isinstance(module, CopyingNetwork) for module in build_prior(config).modules()
+    )
     plain = build_prior(model_config(time=time, emission=emission, hidden_size=8))
     assert not any(isinstance(module, CopyAttention) for module in plain.modules())

@@ -17,11 +17,14 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def frames(steps: int) -> torch.Tensor:
     """Of four kinds, so that there are stretches of several lengths, and frames that are held."""
-    return torch.randint(0, 2, (4, steps, 2), generator=torch.Generator().manual_seed(steps), dtype=torch.uint8)
+    return torch.randint(
+        0, 2, (4, steps, 2), generator=torch.Generator().manual_seed(steps), dtype=torch.uint8
+    )
 
 
 def by_definition(x: torch.Tensor, step: int) -> tuple[int, int]:
-    """The distance and the length of the longest match before a step of one sequence `[T, P]`, by comparing frames."""
+    """The distance and the length of the longest match before a step of one sequence `[T, P]`, by
+    comparing frames."""
     best = (SPAN, 0)
     for distance in range(min(SPAN, step), 0, -1):
         length, at = 0, step - 1
@@ -46,10 +49,13 @@ def test_matches_are_what_the_definition_says():
 def test_what_followed_is_recalled_with_a_weight_by_its_length():
     x = torch.tensor([[[1], [2], [3], [3], [1], [2], [3], [3], [1]]], dtype=torch.uint8)
     recalled = longest_matches(codes_of(x)).recalled(x.double(), torch.arange(9))[0, :, 0]
-    # A held frame, which is the same as the one before it, is no match, and no change in a longer one.
+    # A held frame, which is the same as the one before it, is no match, and no change in a longer
+    # one.
     lengths = torch.tensor([0, 0, 0, 0, 0, 1, 2, 3, 3]).double()
     torch.testing.assert_close(recalled[:, 1], 1 / (1 + lengths))
-    torch.testing.assert_close(recalled[5:, 0] / (1 - recalled[5:, 1]), torch.tensor([2.0, 3, 3, 1]).double())
+    torch.testing.assert_close(
+        recalled[5:, 0] / (1 - recalled[5:, 1]), torch.tensor([2.0, 3, 3, 1]).double()
+    )
     assert (recalled[:5, 0] == 0).all()
 
 

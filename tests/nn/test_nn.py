@@ -9,7 +9,14 @@ from lnfgen.nn.backbones import BACKBONES, Bidirectional
 from lnfgen.nn.masking import flip, length_mask
 from lnfgen.nn.mlp import MADE
 from lnfgen.nn.positions import NEAR_END, Positions
-from lnfgen.nn.scans import KERNEL, CausalConvolution, CausalConvScan, CausalScan, gated_average, scan_in_blocks
+from lnfgen.nn.scans import (
+    KERNEL,
+    CausalConvolution,
+    CausalConvScan,
+    CausalScan,
+    gated_average,
+    scan_in_blocks,
+)
 
 pytestmark = pytest.mark.contract
 
@@ -46,7 +53,9 @@ def backbone(request) -> str:
 @pytest.mark.parametrize("layers", [1, 2])
 def test_causal_network_sees_up_to_its_step(backbone, layers):
     network = BACKBONES[backbone](F, 4, layers, 0.3).double().eval()
-    assert torch.equal(dependence(lambda x: network(x)[0], batch()), torch.ones(T, T, dtype=torch.bool).tril())
+    assert torch.equal(
+        dependence(lambda x: network(x)[0], batch()), torch.ones(T, T, dtype=torch.bool).tril()
+    )
 
 
 @pytest.mark.parametrize("pieces", [[1] * T, [3, 1, T - 4]])
@@ -64,10 +73,14 @@ def test_causal_network_goes_on_from_its_state(backbone, pieces):
 
 @pytest.mark.parametrize("exclusive", [False, True])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_bidirectional_network_sees_every_step_or_every_one_but_its_own(backbone, layers, exclusive):
+def test_bidirectional_network_sees_every_step_or_every_one_but_its_own(
+    backbone, layers, exclusive
+):
     network = Bidirectional(backbone, F, 4, layers, 0.3, exclusive=exclusive).double().eval()
     own = torch.eye(T, dtype=torch.bool)
-    assert torch.equal(dependence(lambda x: network(x, LENGTHS), batch()), ~own if exclusive else own | True)
+    assert torch.equal(
+        dependence(lambda x: network(x, LENGTHS), batch()), ~own if exclusive else own | True
+    )
 
 
 @pytest.mark.parametrize("exclusive", [False, True])
@@ -103,8 +116,12 @@ def test_gated_average_is_the_recurrence(steps):
         expected.append(state)
     whole = torch.stack(expected, 1)
     torch.testing.assert_close(gated_average(gate, x, start), whole, rtol=1e-13, atol=1e-13)
-    torch.testing.assert_close(scan_in_blocks(gate, (1 - gate) * x, start), whole, rtol=1e-13, atol=1e-13)
-    assert torch.autograd.gradcheck(gated_average, tuple(v.requires_grad_() for v in (gate, x, start)))
+    torch.testing.assert_close(
+        scan_in_blocks(gate, (1 - gate) * x, start), whole, rtol=1e-13, atol=1e-13
+    )
+    assert torch.autograd.gradcheck(
+        gated_average, tuple(v.requires_grad_() for v in (gate, x, start))
+    )
 
 
 def test_backbones_run_in_reduced_precision(backbone):
@@ -126,7 +143,8 @@ def test_a_scan_keeps_its_state_in_full_precision_under_autocast(scan):
         again, _ = network(x[:, 200:], network(x[:, :200])[1])
     assert output.dtype == torch.float32
     assert all(part.dtype == torch.float32 for parts in states for part in parts)
-    torch.testing.assert_close(again, output[:, 200:], rtol=1e-4, atol=1e-5)  # bfloat16 would differ by 1e-2
+    # bfloat16 would differ by 1e-2
+    torch.testing.assert_close(again, output[:, 200:], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("scan", [CausalScan, CausalConvScan])
@@ -137,8 +155,13 @@ def test_scan_is_bounded_and_finite_in_a_long_piece(scan):
     output, state = network(x)
     output.sum().backward()
     assert torch.isfinite(x.grad).all()
-    # What a block passes on lies between -1 and 1, and a convolution adds its weights to that at most.
-    limit = 1.0 if scan is CausalScan else 1 + float(network.convolutions[1].weight.detach().abs().sum(0).max())
+    # What a block passes on lies between -1 and 1, and a convolution adds its weights to that at
+    # most.
+    limit = (
+        1.0
+        if scan is CausalScan
+        else 1 + float(network.convolutions[1].weight.detach().abs().sum(0).max())
+    )
     for values in (output, *(parts[0] for parts in state)):
         assert (values.abs() <= limit).all()
 
@@ -158,31 +181,40 @@ def test_bidirectional_lstm_agrees_with_torchs_own():
     ours = Bidirectional("lstm", F, 4, 1, 0.0).double().eval()
     theirs = torch.nn.LSTM(F, 4, bidirectional=True, batch_first=True).double()
     state = dict(ours.forwards.layers[0].state_dict())
-    state |= {f"{name}_reverse": value for name, value in ours.backwards.layers[0].state_dict().items()}
+    state |= {
+        f"{name}_reverse": value for name, value in ours.backwards.layers[0].state_dict().items()
+    }
     theirs.load_state_dict(state)
     x, full = batch(), torch.full((3,), T)
     torch.testing.assert_close(ours(x, full), theirs(x)[0], rtol=1e-12, atol=1e-12)
 
 
-# Features, hidden units: one feature, fewer hidden units than features, as many, more, and evenly or not.
+# Features, hidden units: one feature, fewer hidden units than features, as many, more, and evenly
+# or not.
 MADE_SIZES = [(1, 1), (1, 4), (2, 1), (7, 3), (5, 5), (3, 8), (4, 8)]
 
 
 def made(num_features: int, hidden: int, inputs_per_feature: int = 1) -> MADE:
-    return randomise(MADE(num_features, F, hidden, 2, inputs_per_feature=inputs_per_feature), 1.0).double()
+    return randomise(
+        MADE(num_features, F, hidden, 2, inputs_per_feature=inputs_per_feature), 1.0
+    ).double()
 
 
 @pytest.mark.parametrize("inputs", [1, 2])
 @pytest.mark.parametrize(("num_features", "hidden"), MADE_SIZES)
 def test_made_gives_a_feature_what_earlier_ones_say(num_features, hidden, inputs):
     network = made(num_features, hidden, inputs)
-    x, context = torch.randn(inputs * num_features, dtype=torch.float64), torch.randn(F, dtype=torch.float64)
+    x, context = (
+        torch.randn(inputs * num_features, dtype=torch.float64),
+        torch.randn(F, dtype=torch.float64),
+    )
     jacobian = torch.autograd.functional.jacobian(network, (x, context))
     assert network(x, context).shape == (num_features, 2)
     degrees = [unit * num_features // hidden for unit in range(hidden)]
     assert degrees[0] == 0
     for i in range(num_features):
-        seen = max(degree for degree in degrees if degree <= i)  # every unit of that degree sees that many features
+        # every unit of that degree sees that many features
+        seen = max(degree for degree in degrees if degree <= i)
         assert seen == i or hidden < num_features
         by_feature = jacobian[0][i].unflatten(-1, (inputs, num_features))
         assert (by_feature[..., :seen] != 0).all()
@@ -193,9 +225,13 @@ def test_made_gives_a_feature_what_earlier_ones_say(num_features, hidden, inputs
 def test_made_is_bounded_in_its_features():
     network = made(3, 8)
     context = torch.randn(F, dtype=torch.float64)
-    limit = (network.last.mask * network.last.weight).abs().sum(-1) + network.output_context(context).abs()
+    limit = (network.last.mask * network.last.weight).abs().sum(-1) + network.output_context(
+        context
+    ).abs()
     for size in (1e3, 1e30, 1e300):
-        assert (network(size * torch.randn(3, dtype=torch.float64), context).flatten().abs() <= limit).all()
+        assert (
+            network(size * torch.randn(3, dtype=torch.float64), context).flatten().abs() <= limit
+        ).all()
 
 
 @pytest.mark.parametrize("near_end", [False, True])
@@ -229,7 +265,9 @@ def test_near_the_end_one_feature_tells_the_last_steps_apart():
         positions.project.bias.zero_()
     near = positions(LENGTHS, T)[..., 0]
     for row, length in zip(near, LENGTHS.tolist(), strict=True):
-        torch.testing.assert_close(row[:length], torch.exp(-torch.arange(length).flip(0) / NEAR_END[0]))
+        torch.testing.assert_close(
+            row[:length], torch.exp(-torch.arange(length).flip(0) / NEAR_END[0])
+        )
 
 
 def test_positions_have_unit_scale():
@@ -247,7 +285,9 @@ def test_dropout_keeps_a_share_scales_it_and_passes_gradients_there_alone(dtype)
     dropped = Dropout(0.3)(x)
     kept = dropped != 0
     assert float(kept.double().mean()) == pytest.approx(0.7, abs=0.01)
-    torch.testing.assert_close(dropped[kept], torch.full_like(dropped[kept], 1 / 0.7), rtol=1e-4, atol=0.01)
+    torch.testing.assert_close(
+        dropped[kept], torch.full_like(dropped[kept], 1 / 0.7), rtol=1e-4, atol=0.01
+    )
     for dim in (0, 1):  # no pattern along either axis
         assert float(kept.double().mean(dim).std()) < 0.035
     torch.testing.assert_close(torch.autograd.grad(dropped.sum(), x)[0], dropped.detach())

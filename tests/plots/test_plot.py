@@ -24,12 +24,15 @@ from lnfgen.plots.curves import Course, compared_curves, training_curves
 from lnfgen.runs.checkpoint import new_model, save_model
 from lnfgen.runs.folder import RunFolder
 
-# Pictures. ------------------------------------------------------------------------------------------------------------
+# Pictures.
+# ------------------------------------------------------------------------------------------------------------
 
 
 def line(step: int, **changes: object) -> dict[str, object]:
     figures = {"elbo": 5 + 100 / step, "reconstruction": 1.0, "kl": 4.0}
-    both = {f"{part}_{name}": value for part in ("train", "valid") for name, value in figures.items()}
+    both = {
+        f"{part}_{name}": value for part in ("train", "valid") for name, value in figures.items()
+    }
     rate = 0.002 if step < 70 else 0.0006
     return {
         "step": step,
@@ -54,7 +57,11 @@ def size_of(png: bytes) -> tuple[int, ...]:
 @pytest.mark.parametrize("width", [4, 6, 12])
 def test_a_title_is_as_wide_as_its_picture(width):
     figure = new_figure(width, 4)
-    set_title(figure, "run-with-a-name: af-codes on $ptb$\n" + "contours: p(z_t | z_<t, T); MMMM of each one, " * 4)
+    set_title(
+        figure,
+        "run-with-a-name: af-codes on $ptb$\n"
+        + "contours: p(z_t | z_<t, T); MMMM of each one, " * 4,
+    )
     figure.draw_without_rendering()
     title = figure.get_suptitle()
     assert "run-with-a-name: af-codes on $ptb$\n" in title
@@ -67,9 +74,16 @@ def test_curves_are_a_png_and_a_baseline_has_fewer_panels():
     assert 800 < width < 2000
     exact = [line(10 * i, train_kl=0.0, valid_kl=0.0, kl_weight=1.0) for i in (1, 2)]
     assert size_of(training_curves(Course("run", exact, "m"), "bits_per_char"))[1] < width
-    without = [{key: value for key, value in line(s).items() if "valid" not in key and key != "kept"} for s in (1, 2)]
+    without = [
+        {key: value for key, value in line(s).items() if "valid" not in key and key != "kept"}
+        for s in (1, 2)
+    ]
     size_of(training_curves(Course("no valid split", without, "m"), "nats_per_step"))
-    size_of(training_curves(Course("early", [line(10, kl_weight=0.1, valid_kl=math.nan)] * 2, "m"), "nats_per_step"))
+    size_of(
+        training_curves(
+            Course("early", [line(10, kl_weight=0.1, valid_kl=math.nan)] * 2, "m"), "nats_per_step"
+        )
+    )
     diverged = [*LINES, line(10 * len(LINES) + 10, valid_elbo=math.inf)]
     size_of(training_curves(Course(os.fsdecode(b"caf\xe9"), diverged, "m"), "nats_per_step"))
     size_of(compared_curves([Course(os.fsdecode(b"caf\xe9"), diverged, "m")] * 2, "nats_per_step"))
@@ -99,21 +113,31 @@ def test_curves_need_two_sound_lines():
 
 def test_several_runs_are_drawn_in_one_picture():
     early = [line(step, kl_weight=0.3, kept=False) for step in (10, 20)]
-    courses = [Course(name, lines, "m") for name, lines in (("a $run$", LINES), ("early", early), ("c", LINES[:2]))]
+    courses = [
+        Course(name, lines, "m")
+        for name, lines in (("a $run$", LINES), ("early", early), ("c", LINES[:2]))
+    ]
     drawn = compared_curves(courses, "nats_per_step", ".svg")
     assert drawn == compared_curves(courses, "nats_per_step", ".svg")
-    assert drawn.count(b"<path") > compared_curves(courses[:1], "nats_per_step", ".svg").count(b"<path")
-    height, width = size_of(compared_curves(courses * 7, "nats_per_step"))  # more than there are colours
+    assert drawn.count(b"<path") > compared_curves(courses[:1], "nats_per_step", ".svg").count(
+        b"<path"
+    )
+    # more than there are colours
+    height, width = size_of(compared_curves(courses * 7, "nats_per_step"))
     assert width > height
     with pytest.raises(RunError, match="where: a line has no valid_elbo"):
-        compared_curves([courses[0], Course("b", [{"step": 1}, {"step": 2}], "where")], "nats_per_step")
+        compared_curves(
+            [courses[0], Course("b", [{"step": 1}, {"step": 2}], "where")], "nats_per_step"
+        )
     with pytest.raises(RunError, match="where holds 1 of"):
         compared_curves([courses[0], Course("b", LINES[:1], "where")], "nats_per_step")
 
 
 @pytest.mark.parametrize(("suffix", "start_of_file"), [(".svg", b"<?xml"), (".pdf", b"%PDF")])
 def test_other_formats(suffix, start_of_file, tmp_path):
-    one, other = (training_curves(Course("run", LINES, "m"), "nats_per_step", suffix) for _ in range(2))
+    one, other = (
+        training_curves(Course("run", LINES, "m"), "nats_per_step", suffix) for _ in range(2)
+    )
     assert one.startswith(start_of_file)
     assert one == other
     assert require_picture(tmp_path / f"B{suffix.upper()}") == suffix
@@ -121,7 +145,8 @@ def test_other_formats(suffix, start_of_file, tmp_path):
         require_picture(Path("x.jpeg"))
 
 
-# The command. ---------------------------------------------------------------------------------------------------------
+# The command.
+# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +166,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         splits = {"train": sequences[:4], "valid": sequences[4:]}
         dataset = write_dataset(home / name, name=name, encoding=encoding, splits=splits)
         emission = "bernoulli" if encoding.kind == "music" else "categorical"
-        config = Config(dataclasses.replace(ODD_SIZES, **NAMED_MODELS[model], emission=emission), training_config())
+        config = Config(
+            dataclasses.replace(ODD_SIZES, **NAMED_MODELS[model], emission=emission),
+            training_config(),
+        )
         run = RunFolder.create(home / f"run-{name}", config, dataset)
         save_model(run, new_model(config, dataset).state_dict())
     return home
@@ -166,7 +194,8 @@ def test_curves_of_the_newest_run(home, plot, tmp_path, monkeypatch):
     shutil.copytree(run, tmp_path / "other" / run.name)
     done = plot("runs/lines-lstm-001", "other/lines-lstm-001", "--out", "both.svg")
     assert done.stdout == b"both.svg\n"
-    assert b"<!-- other/lines-lstm-001: 6.25 -->" in (tmp_path / "both.svg").read_bytes()  # names alone are the same
+    # names alone are the same
+    assert b"<!-- other/lines-lstm-001: 6.25 -->" in (tmp_path / "both.svg").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""Weights and states read back as they were written, and a damaged one is noticed and said in one line."""
+"""Weights and states read back as they were written, and a damaged one is noticed and said in one
+line."""
 
 import itertools
 import json
@@ -34,7 +35,8 @@ def run(dataset, tmp_path) -> RunFolder:
     return make_run(tmp_path / "run", dataset)
 
 
-# What is written reads back. ------------------------------------------------------------------------------------------
+# What is written reads back.
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", sorted(NAMED_MODELS))
@@ -44,7 +46,9 @@ def test_a_loaded_model_is_the_saved_one(dataset, tmp_path, name):
     loaded = load_model(RunFolder(run.path), torch.device("cpu"))
     assert not loaded.training
     assert loaded.state_dict().keys() == model.state_dict().keys()
-    assert all(torch.equal(loaded.state_dict()[key], value) for key, value in model.state_dict().items())
+    assert all(
+        torch.equal(loaded.state_dict()[key], value) for key, value in model.state_dict().items()
+    )
     sequences = list(dataset.split("train"))
     assert score(loaded, sequences, "bits_per_char") == score(model, sequences, "bits_per_char")
 
@@ -56,10 +60,13 @@ def test_a_run_holds_no_pickle_and_no_leftovers(run):
 
 
 def test_the_length_model_knows_train_alone(run, dataset):
-    assert new_model(run.config, dataset).length.lengths.tolist() == sorted(dataset.split("train").lengths)
+    assert new_model(run.config, dataset).length.lengths.tolist() == sorted(
+        dataset.split("train").lengths
+    )
 
 
-# State. ---------------------------------------------------------------------------------------------------------------
+# State.
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def loaded_step(run: RunFolder) -> int:
@@ -83,7 +90,8 @@ class Killed(BaseException):
 
 
 def save_killed(run: RunFolder, step: int, renames: int, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Save a state, but die before the rename after the first `renames`, as a killed process does: no clean-up runs.
+    """Save a state, but die before the rename after the first `renames`, as a killed process does:
+    no clean-up runs.
 
     True if the save came to its end before.
     """
@@ -124,7 +132,11 @@ def test_a_crash_while_saving_leaves_a_state_to_load_and_to_save_over(run, monke
 
 def test_what_a_killed_save_left_is_swept_and_nothing_else(run):
     """At the next start of the run: temporary files by the names that `lnfgen.files` gives them."""
-    stale = [".model.safetensors.abcd_123.tmp", ".metrics.jsonl.abcdefgh.tmp", ".config.json.0123abcd.tmp"]
+    stale = [
+        ".model.safetensors.abcd_123.tmp",
+        ".metrics.jsonl.abcdefgh.tmp",
+        ".config.json.0123abcd.tmp",
+    ]
     kept = [".song.mid.abcdefgh.tmp", ".model.safetensors.tmp", "notes.txt", ".git"]
     for name in stale + kept:
         (run.path / name).write_text("x")
@@ -136,7 +148,8 @@ def test_what_a_killed_save_left_is_swept_and_nothing_else(run):
     assert swept == {*stale, "..next.abcdefgh.tmp", ".next"}
 
 
-# Damage. --------------------------------------------------------------------------------------------------------------
+# Damage.
+# --------------------------------------------------------------------------------------------------------------
 
 
 def flip(path: Path, place: int) -> None:
@@ -145,9 +158,12 @@ def flip(path: Path, place: int) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("file", [*(f"{part}.safetensors" for part in STATE_PARTS), "progress.json", "all"])
+@pytest.mark.parametrize(
+    "file", [*(f"{part}.safetensors" for part in STATE_PARTS), "progress.json", "all"]
+)
 def test_a_damaged_or_lost_state_gives_way_to_the_one_before(run, file):
-    """One bit in the middle of a tensor, which no other check finds; a digit of the progress; or the whole folder."""
+    """One bit in the middle of a tensor, which no other check finds; a digit of the progress; or
+    the whole folder."""
     save_state(run, *state_of(2))
     path = run.path / "last" / file
     if file == "all":
@@ -206,7 +222,11 @@ def test_damage_is_one_line_that_names_the_file(run, file, damage):
     if damage == "missing":
         path.unlink()
     else:
-        path.write_bytes({"half": content[: len(content) // 2], "empty": b"", "garbage": b"\xff\x00" * 50}[damage])
+        path.write_bytes(
+            {"half": content[: len(content) // 2], "empty": b"", "garbage": b"\xff\x00" * 50}[
+                damage
+            ]
+        )
     if file == "metrics.jsonl" and damage == "empty":
         return  # as a fresh run's is
 
@@ -222,7 +242,9 @@ def test_damage_is_one_line_that_names_the_file(run, file, damage):
     assert Path(file).name in message or (damage == "missing" and str(run.path) in message)
 
 
-@pytest.mark.parametrize("change", [lambda key, value: (f"other.{key}", value), lambda key, value: (key, value.long())])
+@pytest.mark.parametrize(
+    "change", [lambda key, value: (f"other.{key}", value), lambda key, value: (key, value.long())]
+)
 def test_weights_of_something_else(run, change):
     """Of other names, and whole numbers."""
     tensors = read_tensors(run.path / MODEL)
@@ -249,7 +271,8 @@ def test_nothing_to_load_yet(run, dataset, tmp_path):
         load_model(run, torch.device("cpu"))
     one_line(error)
     run = RunFolder.create(tmp_path / "bare", run.config, dataset)
-    with pytest.raises(RunError, match="train a new run") as error:  # there is nothing to go on from either
+    # there is nothing to go on from either
+    with pytest.raises(RunError, match="train a new run") as error:
         load_model(run, torch.device("cpu"))
     one_line(error)
     with pytest.raises(RunError, match="train a new run") as error:

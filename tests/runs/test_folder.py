@@ -1,4 +1,5 @@
-"""The run folder: its settings, dataset and metrics read back, and whatever is damaged is one clear line."""
+"""The run folder: its settings, dataset and metrics read back, and whatever is damaged is one clear
+line."""
 
 import csv
 import io
@@ -59,12 +60,16 @@ def test_a_missing_folder_and_a_folder_that_is_no_run(tmp_path):
 )
 def test_wrong_settings_name_the_key(run, settings, said):
     values = json.loads((run.path / "config.json").read_text())
-    (run.path / "config.json").write_text(json.dumps({**values, "model": values["model"] | settings}))
+    (run.path / "config.json").write_text(
+        json.dumps({**values, "model": values["model"] | settings})
+    )
     with pytest.raises(LnfgenError, match=said):
         RunFolder(run.path)
 
 
-@pytest.mark.parametrize(("name", "key", "edit"), [("chorales", "lowest_pitch", 37), ("folk-abc", "vocabulary", "ab")])
+@pytest.mark.parametrize(
+    ("name", "key", "edit"), [("chorales", "lowest_pitch", 37), ("folk-abc", "vocabulary", "ab")]
+)
 def test_an_edited_encoding_is_one_line(tmp_path, name, key, edit):
     """By it a model would draw other notes or letters without a word."""
     shutil.copy(BOX / name / "config.json", tmp_path)
@@ -74,7 +79,9 @@ def test_an_edited_encoding_is_one_line(tmp_path, name, key, edit):
     assert content["encoding"][key] != edit
     content["encoding"][key] = edit
     (tmp_path / "dataset.json").write_text(json.dumps(content))
-    with pytest.raises(RunError, match=r"dataset\.json is damaged or incomplete: its encoding.*fingerprint") as error:
+    with pytest.raises(
+        RunError, match=r"dataset\.json is damaged or incomplete: its encoding.*fingerprint"
+    ) as error:
         RunFolder(tmp_path)
     one_line(error)
 
@@ -83,13 +90,19 @@ def test_an_edited_encoding_is_one_line(tmp_path, name, key, edit):
 def test_splits_without_checksums_are_one_line(run, splits):
     content = json.loads((run.path / "dataset.json").read_text())
     (run.path / "dataset.json").write_text(json.dumps(content | {"splits": splits}))
-    with pytest.raises(RunError, match=r"dataset\.json is damaged or incomplete: the .*split") as error:
+    with pytest.raises(
+        RunError, match=r"dataset\.json is damaged or incomplete: the .*split"
+    ) as error:
         RunFolder(run.path)
     one_line(error)
 
 
-@pytest.mark.parametrize("file", ["config.json", "dataset.json", "last/progress.json", "metrics.jsonl"])
-@pytest.mark.parametrize("content", ["[" * 100_000, '{"step": NaN, "preset": NaN, "name": NaN}', '{"step": "x"}', "3"])
+@pytest.mark.parametrize(
+    "file", ["config.json", "dataset.json", "last/progress.json", "metrics.jsonl"]
+)
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, '{"step": NaN, "preset": NaN, "name": NaN}', '{"step": "x"}', "3"]
+)
 def test_json_that_is_not_what_it_should_be(run, file, content):
     """For all who read a run: `info`, scoring, resuming."""
     (run.path / file).write_text(content)
@@ -110,7 +123,9 @@ def test_a_damaged_line_of_metrics_is_named(run):
     path = run.path / METRICS
     for damaged in (path.read_text()[:-5], path.read_text() + "[3]\n", path.read_text() + "{}\n"):
         path.write_text(damaged)
-        with pytest.raises(RunError, match=f"line {damaged.rstrip().count(chr(10)) + 1} has no figures") as error:
+        with pytest.raises(
+            RunError, match=f"line {damaged.rstrip().count(chr(10)) + 1} has no figures"
+        ) as error:
             run.metrics()
         assert "delete that line" in one_line(error)
         run.write_metrics([{"step": 1, "train_elbo": 2.5}, {"step": 2, "train_elbo": 1.5}])
@@ -120,7 +135,10 @@ def test_a_damaged_line_of_metrics_is_named(run):
 
 
 def test_metrics_as_csv(run):
-    lines = [{"step": 1, "train_elbo": 2.5}, {"step": 2, "train_elbo": 1.5, "valid_elbo": math.nan, "kept": True}]
+    lines = [
+        {"step": 1, "train_elbo": 2.5},
+        {"step": 2, "train_elbo": 1.5, "valid_elbo": math.nan, "kept": True},
+    ]
     run.write_metrics(lines)
     rows = list(csv.DictReader(io.StringIO(metrics_csv(run.path / METRICS))))
     assert [row["step"] for row in rows] == ["1", "2"]
@@ -144,7 +162,9 @@ for args in [*([*command, "nowhere"] for command in missing), ["plot", "run", "-
 
 
 def test_a_missing_run_is_said_and_curves_are_drawn_before_torch_is_loaded(run):
-    line = dict.fromkeys(("kl_weight", "learning_rate", "train_elbo", "train_reconstruction", "train_kl"), 1.0)
+    line = dict.fromkeys(
+        ("kl_weight", "learning_rate", "train_elbo", "train_reconstruction", "train_kl"), 1.0
+    )
     run.write_metrics([{"step": step, **line} for step in (1, 2)])
     probe = [sys.executable, "-c", WITHOUT_TORCH]
     done = subprocess.run(probe, cwd=run.path.parent, capture_output=True, text=True, timeout=60)

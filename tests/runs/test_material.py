@@ -1,4 +1,5 @@
-"""A run finds its dataset by its content, wherever it is, and other data are brought into its encoding."""
+"""A run finds its dataset by its content, wherever it is, and other data are brought into its
+encoding."""
 
 import dataclasses
 import json
@@ -62,7 +63,9 @@ def test_another_dataset_is_refused(moved: RunFolder, tmp_path: Path) -> None:
     assert str(error.value).endswith(ADVICE)
 
 
-def test_training_goes_on_with_a_moved_dataset_and_remembers_it(moved: RunFolder, tmp_path: Path) -> None:
+def test_training_goes_on_with_a_moved_dataset_and_remembers_it(
+    moved: RunFolder, tmp_path: Path
+) -> None:
     with pytest.raises(RunError, match=f"lnfgen train DATASET --resume --out {moved.path}"):
         TrainingSession.resume(moved, "cpu")
     assert TrainingSession.resume(moved, "cpu", tmp_path / "there").train(Listener())
@@ -121,7 +124,9 @@ COARSE = Encoding(kind="music", steps_per_quarter=2)
 
 
 def test_other_keys_leave_out_what_they_do_not_have() -> None:
-    roll = PianoRoll.from_notes([(0, 2, 40), (0, 2, 60), (2, 2, 60), (1, 1, 81)], lowest_pitch=30, num_pitches=60)
+    roll = PianoRoll.from_notes(
+        [(0, 2, 40), (0, 2, 60), (2, 2, 60), (1, 1, 81)], lowest_pitch=30, num_pitches=60
+    )
     narrow = roll.in_range(50, 20)
     assert (narrow.notes(), narrow.losses["out_of_range"]) == ([(0, 2, 60), (2, 2, 60)], 2)
     wide = narrow.in_range(0, 128)
@@ -133,9 +138,13 @@ def test_other_keys_leave_out_what_they_do_not_have() -> None:
 def test_readers_and_grids_count_the_times_that_they_round() -> None:
     fine = PianoRoll.from_notes([(0, 4, 60), (4, 3, 62), (7, 5, 64)], steps_per_quarter=4)
     assert fine.losses["rounded"] == 0
-    assert fine.on_grid(2).losses["rounded"] == 2  # the end of the second and the start of the third
+    # the end of the second and the start of the third
+    assert fine.on_grid(2).losses["rounded"] == 2
     assert fine.on_grid(8).losses["rounded"] == 0
-    assert PianoRoll.from_notes([(0, 5, 60), (5, 5, 62)]).on_grid(2).on_grid(1).losses["rounded"] == 2 + 3
+    assert (
+        PianoRoll.from_notes([(0, 5, 60), (5, 5, 62)]).on_grid(2).on_grid(1).losses["rounded"]
+        == 2 + 3
+    )
     for steps_per_quarter, rounded in ((1, 2), (2, 2), (4, 0), (8, 0)):
         (roll,) = read_midi(midi_bytes(fine), steps_per_quarter=steps_per_quarter)
         assert roll.losses["rounded"] == rounded
@@ -145,7 +154,9 @@ def test_readers_and_grids_count_the_times_that_they_round() -> None:
 def test_a_split_in_another_encoding_is_brought_into_the_models(tmp_path: Path) -> None:
     fine = Encoding(kind="music")
     roll = PianoRoll.from_notes([(0, 3, 60), (4, 4, 62)])
-    dataset = write_dataset(tmp_path / "fine", name="fine", encoding=fine, splits={"train": [fine.encode(roll)]})
+    dataset = write_dataset(
+        tmp_path / "fine", name="fine", encoding=fine, splits={"train": [fine.encode(roll)]}
+    )
     whole = split_of(dataset, "train", fine)
     assert (len(whole.sequences[0]), whole.changes) == (8, Losses())
     coarse = split_of(dataset, "train", COARSE)
@@ -159,10 +170,14 @@ def test_a_text_is_divided_as_the_models_dataset_is(tmp_path: Path) -> None:
     (tmp_path / "blank.txt").write_text("\n \n")
 
     def lengths(name: str, **options: Any) -> list[int]:
-        return [len(sequence) for sequence in whole_file(tmp_path / name, encoding, Options(**options)).sequences]
+        return [
+            len(sequence)
+            for sequence in whole_file(tmp_path / name, encoding, Options(**options)).sequences
+        ]
 
     assert lengths("lines.txt") == [2, 2]
-    assert lengths("lines.txt", chunks=True, max_length=4) == [4, 4]  # without the end of the file's last line
+    # without the end of the file's last line
+    assert lengths("lines.txt", chunks=True, max_length=4) == [4, 4]
     assert lengths("tunes.abc") == [15, 15]
     with pytest.raises(UnreadableFileError, match="holds no text"):
         lengths("blank.txt")
@@ -175,10 +190,17 @@ def test_a_text_is_divided_as_the_models_dataset_is(tmp_path: Path) -> None:
 
 def test_eval_scores_a_file_whole_and_says_what_it_changed(toy_home: Path, call: Call) -> None:
     notes = [(0, 6, 60), (6, 3, 62), (9, 3, 65), (0, 4, 19)]  # on a grid of 4; the model's is 2
-    lnfgen.write(toy_home / "song.mid", PianoRoll.from_notes(notes, lowest_pitch=10, num_pitches=90))
+    lnfgen.write(
+        toy_home / "song.mid", PianoRoll.from_notes(notes, lowest_pitch=10, num_pitches=90)
+    )
     done = call("eval", "run-rolls", "song.mid", "--samples", "2", "--nll", "--json")
     figures = json.loads(done.stdout)
-    assert (figures["split"], figures["dataset"], figures["sequences"], figures["steps"]) == ("all", "song.mid", 1, 6)
+    assert (figures["split"], figures["dataset"], figures["sequences"], figures["steps"]) == (
+        "all",
+        "song.mid",
+        1,
+        6,
+    )
     assert np.isfinite(figures["marginal_nll"])
     said = " ".join(done.stderr.decode().split())
     assert "rounded 2 starts and ends of notes to the model's grid; left out 1 note" in said
@@ -189,7 +211,9 @@ def test_eval_scores_a_file_whole_and_says_what_it_changed(toy_home: Path, call:
     assert score.nll == pytest.approx(figures["nll"], rel=1e-6)
 
 
-def test_a_folder_is_read_on_the_grid_of_the_run(toy_home: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_folder_is_read_on_the_grid_of_the_run(
+    toy_home: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "cache"))
     (tmp_path / "tunes").mkdir()
     for pitch in range(60, 65):

@@ -21,7 +21,9 @@ def a_run(name: str, age: int, *parts: str) -> Path:
     return run
 
 
-def test_the_newest_is_by_its_start_and_has_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_is_by_its_start_and_has_what_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RunError, match="lnfgen train"):
         newest_run()
@@ -30,7 +32,8 @@ def test_the_newest_is_by_its_start_and_has_what_is_needed(tmp_path: Path, monke
     a_run(".b-lstm-001.abcdefgh.tmp", 0, "model.safetensors", "last")  # its making was killed
     assert newest_run() == old
     assert newest_run(resumable=True) == unfinished
-    damaged = a_run("b-lstm-003", 0, "previous")  # `last` is lost, and the state before it takes its place
+    # `last` is lost, and the state before it takes its place
+    damaged = a_run("b-lstm-003", 0, "previous")
     assert newest_run(resumable=True) == damaged
 
 
@@ -52,7 +55,9 @@ def test_numbers_go_on_after_the_highest(tmp_path: Path, monkeypatch: pytest.Mon
     assert create_numbered("my songs/", "lstm", Path) == Path("runs/my-songs-lstm-008")
 
 
-def test_runs_that_start_at_once_get_a_number_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_that_start_at_once_get_a_number_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All find the same number free, and are made to wait for each other before they take it."""
     monkeypatch.chdir(tmp_path)
     together, late = Barrier(6), set()
@@ -70,12 +75,18 @@ def test_runs_that_start_at_once_get_a_number_each(tmp_path: Path, monkeypatch: 
 
     with ThreadPoolExecutor(6) as pool:
         made = list(pool.map(train, range(6)))
-    assert sorted(path.name for path in made) == [f"toy-lstm-{number:03d}" for number in range(1, 7)]
-    assert [(path / "config.json").read_text() for path in made] == [str(number) for number in range(6)]
+    assert sorted(path.name for path in made) == [
+        f"toy-lstm-{number:03d}" for number in range(1, 7)
+    ]
+    assert [(path / "config.json").read_text() for path in made] == [
+        str(number) for number in range(6)
+    ]
     assert len(list(Path("runs").iterdir())) == 6
 
 
-def test_a_run_that_cannot_be_written_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_cannot_be_written_is_tried_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
 
     def create(path: Path) -> Path:

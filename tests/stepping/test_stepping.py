@@ -63,7 +63,9 @@ def test_samples_of_every_model_are_those_of_the_plain_program(name, kind, plain
     ("transform", "backbone"),
     [
         # A backbone and a transform do not know of one another, so most pairs can wait.
-        pytest.param(*pair, marks=[] if pair[0] == "nlsq" or pair[1] == "lstm" else pytest.mark.slow)
+        pytest.param(
+            *pair, marks=[] if pair[0] == "nlsq" or pair[1] == "lstm" else pytest.mark.slow
+        )
         for pair in itertools.product(sorted(TRANSFORMS), sorted(BACKBONES))
     ],
 )
@@ -75,7 +77,9 @@ def test_the_sequential_direction_of_every_flow(time, features, transform, backb
     sequential = flow.inverse if time == "iaf" else flow.forward
     args = x, positions, torch.full((3,), 5)
     tolerance = TOLERANCES[dtype]
-    torch.testing.assert_close(sequential(*args), plain(sequential, *args), rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(
+        sequential(*args), plain(sequential, *args), rtol=tolerance, atol=tolerance
+    )
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
@@ -92,7 +96,9 @@ def test_steps_of_a_network_are_its_whole_pass_also_with_other_rows(network, lay
             found.keep(rows)
             expected.keep(rows)
         here = x[: 3 if 3 <= t < 6 else 2, t]
-        torch.testing.assert_close(found.step(t, here), expected.step(t, here), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(
+            found.step(t, here), expected.step(t, here), rtol=1e-12, atol=1e-12
+        )
     whole, _ = made(torch.cat([x[:2], known], -1))
     again = steps_of(made, known)
     torch.testing.assert_close(torch.stack([again.step(t, x[:2, t]) for t in range(9)], 1), whole)

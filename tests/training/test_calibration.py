@@ -34,7 +34,13 @@ KEYS = 14
 ENCODING = Encoding("music", has_onsets=True, num_pitches=KEYS, lowest_pitch=60)
 FIGURES = [*music_figures(1).values()]
 ALONE = np.ones((3, 1))  # three figures of music without parts
-SIZES = {"hidden_size": 16, "embedding_size": 8, "latent_size": 4, "num_layers": 1, "num_flow_layers": 1}
+SIZES = {
+    "hidden_size": 16,
+    "embedding_size": 8,
+    "latent_size": 4,
+    "num_layers": 1,
+    "num_flow_layers": 1,
+}
 
 
 def chords(*keys: tuple[int, ...]) -> torch.Tensor:
@@ -52,7 +58,8 @@ def roll(*keys: tuple[int, ...]) -> PianoRoll:
 
 
 def test_passages_are_windows_and_the_end_of_a_piece_and_only_the_end_has_its_figure() -> None:
-    piece = roll(*[(key,) for key in range(13)] * 2, *[(0, 4, 7)] * 5)  # 31 steps: bars begin at 0 and 16
+    # 31 steps: bars begin at 0 and 16
+    piece = roll(*[(key,) for key in range(13)] * 2, *[(0, 4, 7)] * 5)
     found = list(calibration._passages(3, piece, 12, FIGURES))
     assert [(one.piece, one.start) for one in found] == [(3, 0), (3, 16), (3, 19)]
     assert [math.isnan(one.figures[-1]) for one in found] == [True, True, False]
@@ -98,7 +105,9 @@ def drawn_as(model: SequenceModel, *sequences: torch.Tensor) -> list[Drawn]:
     return [Drawn(*each) for each in zip(rows, sequences, noises, strict=True)]
 
 
-def test_a_round_of_long_pieces_is_drawn_in_parts_and_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_of_long_pieces_is_drawn_in_parts_and_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name, value in (("CALIBRATION_PIECES", 12), ("SHORT", 1)):
         monkeypatch.setattr(calibration, name, value)
     model, sizes = toy_model(length=24).eval(), []
@@ -136,7 +145,9 @@ def test_an_update_makes_credited_steps_likelier_and_moves_the_output_alone() ->
         calibration._update(model, ENCODING, optimizer, drawn, [torch.ones(3), -torch.ones(3)])
     change = log_probs[1] - log_probs[0]
     assert change[0] > 0 > change[1]
-    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {
+        name for name, value in model.state_dict().items() if not torch.equal(value, before[name])
+    }
     assert moved
     assert all(name.startswith("emission.") for name in moved)
 
@@ -147,7 +158,9 @@ def test_credit_lies_on_a_passage_and_half_of_it_before(monkeypatch: pytest.Monk
     piece, encoding = replace(roll(*notes), upbeat=2), replace(ENCODING, fills_upbeats=True)
     drawn = drawn_as(model, chords(*[()] * 14, *notes))  # silence fills the bar of the upbeat
     monkeypatch.setattr(calibration, "_drawn", lambda *_: drawn)
-    monkeypatch.setattr(calibration, "_rewards", lambda figures, *_: np.arange(1.0, len(figures) + 1)[:, None])
+    monkeypatch.setattr(
+        calibration, "_rewards", lambda figures, *_: np.arange(1.0, len(figures) + 1)[:, None]
+    )
     monkeypatch.setattr(calibration, "_update", lambda *given_to: given.extend(given_to[4]))
     monkeypatch.setattr(calibration, "window_steps", lambda _: 16)
     assert calibration.calibrate(model, encoding, [piece], 1, 1, lambda _: None)
@@ -172,11 +185,15 @@ def test_samples_come_nearer_to_the_figures_of_train(monkeypatch: pytest.MonkeyP
     train, before = drawn(1)[:12], drawn(2)
     assert calibration.calibrate(model, ENCODING, train, 6, 1, rounds.append)
     assert [(one.number, one.rounds) for one in rounds] == [(number, 6) for number in range(1, 7)]
-    aim, first, last = (np.mean([top_pitch(piece) for piece in pieces]) for pieces in (train, before, drawn(2)))
+    aim, first, last = (
+        np.mean([top_pitch(piece) for piece in pieces]) for pieces in (train, before, drawn(2))
+    )
     assert abs(last - aim) < 0.6 * abs(first - aim)
 
 
-def test_samples_of_a_band_come_nearer_to_songs_whose_bass_plays_little(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_of_a_band_come_nearer_to_songs_whose_bass_plays_little(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name, value in (("CALIBRATION_PIECES", 16), ("OF_BANDS", 1e-2), ("SHORT", 1)):
         monkeypatch.setattr(calibration, name, value)
     encoding, model = band_encoding(TWO, num_keys=KEYS), toy_model(length=32, parts=2)
@@ -187,7 +204,9 @@ def test_samples_of_a_band_come_nearer_to_songs_whose_bass_plays_little(monkeypa
 
     train, before = drawn(1)[:16], drawn(2)
     assert calibration.calibrate(model, encoding, train, 12, 1, lambda _: None)
-    aim, first, last = (np.mean([bass_notes(song) for song in songs]) for songs in (train, before, drawn(2)))
+    aim, first, last = (
+        np.mean([bass_notes(song) for song in songs]) for songs in (train, before, drawn(2))
+    )
     assert abs(last - aim) < 0.6 * abs(first - aim)
 
 
@@ -197,33 +216,56 @@ def test_passages_of_a_band_are_half_as_long_in_whole_steps(
 ) -> None:
     given: list[int] = []
     monkeypatch.setattr(calibration, "window_steps", lambda _: window)
-    monkeypatch.setattr(calibration, "_passages", lambda place, piece, num_steps, chosen: given.append(num_steps) or [])
+    monkeypatch.setattr(
+        calibration,
+        "_passages",
+        lambda place, piece, num_steps, chosen: given.append(num_steps) or [],
+    )
     encoding, model = band_encoding(TWO, num_keys=KEYS), toy_model(length=32, parts=2)
-    songs = [song for song in sample_pieces(model, encoding, count=1, bars=1, seed=1) if isinstance(song, PianoRoll)]
+    songs = [
+        song
+        for song in sample_pieces(model, encoding, count=1, bars=1, seed=1)
+        if isinstance(song, PianoRoll)
+    ]
     assert calibration.calibrate(model, encoding, songs, 0, 1, lambda _: None)
     assert given == [expected]
 
 
-def test_the_sharpness_of_copies_moves_at_a_rate_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sharpness_of_copies_moves_at_a_rate_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The first step of Adam is the learning rate, whatever the gradient is."""
     for name, value in (("CALIBRATION_PIECES", 8), ("SHORT", 1)):
         monkeypatch.setattr(calibration, name, value)
-    encoding, model = band_encoding(TWO, num_keys=KEYS), toy_model(length=32, parts=2, copy_attention=True)
+    encoding, model = (
+        band_encoding(TWO, num_keys=KEYS),
+        toy_model(length=32, parts=2, copy_attention=True),
+    )
     before = {name: value.clone() for name, value in model.state_dict().items()}
     songs = sample_pieces(model, encoding, count=8, bars=1, seed=1)
     train = [song for song in songs if isinstance(song, PianoRoll)]
     monkeypatch.setattr(calibration, "_rewards", lambda figures, *_: np.ones((len(figures), 2)))
     assert calibration.calibrate(model, encoding, train, 1, 1, lambda _: None)
-    moved = {name: float((value - before[name]).abs().max()) for name, value in model.state_dict().items()}
+    moved = {
+        name: float((value - before[name]).abs().max())
+        for name, value in model.state_dict().items()
+    }
     [sharpness] = [moved.pop(name) for name in [*moved] if name.endswith("sharpness")]
     assert sharpness == pytest.approx(calibration.SHARPNESS_RATE, rel=1e-3)
     assert max(moved.values()) == pytest.approx(calibration.OF_BANDS, rel=1e-2)
 
 
 def test_drums_are_steadier_after_the_last_round() -> None:
-    encoding, model = band_encoding(num_keys=KEYS), toy_model(length=32, parts=4, copy_attention=True)
+    encoding, model = (
+        band_encoding(num_keys=KEYS),
+        toy_model(length=32, parts=4, copy_attention=True),
+    )
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    songs = [song for song in sample_pieces(model, encoding, count=1, bars=1, seed=1) if isinstance(song, PianoRoll)]
+    songs = [
+        song
+        for song in sample_pieces(model, encoding, count=1, bars=1, seed=1)
+        if isinstance(song, PianoRoll)
+    ]
     assert songs[0].roles[0] == "drums"
     assert calibration.calibrate(model, encoding, songs, 0, 1, lambda _: None)
     moved = {name: value - before[name] for name, value in model.state_dict().items()}
@@ -248,7 +290,9 @@ def fifths() -> list[torch.Tensor]:
 def toy_model(length: int = 8, parts: int = 1, **others: Any) -> SequenceModel:
     torch.manual_seed(1)
     config = model_config(**SIZES, backbone="scan", emission="past", **others)
-    return build_model(config, Frames(KEYS, True, parts=parts), LengthModel.fit(torch.tensor([length])))
+    return build_model(
+        config, Frames(KEYS, True, parts=parts), LengthModel.fit(torch.tensor([length]))
+    )
 
 
 @pytest.fixture
@@ -258,17 +302,29 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     monkeypatch.setattr(calibration, "SHORT", 1)
     train = [x.numpy() for x in fifths()]
     splits = {"train": train, "valid": train[:1]}
-    return write_dataset(tmp_path / "data", name="toy", encoding=ENCODING, splits=splits, dropped={})
+    return write_dataset(
+        tmp_path / "data", name="toy", encoding=ENCODING, splits=splits, dropped={}
+    )
 
 
-def session(dataset: Dataset, out: Path, emission: str = "past", max_steps: int = 4) -> TrainingSession:
+def session(
+    dataset: Dataset, out: Path, emission: str = "past", max_steps: int = 4
+) -> TrainingSession:
     values = {f"model.{key}": value for key, value in SIZES.items()}
-    values |= {"training.calibration_rounds": 2, "training.max_steps": max_steps, "training.batch_size": 2}
-    config = run_config("af-scf", "tiny", corpus=Corpus("music", has_onsets=True), emission=emission, set=values)
+    values |= {
+        "training.calibration_rounds": 2,
+        "training.max_steps": max_steps,
+        "training.batch_size": 2,
+    }
+    config = run_config(
+        "af-scf", "tiny", corpus=Corpus("music", has_onsets=True), emission=emission, set=values
+    )
     return TrainingSession.begin(config, dataset, "cpu", out)
 
 
-def test_a_run_that_is_ended_while_it_is_calibrated_goes_on_to_the_same_model(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_run_that_is_ended_while_it_is_calibrated_goes_on_to_the_same_model(
+    dataset: Dataset, tmp_path: Path
+) -> None:
     whole = session(dataset, tmp_path / "whole")
     listener = Listener()
     assert whole.train(listener)

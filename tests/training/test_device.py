@@ -1,6 +1,8 @@
-"""A device computes what the CPU computes: values, gradients, scores and samples of every named model.
+"""A device computes what the CPU computes: values, gradients, scores and samples of every named
+model.
 
-The bodies run twice: with `cpu` in place of a GPU, which checks the tests themselves, and marked `cuda` with a GPU.
+The bodies run twice: with `cpu` in place of a GPU, which checks the tests themselves, and marked
+`cuda` with a GPU.
 """
 
 import dataclasses
@@ -27,7 +29,9 @@ from lnfgen.training.objective import accumulate_gradients
 from lnfgen.transforms import TRANSFORMS
 
 CUDA = pytest.param("cuda", marks=pytest.mark.cuda)
-EVERYWHERE = pytest.mark.parametrize("device", [pytest.param("cpu", marks=pytest.mark.slow), CUDA], indirect=True)
+EVERYWHERE = pytest.mark.parametrize(
+    "device", [pytest.param("cpu", marks=pytest.mark.slow), CUDA], indirect=True
+)
 """For tests of every model and output, which take long."""
 OUTPUTS: dict[str, Observation] = {
     "categorical": Symbols(6),
@@ -35,12 +39,21 @@ OUTPUTS: dict[str, Observation] = {
     "nade": Frames(7, has_onsets=True),
     "past": Frames(7, has_onsets=True),
 }
-NETWORKS = [(name, backbone) for name in NAMED_MODELS for backbone in BACKBONES if name != "lstm" or backbone == "lstm"]
+NETWORKS = [
+    (name, backbone)
+    for name in NAMED_MODELS
+    for backbone in BACKBONES
+    if name != "lstm" or backbone == "lstm"
+]
 OF_MUSIC = [(name, backbone) for name, backbone in NETWORKS if not name.endswith("codes")]
-CASES = [(*each, output) for output in OUTPUTS for each in (NETWORKS if output == "categorical" else OF_MUSIC)]
+CASES = [
+    (*each, output)
+    for output in OUTPUTS
+    for each in (NETWORKS if output == "categorical" else OF_MUSIC)
+]
 TOLERANCES = {"float32": {"rtol": 2e-4, "atol": 2e-4}, "bfloat16": {"rtol": 3e-2, "atol": 3e-2}}
-"""How far a device may be from the CPU in float32. Sums run in another order there, and trained flows multiply
-round-off; bfloat16 has 8 bits."""
+"""How far a device may be from the CPU in float32. Sums run in another order there, and trained
+flows multiply round-off; bfloat16 has 8 bits."""
 
 
 @pytest.fixture(params=["cpu", CUDA])
@@ -66,7 +79,9 @@ def model_of(name: str, backbone: str, emission: str, **changes: Any) -> Sequenc
     return randomise(build_model(config, OUTPUTS[emission], LengthModel.fit(LENGTHS)), 0.3)
 
 
-def objective(model: SequenceModel, device: torch.device, precision: str) -> tuple[torch.Tensor, torch.Tensor]:
+def objective(
+    model: SequenceModel, device: torch.device, precision: str
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss and the gradient of all weights, on the host."""
     model.to(device).zero_grad()
     x = random_x(model.observation, len(LENGTHS), 5)
@@ -80,32 +95,48 @@ def objective(model: SequenceModel, device: torch.device, precision: str) -> tup
 
 @EVERYWHERE
 @pytest.mark.parametrize(("name", "backbone", "emission"), CASES)
-def test_loss_and_gradient_are_those_of_the_cpu(name: str, backbone: str, emission: str, device: torch.device) -> None:
+def test_loss_and_gradient_are_those_of_the_cpu(
+    name: str, backbone: str, emission: str, device: torch.device
+) -> None:
     with exact_products():
-        expected, gradient = objective(model_of(name, backbone, emission), torch.device("cpu"), "float32")
+        expected, gradient = objective(
+            model_of(name, backbone, emission), torch.device("cpu"), "float32"
+        )
         for precision, tolerance in TOLERANCES.items():
             loss, found = objective(model_of(name, backbone, emission), device, precision)
             torch.testing.assert_close(loss, expected, **tolerance)
-            assert torch.cosine_similarity(found, gradient, 0) > (0.9999 if precision == "float32" else 0.97)
+            assert torch.cosine_similarity(found, gradient, 0) > (
+                0.9999 if precision == "float32" else 0.97
+            )
 
 
 @EVERYWHERE
 @pytest.mark.parametrize("precision", TOLERANCES)
 @pytest.mark.parametrize(("name", "backbone"), OF_MUSIC)
-def test_scores_are_those_of_the_cpu(name: str, backbone: str, precision: str, device: torch.device) -> None:
+def test_scores_are_those_of_the_cpu(
+    name: str, backbone: str, precision: str, device: torch.device
+) -> None:
     model = model_of(name, backbone, "past")
     sequences = [random_x(model.observation, 1, length, length)[0].numpy() for length in (5, 2, 9)]
     with exact_products():
         expected = score(model, sequences, "nats_per_step", num_samples=3)
-        found = score(model.to(device), sequences, "nats_per_step", num_samples=3, precision=precision)
-    values = (torch.tensor([each.nll, each.elbo, each.kl, each.sounding_nll]) for each in (found, expected))
+        found = score(
+            model.to(device), sequences, "nats_per_step", num_samples=3, precision=precision
+        )
+    values = (
+        torch.tensor([each.nll, each.elbo, each.kl, each.sounding_nll])
+        for each in (found, expected)
+    )
     torch.testing.assert_close(*values, **TOLERANCES[precision])
 
 
 @EVERYWHERE
 @pytest.mark.parametrize(("name", "backbone", "emission"), CASES)
-def test_samples_are_those_of_the_cpu(name: str, backbone: str, emission: str, device: torch.device) -> None:
-    """Round-off decides a step the other way now and then, and all steps after it; with few steps hardly ever."""
+def test_samples_are_those_of_the_cpu(
+    name: str, backbone: str, emission: str, device: torch.device
+) -> None:
+    """Round-off decides a step the other way now and then, and all steps after it; with few steps
+    hardly ever."""
     lengths, model = [6, 4, 3, 1], model_of(name, backbone, emission).eval()
 
     def drawn() -> list[np.ndarray]:
@@ -117,7 +148,9 @@ def test_samples_are_those_of_the_cpu(name: str, backbone: str, emission: str, d
         expected = drawn()
         model.to(device)
         found = drawn()
-    assert sum(np.array_equal(*pair) for pair in zip(found, expected, strict=True)) >= len(lengths) - 1
+    assert (
+        sum(np.array_equal(*pair) for pair in zip(found, expected, strict=True)) >= len(lengths) - 1
+    )
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
@@ -145,7 +178,10 @@ def test_a_run_goes_on_from_the_state_that_it_left(device: torch.device, dataset
     first, second = (Session(dataset, device=device) for _ in range(2))
     first.run(after(2))
     tensors, values = first.trainer.state()
-    tensors = {part: {key: value.cpu().clone() for key, value in kept.items()} for part, kept in tensors.items()}
+    tensors = {
+        part: {key: value.cpu().clone() for key, value in kept.items()}
+        for part, kept in tensors.items()
+    }
     second.trainer.restore(tensors, values)
     for session in (first, second):
         torch.manual_seed(5)

@@ -23,7 +23,8 @@ from lnfgen.training.session import TrainingSession
 
 @pytest.fixture(scope="module")
 def interrupted(dataset, tmp_path_factory) -> Path:
-    """A run of 12 updates with a validation at each third, stopped after seven: so `last/` and `previous/` differ."""
+    """A run of 12 updates with a validation at each third, stopped after seven: so `last/` and
+    `previous/` differ."""
     path = tmp_path_factory.mktemp("interrupted") / "run"
     assert not begin(dataset, path).train(Listener(), after(7))
     return path
@@ -49,7 +50,8 @@ def resumed(path: Path) -> Listener:
     return listener
 
 
-# What may not change. -------------------------------------------------------------------------------------------------
+# What may not change.
+# -------------------------------------------------------------------------------------------------
 
 
 def test_a_changed_configuration_is_refused_by_its_keys(run):
@@ -61,7 +63,11 @@ def test_a_changed_configuration_is_refused_by_its_keys(run):
     with pytest.raises(ConfigError, match="has changed since the run was trained") as error:
         TrainingSession.resume(RunFolder(run.path), "cpu")
     message = one_line(error)
-    for words in ("config.json", "training.learning_rate is 0.01 and was 0.005", "model.dropout is 0.0 and was 0.2"):
+    for words in (
+        "config.json",
+        "training.learning_rate is 0.01 and was 0.005",
+        "model.dropout is 0.0 and was 0.2",
+    ):
         assert words in message
 
 
@@ -78,17 +84,21 @@ def test_a_changed_dataset_is_refused(run, dataset, tmp_path):
     from toy_dataset import write_dataset
 
     splits = {"train": list(dataset.split("train"))[:-1], "valid": list(dataset.split("valid"))}
-    other = write_dataset(tmp_path / "other", name="toy", encoding=dataset.encoding, splits=splits, dropped={})
+    other = write_dataset(
+        tmp_path / "other", name="toy", encoding=dataset.encoding, splits=splits, dropped={}
+    )
     with pytest.raises(RunError, match=r"is not the dataset toy .* another;") as error:
         TrainingSession.resume(run, "cpu", other)
     one_line(error)
 
 
-# Disks. ---------------------------------------------------------------------------------------------------------------
+# Disks.
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def fail_at(call: int, name: str, code: int, patch: pytest.MonkeyPatch) -> None:
-    """Let the function `name` of `os` fail at that call, counted from 0, and at all later ones, as on a full disk."""
+    """Let the function `name` of `os` fail at that call, counted from 0, and at all later ones, as
+    on a full disk."""
     real, calls = getattr(os, name), itertools.count()
 
     def failing(*args, **kwargs):
@@ -115,16 +125,23 @@ def test_a_full_disk_at_any_point_of_a_save_loses_nothing(run, name, monkeypatch
                 save_state(run, tensors, {**values, "step": 9})
         one_line(error)
         # Where the last rename fails, the new state is whole, and takes its name at the next start.
-        assert load_state(run)[1]["step"] == (9 if (name, call) == ("replace", len(calls) - 1) else 8)
+        assert load_state(run)[1]["step"] == (
+            9 if (name, call) == ("replace", len(calls) - 1) else 8
+        )
 
 
 @pytest.mark.parametrize(("name", "call"), [("fsync", 2), ("replace", 9)])
-def test_a_full_disk_ends_a_run_in_one_line_and_it_goes_on_when_there_is_room(run, finished, monkeypatch, name, call):
-    """While it writes a file, or gives the new state its name, when the one before has lost it already."""
+def test_a_full_disk_ends_a_run_in_one_line_and_it_goes_on_when_there_is_room(
+    run, finished, monkeypatch, name, call
+):
+    """While it writes a file, or gives the new state its name, when the one before has lost it
+    already."""
     session = TrainingSession.resume(run, "cpu")
     with monkeypatch.context() as patch:
         fail_at(call, name, errno.ENOSPC, patch)
-        with pytest.raises(OutputError, match=f"No space left.*lnfgen train --resume --out {run.path}") as error:
+        with pytest.raises(
+            OutputError, match=f"No space left.*lnfgen train --resume --out {run.path}"
+        ) as error:
             session.train(Listener())
         one_line(error)
     assert (run.path / "last").exists() == (name == "fsync")
@@ -148,7 +165,9 @@ def test_a_read_only_run_is_said_before_it_is_trained(run, monkeypatch):
 def test_a_disk_that_is_full_and_one_that_is_read_only(run, finished, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True
+    ).returncode:
         pytest.skip("may not mount")
     try:
         shutil.copytree(run.path, disk / "run")
@@ -169,38 +188,56 @@ def test_a_disk_that_is_full_and_one_that_is_read_only(run, finished, tmp_path):
         subprocess.run(["umount", "-l", disk], check=False)
 
 
-# Memory. --------------------------------------------------------------------------------------------------------------
+# Memory.
+# --------------------------------------------------------------------------------------------------------------
 
 
 def test_too_little_memory_is_one_line_with_what_helps(run, finished, monkeypatch):
     def objective(*args: object, **kwargs: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 TiB.\nGPU 0 has 79 GiB.")
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 TiB.\nGPU 0 has 79 GiB."
+        )
 
     with monkeypatch.context() as patch:
         patch.setattr(trainer_module, "accumulate_gradients", objective)
         with pytest.raises(RunError, match="out of memory") as error:
             TrainingSession.resume(run, "cpu").train(Listener())
     message = one_line(error)
-    for words in ("training.batch_size", "bfloat16", "--preset", f"lnfgen train --resume --out {run.path}"):
+    for words in (
+        "training.batch_size",
+        "bfloat16",
+        "--preset",
+        f"lnfgen train --resume --out {run.path}",
+    ):
         assert words in message
     resumed(run.path)
     assert_same(run.path, finished)
 
 
-# Figures that are not finite. -----------------------------------------------------------------------------------------
+# Figures that are not finite.
+# -----------------------------------------------------------------------------------------
 
 
 def test_a_run_that_stops_on_nan_says_so_and_keeps_the_state_before(run):
     session = TrainingSession.resume(run, "cpu", max_steps=100)
-    layer = next(each for each in session.trainer.model.modules() if isinstance(each, torch.nn.Linear))
-    broken = lambda module, inputs, output: output / 0 if session.trainer.step >= 10 and module.training else output  # noqa: E731
+    layer = next(
+        each for each in session.trainer.model.modules() if isinstance(each, torch.nn.Linear)
+    )
+    broken = lambda module, inputs, output: (
+        output / 0 if session.trainer.step >= 10 and module.training else output
+    )  # noqa: E731
     layer.register_forward_hook(broken)
-    with pytest.warns(LnfgenWarning) as notes, pytest.raises(RunError, match="20th time in a row") as error:
+    with (
+        pytest.warns(LnfgenWarning) as notes,
+        pytest.raises(RunError, match="20th time in a row") as error,
+    ):
         session.train(Listener())
     message = one_line(error)
     assert "update 30 has the loss nan and a gradient of the norm nan" in message
     assert "last/ keeps the state before" in message
-    assert message.endswith("start a new run with a smaller learning rate: --set training.learning_rate=0.0013")
+    assert message.endswith(
+        "start a new run with a smaller learning rate: --set training.learning_rate=0.0013"
+    )
     assert sum("learning rate is 0.5" in str(note.message) for note in notes) == 3
     assert session.trainer.skipped == 20
     assert session.trainer.plateau.rate == 0.5**3

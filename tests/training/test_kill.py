@@ -1,4 +1,5 @@
-"""A run killed with SIGKILL at random moments, and resumed each time, ends as the uninterrupted one, bit for bit."""
+"""A run killed with SIGKILL at random moments, and resumed each time, ends as the uninterrupted
+one, bit for bit."""
 
 import dataclasses
 import json
@@ -26,7 +27,8 @@ CONFIG = Config(SMALLER, dataclasses.replace(TRAINING, max_steps=UPDATES))
 
 
 def train(path: Path, data: Path, moments: Path) -> None:
-    """What a child process does: go on with the run, or begin it where it has not come into being."""
+    """What a child process does: go on with the run, or begin it where it has not come into
+    being."""
     from lnfgen.data.dataset import open_dataset
 
     class Telling(Listener):
@@ -49,7 +51,8 @@ def values_of(run: Path) -> dict[str, Any]:
 
 
 def kill_many(dataset: Dataset, folder: Path, kills: int, seed: int) -> str:
-    """Kill runs so many times in all, at random moments; in words: how often a save or a start was hit."""
+    """Kill runs so many times in all, at random moments; in words: how often a save or a start was
+    hit."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["lnfgen.training.session", "test_kill"])
     rng = random.Random(seed)
@@ -81,17 +84,21 @@ def kill_many(dataset: Dataset, folder: Path, kills: int, seed: int) -> str:
             done += 1
             before += not moments.read_text()
             names = [item.name for item in path.iterdir()] if path.exists() else ["last"]
-            in_save += any(name.endswith((".tmp", ".next")) for name in names) or "last" not in names
+            in_save += (
+                any(name.endswith((".tmp", ".next")) for name in names) or "last" not in names
+            )
             continue
         assert process.exitcode == 0
         assert_same(path, whole)
         assert values_of(path) == values_of(whole)
-        assert {item.name for item in path.iterdir()} == {item.name for item in whole.iterdir()}  # nothing is left over
+        # nothing is left over
+        assert {item.name for item in path.iterdir()} == {item.name for item in whole.iterdir()}
         finished += 1
     return f"{done} kills, {in_save} of them in a save and {before} before an update; {finished} runs finished"
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_runs_end_as_the_uninterrupted_one(dataset, tmp_path, monkeypatch, kills):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # so that the fork server loads all, once
+    # so that the fork server loads all, once
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     print(kill_many(dataset, tmp_path, kills, seed=kills))

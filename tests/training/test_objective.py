@@ -26,7 +26,8 @@ def without_dropout(model: SequenceModel) -> SequenceModel:
 
 @pytest.fixture(params=sorted(NAMED_MODELS))
 def double(request, dataset, monkeypatch):
-    """A model in float64 without dropout, with blocks of one size, a padded batch, and noise for three samples."""
+    """A model in float64 without dropout, with blocks of one size, a padded batch, and noise for
+    three samples."""
     monkeypatch.setattr("lnfgen.flows.blockwise.IN_TRAINING", (3,))
     config = Config(dataclasses.replace(SIZES, **NAMED_MODELS[request.param]), training_config())
     model = without_dropout(new_model(config, dataset)).double().train()
@@ -35,14 +36,17 @@ def double(request, dataset, monkeypatch):
     return model, batch, None if noise is None else noise.double()
 
 
-def objective_and_gradients(model: SequenceModel, batch: Batch, noise: torch.Tensor | None, **how: Any) -> Any:
+def objective_and_gradients(
+    model: SequenceModel, batch: Batch, noise: torch.Tensor | None, **how: Any
+) -> Any:
     model.zero_grad()
     objective = accumulate_gradients(model, batch, noise, 0.3, **how)
     return objective, [parameter.grad.clone() for parameter in model.parameters()]
 
 
 def test_the_gradient_is_that_of_the_whole_loss(double):
-    """Against the definition, in one graph, by autograd, also where the estimate of a KL is negative."""
+    """Against the definition, in one graph, by autograd, also where the estimate of a KL is
+    negative."""
     model, batch, noise = double
     for given in (noise, None if noise is None else 5 * noise):
         terms = model(batch.x, batch.lengths, given)
@@ -66,25 +70,36 @@ def test_bfloat16_is_near_float32_and_keeps_weights_and_figures_in_it(dataset, n
     torch.testing.assert_close(found.loss, expected.loss, rtol=1e-2, atol=1e-2)
     assert not torch.equal(found.loss, expected.loss)
     assert all(tensor.dtype == torch.float32 for tensor in (*found, *rounded))
-    flat, flat_rounded = (torch.cat([gradient.flatten() for gradient in part]) for part in (gradients, rounded))
+    flat, flat_rounded = (
+        torch.cat([gradient.flatten() for gradient in part]) for part in (gradients, rounded)
+    )
     assert float(torch.cosine_similarity(flat, flat_rounded, 0)) > 0.98
 
 
 @pytest.mark.parametrize(("name", "updates"), [("af-scf", 24), ("lstm", 60)])
 def test_it_learns_in_bfloat16(dataset, name, updates):
-    schedule = {"max_steps": updates, "kl_warmup_start": 0.0, "kl_warmup_end": 0.1, "learning_rate": 1.5e-2}
+    schedule = {
+        "max_steps": updates,
+        "kl_warmup_start": 0.0,
+        "kl_warmup_end": 0.1,
+        "learning_rate": 1.5e-2,
+    }
     session = Session(dataset, name, precision="bfloat16", **schedule)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", LnfgenWarning)  # that so few updates have taught little
         assert session.run()
-    assert session.listener.validations[-1]["valid_elbo"] < 0.8 * session.listener.validations[0]["valid_elbo"]
+    assert (
+        session.listener.validations[-1]["valid_elbo"]
+        < 0.8 * session.listener.validations[0]["valid_elbo"]
+    )
     kept = [value for part in session.trainer.state()[0].values() for value in part.values()]
     assert all(value.dtype != torch.bfloat16 for value in kept)
 
 
 def test_bits_that_are_free_cost_nothing_in_training_and_are_still_counted(double):
-    """A KL below the free bits gives the weights of the prior no gradient; one above them gives the usual one."""
+    """A KL below the free bits gives the weights of the prior no gradient; one above them gives the
+    usual one."""
     model, batch, noise = double
     kl = model(batch.x, batch.lengths, noise).kl.detach().mean(0) / (batch.lengths + 1)
     usual, expected = objective_and_gradients(model, batch, noise)

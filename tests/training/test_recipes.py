@@ -1,4 +1,5 @@
-"""Who decides a setting: the recipe, the names that are asked for, the file of settings, the options, and `--set`."""
+"""Who decides a setting: the recipe, the names that are asked for, the file of settings, the
+options, and `--set`."""
 
 import json
 from typing import Any
@@ -44,7 +45,11 @@ def choices() -> list[Any]:
 
 
 def without_version(config: Config) -> dict[str, Any]:
-    return {name: values for name, values in json.loads(config.to_json()).items() if name != "format_version"}
+    return {
+        name: values
+        for name, values in json.loads(config.to_json()).items()
+        if name != "format_version"
+    }
 
 
 def test_each_recipe_has_every_key():
@@ -59,7 +64,10 @@ def test_what_is_spelled_out_gives_what_leaving_it_out_gives(corpus, preset, mod
     assert model in (None, config.model.name)
     for key, value in config.flat().items():
         assert run_config(model, preset, corpus=corpus, set={key: value}) == config, key
-    settings: dict[str, Any] = {"emission": config.model.emission, "backbone": config.model.backbone}
+    settings: dict[str, Any] = {
+        "emission": config.model.emission,
+        "backbone": config.model.backbone,
+    }
     settings["transform"] = config.model.transform
     for name, value in settings.items():
         assert run_config(model, preset, corpus=corpus, **{name: value}) == config, name
@@ -82,9 +90,16 @@ def test_presets_have_the_sizes_that_they_say():
 def test_set_goes_before_the_options_and_these_before_the_file():
     file = {"training": {"max_steps": 2, "batch_size": 2, "seed": 2, "patience": 2}}
     changes = {"training.max_steps": 4, "model.time": "iaf", "training.batch_size": 4}
-    config = run_config("af-af", "paper", corpus=Corpus("music"), config=file, max_steps=3, seed=3, set=changes)
+    config = run_config(
+        "af-af", "paper", corpus=Corpus("music"), config=file, max_steps=3, seed=3, set=changes
+    )
     training = config.training
-    assert (training.max_steps, training.batch_size, training.seed, training.patience) == (4, 4, 3, 2)
+    assert (training.max_steps, training.batch_size, training.seed, training.patience) == (
+        4,
+        4,
+        3,
+        2,
+    )
     assert config.model.name == "iaf-af"
     assert training.learning_rate == RECIPES["music"]["training.learning_rate"][2]
     assert file["training"]["max_steps"] == 2
@@ -96,13 +111,19 @@ def test_a_model_that_the_file_contradicts_is_refused():
     ) as error:
         run_config("af-scf", corpus=ONSETS, config={"model": {"time": "iaf"}})
     one_line(error)
-    assert run_config("iaf-scf", corpus=ONSETS, config={"model": {"time": "iaf"}}).model.name == "iaf-scf"
+    assert (
+        run_config("iaf-scf", corpus=ONSETS, config={"model": {"time": "iaf"}}).model.name
+        == "iaf-scf"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("training.learning_rat=1e-3", ["--set", "'training.learning_rat'", "did you mean 'training.learning_rate'"]),
+        (
+            "training.learning_rat=1e-3",
+            ["--set", "'training.learning_rat'", "did you mean 'training.learning_rate'"],
+        ),
         ("learning_rat=1e-3", ["--set", "did you mean 'training.learning_rate'"]),
         ("training.learning_rate=fast", ["found 'fast'", "expected a number"]),
         ("training.seed", ["expected KEY=VALUE"]),
@@ -126,7 +147,13 @@ def test_unknown_names_list_those_that_there_are(names):
 
 
 def test_assigned_values_are_json_or_else_strings():
-    texts = ["training.epochs=null", "training.learning_rate=1e-3", "model.near_end=true", "model.time=iaf", "a=b=c"]
+    texts = [
+        "training.epochs=null",
+        "training.learning_rate=1e-3",
+        "model.near_end=true",
+        "model.time=iaf",
+        "a=b=c",
+    ]
     assert list(assignments(texts).values()) == [None, 1e-3, True, "iaf", "b=c"]
 
 
@@ -135,7 +162,10 @@ def test_assigned_values_are_json_or_else_strings():
 )
 def test_the_usual_seed_counts_only_if_nobody_gives_one(settings):
     assert asked_for(**settings).config(ONSETS, usual_seed=7).training.seed == 5
-    assert asked_for(config={"training": {"batch_size": 2}}).config(ONSETS, usual_seed=7).training.seed == 7
+    assert (
+        asked_for(config={"training": {"batch_size": 2}}).config(ONSETS, usual_seed=7).training.seed
+        == 7
+    )
 
 
 def test_a_length_given_alone_is_the_whole_length():
@@ -145,7 +175,8 @@ def test_a_length_given_alone_is_the_whole_length():
     assert (both.max_steps, both.epochs) == (5, 2)
 
 
-# Keys without effect. -------------------------------------------------------------------------------------------------
+# Keys without effect.
+# -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -181,14 +212,23 @@ def test_a_key_that_would_have_no_effect_is_refused(corpus, model, emission, key
 
 
 def test_before_the_data_is_known_what_some_data_allows_is_possible():
-    for settings in ({"emission": "nade"}, {"model": "af-codes"}, {"emission": "past"}, {"transform": "affine"}):
+    for settings in (
+        {"emission": "nade"},
+        {"model": "af-codes"},
+        {"emission": "past"},
+        {"transform": "affine"},
+    ):
         asked_for(**settings).require_possible()
-    for settings in ({"model": "lstm", "transform": "affine"}, {"model": "lstm", "backbone": "scan"}):
+    for settings in (
+        {"model": "lstm", "transform": "affine"},
+        {"model": "lstm", "backbone": "scan"},
+    ):
         with pytest.raises(ConfigError, match="has no effect"):
             asked_for(**settings).require_possible()
 
 
-# What suits the data. -------------------------------------------------------------------------------------------------
+# What suits the data.
+# -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("corpus", CORPORA)
@@ -237,7 +277,9 @@ def test_a_text_that_is_seen_a_few_times_needs_no_dropout(passes, dropout):
     config = run_config("lstm", "tiny", corpus=corpus)
     assert config.model.dropout == dropout
     assert (config.model.input_dropout == 0) == (dropout == 0)
-    assert run_config("lstm", "tiny", corpus=corpus, set={"model.dropout": 0.3}).model.dropout == 0.3
+    assert (
+        run_config("lstm", "tiny", corpus=corpus, set={"model.dropout": 0.3}).model.dropout == 0.3
+    )
     assert run_config("lstm", "tiny", corpus=corpus, max_steps=10**6).model.dropout == 0.2
 
 
@@ -255,12 +297,19 @@ def test_an_update_on_long_pieces_of_music_has_as_many_steps_as_one_on_chorales(
         assert run_config(preset=preset, corpus=chorales).training.batch_size == min(usual, 7)
         found = run_config(preset=preset, corpus=long)
         assert found.training.batch_size == min(usual, 4)
-        assert run_config(preset=preset, corpus=long, set={"training.batch_size": 9}).training.batch_size == 9
+        assert (
+            run_config(
+                preset=preset, corpus=long, set={"training.batch_size": 9}
+            ).training.batch_size
+            == 9
+        )
     longer = Corpus("music", has_onsets=True, num_sequences=2, num_steps=9_000)
     assert run_config(corpus=longer).training.batch_size == 1
     published = Corpus("music", num_sequences=87, num_steps=60_000)
     for emission in (None, "past"):  # the tables have their figures
-        assert run_config(corpus=published, emission=emission) == run_config(corpus=Corpus("music"), emission=emission)
+        assert run_config(corpus=published, emission=emission) == run_config(
+            corpus=Corpus("music"), emission=emission
+        )
 
 
 def test_an_update_on_a_band_has_as_many_steps_of_its_parts():
@@ -275,7 +324,12 @@ def test_a_band_has_a_recipe_for_any_model_and_output(preset):
     band = Corpus("music", has_onsets=True, num_sequences=100, num_steps=12_000, num_parts=4)
     usual = run_config(preset=preset, corpus=band).training
     assert usual.free_bits > 0
-    for model, emission in (("lstm", None), ("af-scf", "bernoulli"), ("lstm", "nade"), ("iaf-scf", "bernoulli")):
+    for model, emission in (
+        ("lstm", None),
+        ("af-scf", "bernoulli"),
+        ("lstm", "nade"),
+        ("iaf-scf", "bernoulli"),
+    ):
         own = run_config(model, preset, corpus=band, emission=emission).training
         assert own.max_steps == usual.max_steps
         assert own.free_bits == 0
@@ -283,8 +337,13 @@ def test_a_band_has_a_recipe_for_any_model_and_output(preset):
 
 
 def test_a_small_folder_is_compared_with_what_the_recipe_was_made_with():
-    assert "train holds 5,752 steps" in Corpus("music", has_onsets=True, num_sequences=30, num_steps=5_752).shortage
-    assert "train holds 9,000 characters" in Corpus("text", num_sequences=30, num_steps=9_000).shortage
+    assert (
+        "train holds 5,752 steps"
+        in Corpus("music", has_onsets=True, num_sequences=30, num_steps=5_752).shortage
+    )
+    assert (
+        "train holds 9,000 characters" in Corpus("text", num_sequences=30, num_steps=9_000).shortage
+    )
     chorales = Corpus("music", has_onsets=True, num_sequences=290, num_steps=37_664)
     published = Corpus("music", num_sequences=229, num_steps=13_800)
     assert {one.shortage for one in (chorales, published, TEXT, ONSETS)} == {""}

@@ -28,7 +28,8 @@ CASES += [
 
 @pytest.mark.parametrize(("updates", "several", "name"), CASES)
 def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, several, tmp_path):
-    """Dropout on, in mid-epoch (of 3 updates) and at an epoch's end, through the files of a run folder."""
+    """Dropout on, in mid-epoch (of 3 updates) and at an epoch's end, through the files of a run
+    folder."""
     several = {"max_steps": 9, **several}
     whole = Session(dataset, name, **several)
     assert whole.run()
@@ -43,7 +44,10 @@ def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, several, t
     assert resumed.trainer.step == updates
     assert resumed.run()
 
-    (expected, expected_values), (found, found_values) = whole.trainer.state(), resumed.trainer.state()
+    (expected, expected_values), (found, found_values) = (
+        whole.trainer.state(),
+        resumed.trainer.state(),
+    )
     for part, tensors in expected.items():
         assert found[part].keys() == tensors.keys()
         assert all(torch.equal(found[part][key], value) for key, value in tensors.items()), part
@@ -74,11 +78,20 @@ def test_a_run_goes_on_on_another_kind_of_device(dataset):
         lambda tensors, values: values.pop("rate"),
         lambda tensors, values: values.update(sums=3),
         lambda tensors, values: tensors["weights"].popitem(),
-        lambda tensors, values: tensors["average"].update(dict.fromkeys(tensors["average"], torch.zeros(3, 4, 5))),
+        lambda tensors, values: tensors["average"].update(
+            dict.fromkeys(tensors["average"], torch.zeros(3, 4, 5))
+        ),
         lambda tensors, values: tensors["optimizer"].update({"nothing/step": torch.zeros(())}),
         lambda tensors, values: tensors["random"].clear(),
     ],
-    ids=["no rate", "sums of another type", "no weight", "weights of another size", "a moment of nothing", "no random"],
+    ids=[
+        "no rate",
+        "sums of another type",
+        "no weight",
+        "weights of another size",
+        "a moment of nothing",
+        "no random",
+    ],
 )
 def test_a_state_that_does_not_fit_is_one_clear_line(dataset, damage):
     session = Session(dataset)
@@ -90,7 +103,8 @@ def test_a_state_that_does_not_fit_is_one_clear_line(dataset, damage):
     one_line(error)
 
 
-# From the run's folder alone. -----------------------------------------------------------------------------------------
+# From the run's folder alone.
+# -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +115,11 @@ def finished(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.mark.parametrize("updates", [None, 0, 5])
-def test_every_figure_of_a_resumed_run_is_that_of_the_uninterrupted_one(finished, dataset, tmp_path, updates):
-    """Where it was stopped in mid-epoch, before its first update, or killed as soon as it had its folder (None)."""
+def test_every_figure_of_a_resumed_run_is_that_of_the_uninterrupted_one(
+    finished, dataset, tmp_path, updates
+):
+    """Where it was stopped in mid-epoch, before its first update, or killed as soon as it had its
+    folder (None)."""
     cut = begin(dataset, tmp_path / "cut")
     if updates is not None:
         assert not cut.train(Listener(), after(updates))
@@ -116,7 +133,9 @@ def test_every_figure_of_a_resumed_run_is_that_of_the_uninterrupted_one(finished
 def test_a_finished_run_says_so_and_stays_as_it_is(finished):
     before, model = figures(finished), (finished / "model.safetensors").read_bytes()
     listener = Listener()
-    with pytest.warns(LnfgenWarning, match="has made its 12 updates; to train it further.*--max-steps"):
+    with pytest.warns(
+        LnfgenWarning, match="has made its 12 updates; to train it further.*--max-steps"
+    ):
         assert TrainingSession.resume(RunFolder(finished), "cpu").train(listener)
     assert not listener.steps
     assert (figures(finished), (finished / "model.safetensors").read_bytes()) == (before, model)
@@ -132,7 +151,8 @@ def test_a_finished_run_is_made_longer(finished, tmp_path):
     shutil.copytree(finished, run)
     TrainingSession.resume(RunFolder(run), "cpu", epochs=6).train(Listener(), after(2))
     assert RunFolder(run).config.training.total_steps(12) == 18
-    assert TrainingSession.resume(RunFolder(run), "cpu").train(Listener())  # it keeps its new length
+    # it keeps its new length
+    assert TrainingSession.resume(RunFolder(run), "cpu").train(Listener())
     short, long = figures(finished), figures(run)
     assert long[: len(short)] == short
     assert long[-1]["step"] == 18
@@ -148,13 +168,17 @@ def test_the_kl_weight_rises_at_the_same_updates_in_a_longer_run(dataset, tmp_pa
     for step in range(12):
         whole.step = longer.step = step
         assert longer.kl_weight == pytest.approx(whole.kl_weight)
-    cut = TrainingSession.resume(RunFolder(run), "cpu", max_steps=5).trainer  # ends before the weight was to be 1
+    # ends before the weight was to be 1
+    cut = TrainingSession.resume(RunFolder(run), "cpu", max_steps=5).trainer
     cut.step = 5
     assert cut.kl_weight == 1
 
 
 def test_a_run_that_is_cut_before_the_kl_weight_rises_says_so(dataset, tmp_path):
-    run, late = tmp_path / "run", dataclasses.replace(TRAINING, kl_warmup_start=0.9, kl_warmup_end=1.0)
+    run, late = (
+        tmp_path / "run",
+        dataclasses.replace(TRAINING, kl_warmup_start=0.9, kl_warmup_end=1.0),
+    )
     TrainingSession.begin(Config(SIZES, late), dataset, "cpu", run).train(Listener(), after(4))
     cut = TrainingSession.resume(RunFolder(run), "cpu", max_steps=5)
     with pytest.warns(LnfgenWarning, match="ended at KL weight 0.00, before 1"):
@@ -166,7 +190,11 @@ def test_a_run_that_ended_early_gets_its_patience_again(dataset, tmp_path):
     run = tmp_path / "run"
     session = begin(dataset, run)
     tensors, values = load_state(session.run)
-    save_state(session.run, tensors, {**values, "stale": DECAYS_BEFORE_STOP * TRAINING.patience, "rate": 0.3})
+    save_state(
+        session.run,
+        tensors,
+        {**values, "stale": DECAYS_BEFORE_STOP * TRAINING.patience, "rate": 0.3},
+    )
     assert TrainingSession.resume(RunFolder(run), "cpu").trainer.finished
     longer = TrainingSession.resume(RunFolder(run), "cpu", max_steps=12).trainer
     assert not longer.finished
@@ -176,7 +204,13 @@ def test_a_run_that_ended_early_gets_its_patience_again(dataset, tmp_path):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"model": "lstm"}, {"preset": "paper"}, {"seed": 1}, {"backbone": "scan"}, {"set": {"training.seed": 2}}],
+    [
+        {"model": "lstm"},
+        {"preset": "paper"},
+        {"seed": 1},
+        {"backbone": "scan"},
+        {"set": {"training.seed": 2}},
+    ],
 )
 def test_other_settings_beside_resume_are_refused(finished, settings):
     named = {"model": None, "preset": None} | settings

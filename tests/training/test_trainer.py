@@ -39,7 +39,8 @@ from lnfgen.training.trainer import (
     _decay_groups,
 )
 
-# Schedules. -----------------------------------------------------------------------------------------------------------
+# Schedules.
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_kl_weight_rises_from_about_zero_to_one():
@@ -91,33 +92,53 @@ def test_weight_average_tends_to_the_weights_and_forgets_its_start():
         for name, value in model.named_parameters():
             expected[name] = decay * expected[name] + (1 - decay) * value.detach().double()
         for name, value in averaged.module.named_parameters():
-            torch.testing.assert_close(value.detach().double(), expected[name], rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(
+                value.detach().double(), expected[name], rtol=1e-6, atol=1e-6
+            )
     assert all(torch.allclose(value, torch.ones(())) for value in averaged.module.parameters())
     assert averaged.module.state_dict().keys() == model.state_dict().keys()
 
 
-# The loop. ------------------------------------------------------------------------------------------------------------
+# The loop.
+# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", sorted(NAMED_MODELS))
 def test_it_learns(dataset, name):
-    updates = 60 if name == "lstm" or "codes" in name else 24  # these begin with the lowest costs of all
-    session = Session(dataset, name, max_steps=updates, kl_warmup_start=0.0, kl_warmup_end=0.1, learning_rate=1.5e-2)
+    # these begin with the lowest costs of all
+    updates = 60 if name == "lstm" or "codes" in name else 24
+    session = Session(
+        dataset,
+        name,
+        max_steps=updates,
+        kl_warmup_start=0.0,
+        kl_warmup_end=0.1,
+        learning_rate=1.5e-2,
+    )
     assert session.run()
     first, last = session.listener.validations[0], session.listener.validations[-1]
     assert last["valid_elbo"] < 0.8 * first["valid_elbo"]
     assert last["kl_weight"] == 1
     assert session.trainer.step == updates
-    assert len(session.kept) == sum(bool(metrics["kept"]) for metrics in session.listener.validations)
+    assert len(session.kept) == sum(
+        bool(metrics["kept"]) for metrics in session.listener.validations
+    )
     # What was kept is the averaged weights at the lowest validation cost.
-    costs = [metrics["valid_elbo"] for metrics in session.listener.validations if metrics["kl_weight"] == 1]
+    costs = [
+        metrics["valid_elbo"]
+        for metrics in session.listener.validations
+        if metrics["kl_weight"] == 1
+    ]
     assert session.trainer.plateau.best == min(costs)
-    assert all(math.isfinite(value) for metrics in session.listener.steps for value in metrics.values())
+    assert all(
+        math.isfinite(value) for metrics in session.listener.steps for value in metrics.values()
+    )
 
 
 @pytest.mark.parametrize("name", sorted(NAMED_MODELS))
 def test_the_objective_is_the_weighted_elbo_by_the_step(dataset, name, monkeypatch):
-    """The gradient of one update, against the definition's: each sequence's loss divided by its T + 1."""
+    """The gradient of one update, against the definition's: each sequence's loss divided by its T +
+    1."""
     monkeypatch.setattr("lnfgen.training.trainer.MAX_GRAD_NORM", 1e9)
     monkeypatch.setattr("lnfgen.flows.blockwise.IN_TRAINING", (3,))
     session = Session(dataset, name, kl_warmup_start=0.0, kl_warmup_end=0.9)
@@ -136,7 +157,9 @@ def test_the_objective_is_the_weighted_elbo_by_the_step(dataset, name, monkeypat
     for b, length in enumerate(batch.lengths.tolist()):
         own = None if noise is None else noise[:, b : b + 1, :length]
         terms = model(batch.x[b : b + 1, :length], batch.lengths[b : b + 1], own)
-        loss = loss - (terms.reconstruction - trainer.kl_weight * terms.kl)[0, 0] / (length + 1) / len(indices)
+        loss = loss - (terms.reconstruction - trainer.kl_weight * terms.kl)[0, 0] / (
+            length + 1
+        ) / len(indices)
     expected = torch.autograd.grad(loss, trainer.parameters)
     trainer._update(batch, session.listener)
     for parameter, gradient in zip(trainer.parameters, expected, strict=True):
@@ -155,14 +178,21 @@ def test_validation_scores_the_average_and_leaves_the_weights(dataset):
     assert found == trainer._valid_scores(trainer.validated_on)  # the same noise each time
     model.load_state_dict(average)
     sequences = list(dataset.split("valid"))
-    assert found["valid_elbo"] == score(model, sequences, "bits_per_char", num_samples=1, seed=TRAINING.seed).elbo
+    assert (
+        found["valid_elbo"]
+        == score(model, sequences, "bits_per_char", num_samples=1, seed=TRAINING.seed).elbo
+    )
 
 
 def test_validations_score_a_fixed_part_of_a_large_split(tmp_path):
     encoding = Encoding("text", vocabulary=(UNKNOWN, "a", "b"))
-    valid = [np.resize(np.array([1, 1, 2], np.int32), 2 + i) for i in range(VALIDATION_SEQUENCES + 80)]
+    valid = [
+        np.resize(np.array([1, 1, 2], np.int32), 2 + i) for i in range(VALIDATION_SEQUENCES + 80)
+    ]
     splits = {"train": valid[:12], "valid": valid}
-    dataset = write_dataset(tmp_path / "d", name="toy", encoding=encoding, splits=splits, dropped={})
+    dataset = write_dataset(
+        tmp_path / "d", name="toy", encoding=encoding, splits=splits, dropped={}
+    )
     one, other = (Session(dataset, seed=seed) for seed in (1, 2))
     lengths = [len(sequence) for sequence in one.trainer.validated_on]
     assert len(set(lengths)) == len(lengths) == VALIDATION_SEQUENCES
@@ -176,7 +206,8 @@ def test_validations_score_a_fixed_part_of_a_large_split(tmp_path):
 
 
 def test_epochs_and_steps_whichever_ends_first(dataset):
-    assert Session(dataset, max_steps=None, epochs=2).trainer.total_steps == 6  # 12 sequences in batches of 4
+    # 12 sequences in batches of 4
+    assert Session(dataset, max_steps=None, epochs=2).trainer.total_steps == 6
     assert Session(dataset, max_steps=5, epochs=2).trainer.total_steps == 5
     assert Session(dataset, max_steps=50, epochs=2).trainer.total_steps == 6
 
@@ -185,7 +216,9 @@ def test_only_the_whole_objective_chooses(dataset):
     session = Session(dataset)
     session.run()
     assert any(metrics["kl_weight"] < 1 for metrics in session.listener.validations)
-    assert all(metrics["kl_weight"] == 1 for metrics in session.listener.validations if metrics["kept"])
+    assert all(
+        metrics["kl_weight"] == 1 for metrics in session.listener.validations if metrics["kept"]
+    )
 
 
 def test_same_seed_same_weights_other_seed_others(dataset):
@@ -236,7 +269,9 @@ def test_bands_are_trained_on_whole_in_other_keys_with_the_same_drums(tmp_path, 
     songs = [song_of_band(seed) for seed in range(4)]
     encoding = Encoding("music", num_pitches=NUM_KEYS, parts=songs[0].parts, steps_per_quarter=16)
     sequences = [encoding.encode(song) for song in songs]
-    dataset = write_dataset(tmp_path / "bands", name="bands", encoding=encoding, splits={"train": sequences})
+    dataset = write_dataset(
+        tmp_path / "bands", name="bands", encoding=encoding, splits={"train": sequences}
+    )
     config = Config(
         dataclasses.replace(SIZES, emission="past", note_noise=0.0),
         dataclasses.replace(TRAINING, max_steps=6, transpose=4),
@@ -244,10 +279,13 @@ def test_bands_are_trained_on_whole_in_other_keys_with_the_same_drums(tmp_path, 
 
     ignored = dict.fromkeys(("save_model", "save_state", "save_metrics"), lambda *_: None)
     trainer = Trainer(new_model(config, dataset), dataset, config.training, CPU, **ignored)
-    monkeypatch.setattr("lnfgen.training.trainer.ended_early", None)  # a song does not end at a close
+    # a song does not end at a close
+    monkeypatch.setattr("lnfgen.training.trainer.ended_early", None)
     moved = 0
     for batch in trainer._batches():
-        for x, length, index in zip(batch.x.numpy(), batch.lengths.tolist(), batch.indices, strict=True):
+        for x, length, index in zip(
+            batch.x.numpy(), batch.lengths.tolist(), batch.indices, strict=True
+        ):
             assert length == len(sequences[index])
             assert np.array_equal(x[::4], sequences[index][::4])
             moved += not np.array_equal(x, sequences[index])
@@ -258,7 +296,8 @@ def test_a_skipped_update_changes_no_weight(dataset):
     session = Session(dataset, max_steps=1)
     before = {key: value.clone() for key, value in session.tensors("weights").items()}
     parameter = session.trainer.parameters[0]
-    parameter.register_hook(lambda gradient: gradient * math.inf)  # the loss is finite, its gradient is not
+    # the loss is finite, its gradient is not
+    parameter.register_hook(lambda gradient: gradient * math.inf)
     session.run()
     assert session.trainer.skipped == 1
     assert all(torch.equal(value, before[key]) for key, value in session.tensors("weights").items())
@@ -336,7 +375,9 @@ def test_a_run_that_ends_before_its_first_update_says_nothing_of_the_kl_weight(t
 def test_a_single_training_sequence(tmp_path):
     encoding = Encoding("text", vocabulary=(UNKNOWN, "a"))
     sequence = np.array([1], np.int32)
-    dataset = write_dataset(tmp_path / "d", name="one", encoding=encoding, splits={"train": [sequence]}, dropped={})
+    dataset = write_dataset(
+        tmp_path / "d", name="one", encoding=encoding, splits={"train": [sequence]}, dropped={}
+    )
     session = Session(dataset, max_steps=3)
     assert session.run()
     assert session.kept

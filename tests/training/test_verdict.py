@@ -37,8 +37,12 @@ def test_a_run_says_at_its_end_what_valid_says(kind: str, said: str, tmp_path: P
     rng = np.random.default_rng(0)
     valid = train[:1] if kind == "same" else [rng.integers(1, 5, 32).astype(np.int32)]
     splits = {"train": train, "valid": valid}
-    dataset = write_dataset(tmp_path / "d", name="toy", encoding=encoding, splits=splits, dropped={})
-    session = Session(dataset, "lstm", max_steps=60, kl_warmup_start=0.0, kl_warmup_end=0.0, learning_rate=3e-2)
+    dataset = write_dataset(
+        tmp_path / "d", name="toy", encoding=encoding, splits=splits, dropped={}
+    )
+    session = Session(
+        dataset, "lstm", max_steps=60, kl_warmup_start=0.0, kl_warmup_end=0.0, learning_rate=3e-2
+    )
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         assert session.run()
@@ -47,9 +51,12 @@ def test_a_run_says_at_its_end_what_valid_says(kind: str, said: str, tmp_path: P
 
 def test_the_cost_of_drones_against_a_hand_count() -> None:
     train = [np.array([[3, 0], [1, 0], [1, 0], [0, 0]], np.uint8)]
-    # From silence, key 0 is struck once of two times; held or struck, it is held in two of three. Key 1 stays silent.
+    # From silence, key 0 is struck once of two times; held or struck, it is held in two of three.
+    # Key 1 stays silent.
     silent = np.array([[0, 0]], np.uint8)
-    assert cost_of_drones(train, [silent]) == pytest.approx(-np.log([0.5 / 2.5, 4.5 / 5.5]).sum() / 2)
+    assert cost_of_drones(train, [silent]) == pytest.approx(
+        -np.log([0.5 / 2.5, 4.5 / 5.5]).sum() / 2
+    )
     held = np.array([[3, 0], [1, 0]], np.uint8)
     expected = -np.log([1.5 / 2.5, 1.5 / 2.5, 4.5 / 5.5, 4.5 / 5.5]).sum() / 3
     assert cost_of_drones(train, [held]) == pytest.approx(expected)

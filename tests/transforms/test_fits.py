@@ -13,7 +13,8 @@ pytestmark = pytest.mark.contract
 
 @pytest.fixture(scope="module")
 def fitted() -> dict[str, float]:
-    """Held-out log density of one layer of each transform, fitted to two bumps of unequal weight."""
+    """Held-out log density of one layer of each transform, fitted to two bumps of unequal
+    weight."""
 
     def draw(count: int, seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
@@ -26,10 +27,13 @@ def fitted() -> dict[str, float]:
 
     train, held_out = draw(1000, seed=0), draw(10_000, seed=1)
     bumps = [math.log(w) - 0.5 * ((held_out - m) / 0.5) ** 2 for w, m in ((0.4, -1.5), (0.6, 1.5))]
-    found = {"truth": float(torch.logaddexp(*bumps).mean() - math.log(0.5 * math.sqrt(2 * math.pi)))}
+    found = {
+        "truth": float(torch.logaddexp(*bumps).mean() - math.log(0.5 * math.sqrt(2 * math.pi)))
+    }
     for name in TRANSFORMS:
         generator = torch.Generator().manual_seed(2)
-        parameters = 0.1 * torch.randn(TRANSFORMS[name].num_parameters, generator=generator)  # as a network starts
+        # as a network starts
+        parameters = 0.1 * torch.randn(TRANSFORMS[name].num_parameters, generator=generator)
         parameters.requires_grad_()
         optimizer = torch.optim.Adam([parameters], lr=0.05)
         for _ in range(200):

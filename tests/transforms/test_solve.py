@@ -9,7 +9,8 @@ from lnfgen.transforms.solve import root_with_gradient, solve
 @pytest.mark.parametrize(
     ("function", "slope"),
     [
-        (lambda y: torch.atan(1e8 * y), lambda y: 1e8 / (1 + (1e8 * y) ** 2)),  # Newton overshoots ever further
+        # Newton overshoots ever further
+        (lambda y: torch.atan(1e8 * y), lambda y: 1e8 / (1 + (1e8 * y) ** 2)),
         (lambda y: torch.expm1(40 * y), lambda y: 40 * torch.exp(40 * y)),  # Newton creeps
         (lambda y: y**5, lambda y: 5 * y**4),  # flat at the root
         (torch.sign, torch.zeros_like),  # no slope at all
@@ -30,7 +31,8 @@ def test_solve_finds_roots_that_newton_alone_does_not(function, slope):
 def test_gradient_of_a_root_is_that_of_its_closed_form():
     """u^3 + p u = v: the root's value stays, bit for bit, and du = (dv - u dp) / (3 u^2 + p)."""
     p, v = (
-        torch.tensor(values, dtype=torch.float64, requires_grad=True) for values in ([0.5, 1.0, 4.0], [3.0, -2.0, 0.0])
+        torch.tensor(values, dtype=torch.float64, requires_grad=True)
+        for values in ([0.5, 1.0, 4.0], [3.0, -2.0, 0.0])
     )
 
     def evaluate(u):
@@ -38,7 +40,9 @@ def test_gradient_of_a_root_is_that_of_its_closed_form():
 
     with torch.no_grad():
         bound = 1 + v.abs()
-        root = solve(evaluate, torch.zeros_like(v), -bound - 1 / p, bound + 1 / p, torch.zeros_like(v))
+        root = solve(
+            evaluate, torch.zeros_like(v), -bound - 1 / p, bound + 1 / p, torch.zeros_like(v)
+        )
     excess, slope = evaluate(root)
     u = root_with_gradient(root, excess, slope)
     assert torch.equal(u, root)
