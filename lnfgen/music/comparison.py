@@ -1,5 +1,4 @@
-"""Compares two sets of music: by figures of both sides, and by a classifier that tries to
-distinguish the sides.
+"""Compares two sets of music by figures, and by a classifier that tries to distinguish them.
 
 The pieces of both sides are cut into windows of equal length, because many figures depend on the
 length. Each figure has its median and its 5 and 95 % quantiles on both sides, and the share of the
@@ -13,9 +12,10 @@ sizes of the sets. The longest copy is not among its figures, because a piece of
 itself.
 """
 
+import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,11 +23,13 @@ import numpy as np
 
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.errors import LnfgenError
+from lnfgen.music.averages import mean
 from lnfgen.music.copies import longest_copies
-from lnfgen.music.figures import music_figures, pitched_parts, usual_voices
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.figures import Figure, music_figures, usual_voices
+from lnfgen.music.parts import Part
+from lnfgen.music.pianoroll import PianoRoll, pitched_parts
 
-# the length of a window, eight bars of 4/4; less where half of the pieces of a side are shorter
+# The length of a window, eight bars of 4/4; less where half of the pieces of a side are shorter
 WINDOW_QUARTERS = 32
 LONGEST_COPY = "longest_copy"
 # windows of a side among which distances are taken, so that large sets need no more memory
@@ -46,27 +48,37 @@ class FigureRow:
     """A figure of both sides, with a value for each window; nan where a window has none."""
 
     label: str  # the name of the figure in a table
-    samples: np.ndarray
+    samples: np.ndarray  # float [windows]
     reference: np.ndarray
     of_band: bool = False  # whose parts may be silent: then a sample without a value does not count
 
     @property
     def inside(self) -> float:
-        """The share of the samples in the reference's 5 to 95 % range. One without a value is
-        outside, if it counts."""
+        """The share of the samples in the reference's 5 to 95 % range.
+
+        One without a value is outside, if it counts.
+        """
         low, _, high = spread(self.reference)
-        samples = self.samples[~(self.of_band & np.isnan(self.samples))]
-        known = len(samples) and not math.isnan(low)
-        return float(((low <= samples) & (samples <= high)).mean()) if known else math.nan
+        samples = self.samples
+        if self.of_band:
+            samples = samples[~np.isnan(samples)]
+        if math.isnan(low):
+            return math.nan
+        return mean((low <= samples) & (samples <= high))
 
     def to_json(self) -> dict[str, Any]:
         """The label, the quantiles of both sides and the share inside as plain JSON values."""
-        names = ("q05", "median", "q95")
-        sides = {
-            side: dict(zip(names, spread(getattr(self, side)), strict=True))
-            for side in ("samples", "reference")
+        return {
+            "label": self.label,
+            "samples": _quantiles(self.samples),
+            "reference": _quantiles(self.reference),
+            "inside": self.inside,
         }
-        return {"label": self.label, **sides, "inside": self.inside}
+
+
+def _quantiles(values: np.ndarray) -> dict[str, float]:
+    low, middle, high = spread(values)
+    return {"q05": low, "median": middle, "q95": high}
 
 
 @dataclass(frozen=True)
@@ -114,10 +126,18 @@ class MusicComparison:
 def spread(values: np.ndarray) -> tuple[float, float, float]:
     """The 5 % quantile, the median and the 95 % quantile, without nan; nan if nothing is left."""
     known = values[~np.isnan(values)]
-    low, middle, high = (
-        np.quantile(known, (0.05, 0.5, 0.95)).tolist() if len(known) else (math.nan,) * 3
-    )
+    if not len(known):
+        return math.nan, math.nan, math.nan
+    low, middle, high = np.quantile(known, (0.05, 0.5, 0.95)).tolist()
     return low, middle, high
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The windows of one side, N of them."""
+
+    windows: list[PianoRoll]
+    owners: list[int]  # of each window, the number of its piece
 
 
 def compare_pieces(
@@ -146,71 +166,118 @@ def compare_pieces(
     """
     if seed < 0:
         raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 on")
-    groups, grid, parts = (
-        (samples, reference, corpus or []),
-        reference[0].steps_per_quarter,
-        reference[0].parts,
-    )
-    has_onsets = all(piece.onsets is not None for pieces in groups for piece in pieces)
-    alike = [[piece.in_parts(parts).on_grid(grid) for piece in pieces] for pieces in groups]
-    if not has_onsets:
-        alike = [[replace(piece, onsets=None) for piece in pieces] for pieces in alike]
-    samples, reference, searched = alike
+    grid = reference[0].steps_per_quarter
+    parts = reference[0].parts
+    samples, reference, searched = _alike([samples, reference, corpus or []], grid, parts)
     num_steps = min(window_steps(samples), window_steps(reference))
-    windows = [
-        [list(windows_of(piece, num_steps)) for piece in side] for side in (samples, reference)
-    ]
-    rolls = [[window for found in side for _, window in found] for side in windows]
-    owners = [[number for number, found in enumerate(side) for _ in found] for side in windows]
-    searched, own = (reference, owners[1]) if corpus is None else (searched, None)
-    asked, searched = (
-        [[pitched_parts(roll) for roll in side] for side in rolls],
-        [*map(pitched_parts, searched)],
-    )
-    copies = longest_copies(asked[0], searched), longest_copies(asked[1], searched, own)
-    num_voices = usual_voices(rolls[1])
+    first = _windows_of_side(samples, num_steps)
+    second = _windows_of_side(reference, num_steps)
+    if corpus is None:
+        searched = reference
+        owners = second.owners
+        searched_name = "the reference"
+    else:
+        owners = None
+        searched_name = "train"
+    searched = [pitched_parts(piece) for piece in searched]
+    num_voices = usual_voices(second.windows)
     chosen = music_figures(num_voices, reference[0].roles)
-    total, measured = len(rolls[0]) + len(rolls[1]), []
-    for done, roll in enumerate([*rolls[0], *rolls[1]], start=1):
-        measured.append([figure.value(roll) for figure in chosen.values()])
-        progress("measuring", done, total)
-    both = np.array(measured)
-    first, second = np.split(both, [len(rolls[0])])
-    figures = {
-        name: FigureRow(figure.label, first[:, i], second[:, i], bool(parts))
-        for i, (name, figure) in enumerate(chosen.items())
-    }
-    label = f"longest copy of {'the reference' if corpus is None else 'train'}, quarters"
+    values = _measured([*first.windows, *second.windows], list(chosen.values()), progress)
+    first_values, second_values = np.split(values, [len(first.windows)])
+    rows = _rows(chosen, first_values, second_values, of_band=bool(parts))
+    rows[LONGEST_COPY] = FigureRow(
+        f"longest copy of {searched_name}, quarters",
+        _copies_of(first, searched),
+        _copies_of(second, searched, owners),
+    )
+    first_owners = np.array(first.owners)
+    second_owners = np.array(second.owners)
     return MusicComparison(
-        figures={
-            **figures,
-            LONGEST_COPY: FigureRow(label, np.array(copies[0]), np.array(copies[1])),
-        },
-        auc=two_sample_auc(first, second, np.array(owners[0]), np.array(owners[1]), seed),
-        samples_variety=_mean_distance(standardised(first, both)),
-        reference_variety=_mean_distance(standardised(second, both)),
+        figures=rows,
+        auc=two_sample_auc(first_values, second_values, first_owners, second_owners, seed),
+        samples_variety=_mean_distance(standardised(first_values, values)),
+        reference_variety=_mean_distance(standardised(second_values, values)),
         usual_voices=num_voices,
         window_quarters=num_steps / grid,
-        samples_windows=len(first),
-        reference_windows=len(second),
-        samples_pieces=len(set(owners[0])),
-        reference_pieces=len(set(owners[1])),
+        samples_windows=len(first_values),
+        reference_windows=len(second_values),
+        samples_pieces=len(set(first.owners)),
+        reference_pieces=len(set(second.owners)),
     )
+
+
+def _alike(
+    groups: Sequence[Sequence[PianoRoll]], grid: int, parts: Sequence[Part]
+) -> list[list[PianoRoll]]:
+    """The pieces of each group on one grid and in these parts.
+
+    They have onsets if all pieces of all groups have them.
+    """
+    every_piece = itertools.chain.from_iterable(groups)
+    has_onsets = all(piece.onsets is not None for piece in every_piece)
+    result = []
+    for pieces in groups:
+        alike = [piece.in_parts(parts).on_grid(grid) for piece in pieces]
+        if not has_onsets:
+            alike = [replace(piece, onsets=None) for piece in alike]
+        result.append(alike)
+    return result
+
+
+def _windows_of_side(pieces: Sequence[PianoRoll], num_steps: int) -> _Side:
+    side = _Side([], [])
+    for number, piece in enumerate(pieces):
+        for _, window in windows_of(piece, num_steps):
+            side.windows.append(window)
+            side.owners.append(number)
+    return side
+
+
+def _measured(
+    windows: Sequence[PianoRoll], figures: Sequence[Figure], progress: Progress
+) -> np.ndarray:
+    """The values of figures, float [windows, figures]."""
+    values = np.zeros((len(windows), len(figures)))
+    for row, window in enumerate(windows):
+        values[row] = [figure.value(window) for figure in figures]
+        progress("measuring", row + 1, len(windows))
+    return values
+
+
+def _rows(
+    figures: Mapping[str, Figure], samples: np.ndarray, reference: np.ndarray, of_band: bool
+) -> dict[str, FigureRow]:
+    """The figures with their values of both sides, float [windows, figures], by name."""
+    rows = {}
+    for column, (name, figure) in enumerate(figures.items()):
+        rows[name] = FigureRow(figure.label, samples[:, column], reference[:, column], of_band)
+    return rows
+
+
+def _copies_of(
+    side: _Side, searched: Sequence[PianoRoll], owners: Sequence[int] | None = None
+) -> np.ndarray:
+    """float [windows]: the longest copy of each window, in quarters."""
+    pitched = [pitched_parts(window) for window in side.windows]
+    return np.array(longest_copies(pitched, searched, owners))
 
 
 def window_steps(pieces: Sequence[PianoRoll]) -> int:
-    """The steps of a window that half of these pieces are long enough for, in whole quarters where
-    that is possible."""
+    """The steps of a window that half of these pieces are long enough for.
+
+    They are whole quarters where that is possible.
+    """
     grid = pieces[0].steps_per_quarter
-    middle = sorted(piece.num_steps - piece.upbeat for piece in pieces)[(len(pieces) - 1) // 2]
-    return min(WINDOW_QUARTERS * grid, middle // grid * grid or middle)
+    lengths = sorted(piece.num_steps - piece.upbeat for piece in pieces)
+    middle = lengths[(len(lengths) - 1) // 2]
+    in_quarters = middle // grid * grid
+    return min(WINDOW_QUARTERS * grid, in_quarters or middle)
 
 
 def windows_of(piece: PianoRoll, num_steps: int) -> Iterator[tuple[int, PianoRoll]]:
-    """Windows of `num_steps`, one after the other, each from a bar line on, and the steps at which
-    they begin.
+    """Windows of `num_steps`, one after the other, each from a bar line on.
 
-    An upbeat and a short rest are dropped.
+    Each comes with the step at which it begins. An upbeat and a short rest are dropped.
     """
     lines = list(piece.bars().values())
     start = piece.upbeat
@@ -222,18 +289,30 @@ def windows_of(piece: PianoRoll, num_steps: int) -> Iterator[tuple[int, PianoRol
 def _mean_distance(rows: np.ndarray) -> float:
     """The mean Euclidean distance between two different rows; nan if there are not two."""
     rows = rows[:: math.ceil(len(rows) / _MOST_DISTANT)]
+    count = len(rows)
+    if count < 2:
+        return math.nan
     squares = (rows**2).sum(axis=1)
-    squared_distances = (squares[:, None] + squares - 2 * rows @ rows.T) * (1 - np.eye(len(rows)))
+    products = rows @ rows.T
+    squared_distances = (squares[:, None] + squares - 2 * products) * (1 - np.eye(count))
     total = np.sqrt(np.maximum(squared_distances, 0)).sum()
-    return float(total / (len(rows) * (len(rows) - 1))) if len(rows) > 1 else math.nan
+    return float(total / (count * (count - 1)))
 
 
 def standardised(x: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """`x` less the mean of each column of `by` over its standard deviation; 0 for nan, and where
-    `by` is constant."""
+    """`x` less the mean of each column of `by` over its standard deviation, float [N, figures].
+
+    It is 0 for nan, and where `by` is constant.
+
+    Args:
+        x: float [N, figures].
+        by: float [M, figures]; its nan are left out.
+    """
     known = np.ma.masked_invalid(by)
-    center, scale = known.mean(axis=0).filled(0.0), known.std(axis=0).filled(0.0)
-    scale = np.where(scale > 1e-12 * (1 + np.abs(center)), scale, math.inf)
+    center = known.mean(axis=0).filled(0.0)
+    scale = known.std(axis=0).filled(0.0)
+    is_constant = scale <= 1e-12 * (1 + np.abs(center))
+    scale = np.where(is_constant, math.inf, scale)
     return np.where(np.isnan(x), 0.0, (x - center) / scale)
 
 
@@ -251,43 +330,58 @@ def two_sample_auc(
 
     Args:
         first, second: float [rows, figures]. A nan is replaced by the mean of its figure.
-        first_groups, second_groups: the piece of each row. Its rows share a fold, because they are
-            alike.
+        first_groups, second_groups: the piece of each row, int [rows]. Its rows share a fold,
+            because they are alike.
         seed: decides the folds.
     """
     rng = np.random.default_rng(seed)
     aucs = []
     for _ in range(_REPEATS):
-        for held in zip(_folds(first_groups, rng), _folds(second_groups, rng), strict=True):
-            if not all(0 < rows.sum() < len(rows) for rows in held):
-                continue
-            fitted = [side[~rows] for side, rows in zip((first, second), held, strict=True)]
-            x = np.concatenate(fitted)
-            weights = regression(standardised(x, x), np.repeat([1.0, 0.0], list(map(len, fitted))))
-            scores = [
-                standardised(side[rows], x) @ weights
-                for side, rows in zip((first, second), held, strict=True)
-            ]
-            # The share of pairs in which the row of `first` has the higher score; a tie counts
-            # half.
-            differences = scores[0][:, None] - scores[1]
-            aucs.append((differences > 0).mean() + 0.5 * (differences == 0).mean())
+        first_folds = _folds(first_groups, rng)
+        second_folds = _folds(second_groups, rng)
+        for first_held, second_held in zip(first_folds, second_folds, strict=True):
+            if _can_be_scored(first_held) and _can_be_scored(second_held):
+                aucs.append(_auc_of_fold(first, second, first_held, second_held))
     return float(np.mean(aucs)) if aucs else math.nan
 
 
-def _folds(groups: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def _folds(groups: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
     """For each fold the rows that it holds out, bool [rows]."""
     distinct, index = np.unique(groups, return_inverse=True)
     places = rng.permutation(len(distinct)) % min(_FOLDS, max(len(distinct), 1))
-    for fold in range(_FOLDS):
-        yield places[index] == fold
+    return [places[index] == fold for fold in range(_FOLDS)]
+
+
+def _can_be_scored(held: np.ndarray) -> bool:
+    """True if some rows are held out, and some are not."""
+    return bool(held.any() and not held.all())
+
+
+def _auc_of_fold(
+    first: np.ndarray, second: np.ndarray, first_held: np.ndarray, second_held: np.ndarray
+) -> float:
+    """The AUC on the rows that are held out, of the classifier that is fitted to all others."""
+    first_fitted = first[~first_held]
+    second_fitted = second[~second_held]
+    fitted = np.concatenate([first_fitted, second_fitted])
+    is_first = np.repeat([1.0, 0.0], [len(first_fitted), len(second_fitted)])
+    weights = regression(standardised(fitted, fitted), is_first)
+    first_scores = standardised(first[first_held], fitted) @ weights
+    second_scores = standardised(second[second_held], fitted) @ weights
+    # The share of pairs in which the row of `first` has the higher score; a tie counts half.
+    differences = first_scores[:, None] - second_scores
+    return float((differences > 0).mean() + 0.5 * (differences == 0).mean())
 
 
 def regression(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The weights of a logistic regression, by Newton's method. The intercept is found and left
-    out.
+    """The weights of a logistic regression, float [figures], by Newton's method.
 
-    It minimises the sum of the log-losses plus half of the sum of the squared weights.
+    The intercept is found and left out. The weights minimise the sum of the log-losses plus half of
+    the sum of the squared weights.
+
+    Args:
+        x: float [N, figures], without nan.
+        y: float [N], 1 for one class and 0 for the other.
     """
     x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     penalty = np.ones(x.shape[1])
@@ -298,7 +392,8 @@ def regression(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         gradient = x.T @ (p - y) + penalty * weights
         hessian = (x.T * (p * (1 - p))) @ x + np.diag(penalty)
         update = np.linalg.solve(hessian, gradient)
-        weights -= update * min(1.0, _LONGEST_UPDATE / max(np.abs(update).max(), _TOLERANCE))
-        if np.abs(update).max() < _TOLERANCE:
+        size = np.abs(update).max()
+        weights -= update * min(1.0, _LONGEST_UPDATE / max(size, _TOLERANCE))
+        if size < _TOLERANCE:
             break
     return weights[:-1]

@@ -21,19 +21,23 @@ from lnfgen.music.tracks import (
     says,
 )
 
-CHORDS, MELODY = "chords", "melody"
+CHORDS = "chords"
+MELODY = "melody"
 ROLES = (DRUMS, BASS, CHORDS, MELODY)  # in this order a model draws the parts of a step
 
 # in place of roles: what most files of a folder have; all tracks merged into one piano-roll
-AUTO, ONE = "auto", "1"
+AUTO = "auto"
+ONE = "1"
 _FEWER = {ONE: (), "2": (CHORDS, MELODY), "3": (DRUMS, CHORDS, MELODY), "4": ROLES}
-BY_NAME, BY_PROGRAM = "its name", "its program"  # why a track has a part
+BY_NAME = "its name"  # why a track has a part
+BY_PROGRAM = "its program"
 # programs without pitches; tinkle bells and steel drums have them
 _NOISES = (113, *range(115, 128))
 # of the median number of notes: what a melody has at least, where no other line can be one
 _SPARSE = 0.25
-# the mean pitches below which any line may be a bass, and one that is named so
-_LOW, _HIGH = 50, 60
+_LOW = 50  # the mean pitch below which any line may be a bass
+_HIGH = 60  # and one that is named so
+_Place = tuple[str, str]  # the role of a track, and why the track has it
 # equal for the same notes in two tracks, late ones too
 _facts = attrgetter("notes", "lowest", "highest")
 
@@ -55,26 +59,25 @@ class Part:
     @classmethod
     def from_json(cls, value: Any) -> "Part":
         """The part that `dataclasses.asdict` made this of; a `ValueError` for another value."""
-        match value:
-            case {"role": role, "program": program, "velocities": [*velocities], **others} if (
-                role in ROLES
-            ):
+        if isinstance(value, dict) and set(value) == {"role", "program", "velocities"}:
+            role = value["role"]
+            program = value["program"]
+            velocities = value["velocities"]
+            if role in ROLES and isinstance(velocities, list | tuple):
                 numbers = [program, *velocities]
-                if not others and all(
-                    type(number) is int and 0 <= number <= 127 for number in numbers
-                ):
+                if all(type(number) is int and 0 <= number <= 127 for number in numbers):
                     return cls(role, program, tuple(velocities))
         raise ValueError(f"the part {value!r:.60}")
 
 
 class InParts:
-    """A piano-roll or an encoding of one: it has rows for the parts of a band, or no parts."""
+    """Music that has the parts of a band or, without parts, is one part; or an encoding of it."""
 
     parts: tuple[Part, ...]
 
     @property
-    def stride(self) -> int:
-        """R, the rows of a step; 1 without parts."""
+    def num_parts(self) -> int:
+        """R, the size of the axis of parts; 1 without parts."""
         return max(1, len(self.parts))
 
     @property
@@ -83,130 +86,164 @@ class InParts:
         return tuple(part.role for part in self.parts)
 
 
+def are_pitched(roles: Sequence[str]) -> np.ndarray:
+    """bool [R]: for each part whether it has pitches, which is all but drums.
+
+    Music without parts is one part that has them.
+    """
+    if not roles:
+        return np.ones(1, np.bool_)
+    return np.array([role != DRUMS for role in roles])
+
+
 def part_programs(parts: Sequence[Part], asked: Sequence[int]) -> list[int]:
-    """The program of each part: of pitched ones those asked for, the highest part first; the last
-    serves the others."""
-    programs, pitched = (
-        [part.program for part in parts],
-        [i for i, part in enumerate(parts) if part.role != DRUMS],
-    )
+    """The program of each part: of pitched ones those asked for, the highest part first.
+
+    The last one asked for serves the parts that are left.
+    """
+    programs = [part.program for part in parts]
+    if not asked:
+        return programs
+    pitched = [number for number, part in enumerate(parts) if part.role != DRUMS]
     for place, number in enumerate(reversed(pitched)):
-        programs[number] = asked[min(place, len(asked) - 1)] if asked else programs[number]
+        programs[number] = asked[min(place, len(asked) - 1)]
     return programs
 
 
 def usual_parts(pieces: Sequence[Sequence[Part]]) -> tuple[Part, ...]:
-    """The parts of a set of music: the commonest program of each, and the mean velocities in the
-    commonest bar."""
-    usual = []
-    for parts in zip(*pieces, strict=True):
-        own = [part for part in parts if part.velocities] or parts[:1]
-        program, size = (
-            mode(part.program for part in own),
-            mode(len(part.velocities) for part in own),
-        )
-        in_bars = zip(
-            *(part.velocities for part in own if len(part.velocities) == size), strict=True
-        )
-        usual.append(Part(parts[0].role, program, tuple(round(fmean(place)) for place in in_bars)))
-    return tuple(usual)
+    """The parts of a set of music, of which each piece has the same roles."""
+    return tuple(_usual_part(of_role) for of_role in zip(*pieces, strict=True))
+
+
+def _usual_part(parts: Sequence[Part]) -> Part:
+    """The commonest program of a part, and its mean velocities in the commonest bar."""
+    with_velocities = [part for part in parts if part.velocities]
+    own = with_velocities or parts[:1]
+    program = mode(part.program for part in own)
+    size = mode(len(part.velocities) for part in own)
+    bars = [part.velocities for part in own if len(part.velocities) == size]
+    velocities = tuple(round(fmean(place)) for place in zip(*bars, strict=True))
+    return Part(parts[0].role, program, velocities)
 
 
 def wanted_roles(parts: str) -> tuple[str, ...]:
-    """The roles of at most so many parts, as `4`, or of those named, as `drums,bass`; none for one
-    merged roll."""
+    """The roles of at most so many parts, as `4`, or of those named, as `drums,bass`.
+
+    There are none for one merged roll. A name that is no role is an `LnfgenError`.
+    """
     if parts in _FEWER:
         return _FEWER[parts]
     names = [name.strip() for name in parts.split(",")]
-    if unknown := [name for name in names if name not in ROLES]:
-        raise LnfgenError(
-            f"found the part {unknown[0]!r}; expected 1 to 4, or some of {', '.join(ROLES)}"
-        )
+    for name in names:
+        if name not in ROLES:
+            raise LnfgenError(
+                f"found the part {name!r}; expected 1 to 4, or some of {', '.join(ROLES)}"
+            )
     return tuple(role for role in ROLES if role in names)
 
 
 def in_roles(
     tracks: Sequence[Track], roles: Sequence[str], wanted: str = ALL, name: str = "-"
 ) -> list[Track]:
-    """The tracks, each with the role that it has among these, and why; without a role are those
-    that are left out.
+    """The tracks, each with the role that it has among these, and why.
 
-    Where there is no bass or no melody, its tracks play chords, and where there are no chords, they
-    are left out. `wanted` are the tracks to place, as `choose_tracks` takes them, or `role=track`
-    to place one by hand, with commas. If no track is meant, it is an `UnreadableFileError` about
-    the file `name`, and an `LnfgenError` for another role.
+    Those that are left out have no role. Where there is no bass or no melody, its tracks play
+    chords, and where there are no chords, they are left out. `wanted` are the tracks to place, as
+    `choose_tracks` takes them, or `role=track` to place one by hand, with commas.
+
+    Raises:
+        UnreadableFileError: if no track is meant; it is about the file `name`.
+        LnfgenError: if a role is none of `ROLES`.
     """
-    by_hand: dict[int, tuple[str, str]] = {}
-    chosen: set[int] = set()
-    items = [item.strip() for item in wanted.split(",")]
-    for item in items:
-        role, sign, word = item.partition("=")
-        if sign and role not in ROLES:
-            raise LnfgenError(f"found the part {role!r}; expected one of {', '.join(ROLES)}")
-        found = (
-            {one.number for one in tracks}
-            if item == ALL
-            else choose_tracks(tracks, word or role, name)
-        )
-        chosen |= found
-        if sign:
-            by_hand |= dict.fromkeys(found, (role, "as asked"))
-    if all("=" in item for item in items):
-        chosen = {track.number for track in tracks}
-    free = [track for track in tracks if track.number in chosen - set(by_hand)]
-    placed = _placed(free, {role for role, _ in by_hand.values()}) | by_hand
+    chosen, by_hand = _chosen_tracks(tracks, wanted, name)
+    free = [track for track in tracks if track.number in chosen and track.number not in by_hand]
+    taken = {role for role, _ in by_hand.values()}
+    placed = _placed(free, taken) | by_hand
     result: list[Track] = []
     for track in tracks:
         role, why = placed.get(track.number, ("", ""))
         if role in (BASS, MELODY) and role not in roles:
             role = CHORDS
-        result.append(replace(track, role=role, why=why) if role in roles else track)
+        if role in roles:
+            result.append(replace(track, role=role, why=why))
+        else:
+            result.append(track)
     return result
 
 
-def _placed(tracks: Sequence[Track], taken: set[str]) -> dict[int, tuple[str, str]]:
-    """The role of each track that has one, and why, by its number. A melody or a bass that is
-    `taken` gets no track."""
-    drums = [track for track in tracks if track.instrument == DRUMS]
-    placed = {
-        one.number: (DRUMS, "channel 10" if one.channel == DRUM_CHANNEL else BY_NAME)
-        for one in drums
-    }
-    left = [track for track in tracks if track not in drums and track.program not in _NOISES]
-    lines, sparse = (
-        sorted(some, key=attrgetter("mean_pitch"))
-        for some in (lines_of(left), lines_of(left, _SPARSE))
-    )
-    low = [one for one in left if one.mean_pitch < _HIGH]
-    rules = [
+def _chosen_tracks(
+    tracks: Sequence[Track], wanted: str, name: str
+) -> tuple[set[int], dict[int, _Place]]:
+    """The numbers of the tracks that `wanted` means, and the places of those placed by hand.
+
+    If it only places some by hand, it means all tracks.
+    """
+    every = {track.number for track in tracks}
+    by_hand: dict[int, _Place] = {}
+    chosen: set[int] = set()
+    names_tracks = False
+    for item in wanted.split(","):
+        item = item.strip()
+        role, sign, word = item.partition("=")
+        if sign and role not in ROLES:
+            raise LnfgenError(f"found the part {role!r}; expected one of {', '.join(ROLES)}")
+        found = every if item == ALL else choose_tracks(tracks, word or role, name)
+        chosen |= found
+        if sign:
+            by_hand |= dict.fromkeys(found, (role, "as asked"))
+        else:
+            names_tracks = True
+    return chosen if names_tracks else every, by_hand
+
+
+def _placed(tracks: Sequence[Track], taken: set[str]) -> dict[int, _Place]:
+    """The place of each track that has one, by its number.
+
+    A melody or a bass that is `taken` gets no track.
+    """
+    placed: dict[int, _Place] = {}
+    left: list[Track] = []  # all that have pitches
+    for track in tracks:
+        if track.instrument == DRUMS:
+            why = "channel 10" if track.channel == DRUM_CHANNEL else BY_NAME
+            placed[track.number] = (DRUMS, why)
+        elif track.program not in _NOISES:
+            left.append(track)
+    for role, why, candidates in _rules(left):
+        found = [track for track in candidates if track.number not in placed]
+        if not found or role in taken:
+            continue
+        # All tracks that a word means have the role; of those found by their pitch, one is enough.
+        is_found_already = role in {other for other, _ in placed.values()}
+        if is_found_already and why not in (BY_NAME, BY_PROGRAM):
+            continue
+        facts = {_facts(track) for track in found}
+        for track in left:
+            if _facts(track) in facts:  # the same notes in another track are the same part
+                placed[track.number] = (role, why)
+    for track in left:
+        placed.setdefault(track.number, (CHORDS, "the others"))
+    return placed
+
+
+def _rules(left: Sequence[Track]) -> list[tuple[str, str, list[Track]]]:
+    """The rules that place tracks with pitches, the strongest first.
+
+    Each has a role, why its tracks have it, and these tracks.
+    """
+    lines = sorted(lines_of(left), key=attrgetter("mean_pitch"))
+    sparse = sorted(lines_of(left, _SPARSE), key=attrgetter("mean_pitch"))
+    low = [track for track in left if track.mean_pitch < _HIGH]
+    named_bass = [track for track in low if says(track.name, BASS)]
+    bass_programs = [track for track in low if track.instrument == BASS]
+    lowest = [track for track in lines[:1] if track.mean_pitch < _LOW]
+    highest = [track for track in lines[-1:] if track.mean_pitch >= _LOW]
+    highest_sparse = [track for track in sparse[-1:] if track.mean_pitch >= _HIGH]
+    return [
         (MELODY, BY_NAME, named_melody(left)),
-        (BASS, BY_NAME, [one for one in low if says(one.name, BASS)]),
-        (BASS, BY_PROGRAM, [one for one in low if one.instrument == BASS]),
-        (BASS, "its low notes", [one for one in lines[:1] if one.mean_pitch < _LOW]),
-        (MELODY, "its high notes", [one for one in lines[-1:] if one.mean_pitch >= _LOW]),
-        (MELODY, "its high notes", [one for one in sparse[-1:] if one.mean_pitch >= _HIGH]),
+        (BASS, BY_NAME, named_bass),
+        (BASS, BY_PROGRAM, bass_programs),
+        (BASS, "its low notes", lowest),
+        (MELODY, "its high notes", highest),
+        (MELODY, "its high notes", highest_sparse),
     ]
-    by_word = (BY_NAME, BY_PROGRAM)  # all tracks that are meant; by pitch one is enough
-    for role, why, found in rules:
-        found = [one for one in found if one.number not in placed]
-        if (
-            found
-            and role not in taken
-            and (why in by_word or role not in {other for other, _ in placed.values()})
-        ):
-            facts = set(map(_facts, found))  # the same notes in another track are the same part
-            placed |= dict.fromkeys(
-                (one.number for one in left if _facts(one) in facts), (role, why)
-            )
-    return placed | {one.number: (CHORDS, "the others") for one in left if one.number not in placed}
-
-
-def are_pitched(roles: Sequence[str]) -> list[bool]:
-    """For each part whether it has pitches, which is all but drums. Music without parts is one part
-    that has them."""
-    return [role != DRUMS for role in roles] or [True]
-
-
-def pitched_rows(roles: Sequence[str], num_rows: int) -> np.ndarray:
-    """bool [T]: True for the rows whose part has pitches."""
-    return np.resize(are_pitched(roles), num_rows)

@@ -25,8 +25,10 @@ def pitch_name(pitch: int) -> str:
 
 
 def pitch_number(name: str) -> int:
-    """The MIDI pitch with this name, such as `C4`, `F#3` or ` Bb-1 `; a `ValueError` for another
-    text."""
+    """The MIDI pitch with this name, such as `C4`, `F#3` or ` Bb-1 `.
+
+    For another text it is a `ValueError`.
+    """
     match = _PITCH.fullmatch(name.strip())
     if not match:
         raise ValueError(f"{name!r} is no pitch; expected a name such as C4, F#3 or Bb5")
@@ -43,9 +45,12 @@ class Key:
 
     @property
     def sharps(self) -> int:
-        """The sharps of its signature, or minus the flats: -6 to 5. Where both would do, six
-        flats."""
-        return ((self.tonic + (3 if self.mode == "minor" else 0)) * 7 + 6) % 12 - 6
+        """The sharps of its signature, or minus the flats: -6 to 5.
+
+        Where both would do, six flats.
+        """
+        relative_major = self.tonic + 3 if self.mode == "minor" else self.tonic
+        return (relative_major * 7 + 6) % 12 - 6
 
     def __str__(self) -> str:
         step, alter, _ = spelled(self.tonic, self.sharps)
@@ -53,21 +58,28 @@ class Key:
 
 
 def key_of(text: str) -> tuple[int, str | None]:
-    """The pitch class of the tonic and the mode, if any, that words name, as `G`, `f sharp` or `Bb
-    minor` does.
+    """The pitch class of the tonic that words name, and the mode if they have one.
 
-    If they name no key, it is a `ValueError` with what is expected.
+    Such words are `G`, `f sharp` or `Bb minor`. If they name no key, it is a `ValueError` with what
+    is expected.
     """
     found = _TONIC.fullmatch("".join(text.lower().split()))
     if not found:
         raise ValueError("a tonic, such as G, F# or B-flat")
     letter, sharp, flat, mode = found.groups()
-    return (NATURALS[letter.upper()] + bool(sharp) - bool(flat)) % 12, _MODES.get(mode)
+    tonic = NATURALS[letter.upper()]
+    if sharp:
+        tonic += 1
+    if flat:
+        tonic -= 1
+    return tonic % 12, _MODES.get(mode)
 
 
 def tonic_of(text: str) -> int:
-    """The pitch class of the tonic that words name; an `LnfgenError` if they name none, or a mode
-    as well."""
+    """The pitch class of the tonic that words name.
+
+    It is an `LnfgenError` if they name none, or a mode as well.
+    """
     try:
         tonic, mode = key_of(text)
     except ValueError as error:
@@ -75,22 +87,22 @@ def tonic_of(text: str) -> int:
     if mode:
         alone = str(Key(tonic, mode)).split()[0]
         raise LnfgenError(
-            f"the key {text!r} has a mode, but a piece keeps its own; expected a tonic alone, as {alone}"
+            f"the key {text!r} has a mode, but a piece keeps its own; "
+            f"expected a tonic alone, as {alone}"
         )
     return tonic
 
 
 def key_profiles(roll: PianoRoll) -> np.ndarray:
-    """How much the pitch classes of a piece, weighed by how long they sound, are like the profile
-    of each key.
+    """How much the pitch classes of a piece are like the profile of each key: float [2, 12].
 
-    They are correlations, `[2, 12]`, of the major keys and the minor keys from C on; nan if nothing
-    sounds. This is music21's default analysis: the algorithm of C. Krumhansl and M. Schmuckler
-    ("Cognitive Foundations of Musical Pitch", 1990) with the profiles of B. Aarden (2003) from folk
-    songs.
+    They are correlations of how long each class sounds in all parts, with the major keys and the
+    minor keys from C on; nan if nothing sounds. This is music21's default analysis: the algorithm
+    of C. Krumhansl and M. Schmuckler ("Cognitive Foundations of Musical Pitch", 1990) with the
+    profiles of B. Aarden (2003) from folk songs.
     """
     classes = (roll.lowest_pitch + np.arange(roll.num_pitches)) % 12
-    durations = np.bincount(classes, roll.sounding.sum(axis=0), minlength=12)
+    durations = np.bincount(classes, roll.sounding.sum(axis=(0, 1)), minlength=12)
     if not durations.any():
         return np.full((2, 12), np.nan)
     centred = durations - durations.mean()
@@ -99,23 +111,31 @@ def key_profiles(roll: PianoRoll) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _profiles() -> np.ndarray:
-    """The profiles of the 24 keys `[2, 12, 12]`, each with mean 0 and norm 1."""
+    """The profiles of the 24 keys, float [2, 12, 12], each with mean 0 and norm 1."""
     from music21.analysis.discrete import AardenEssen
 
-    weights = [AardenEssen().getWeights(mode) for mode in MODES]
-    profiles = np.array([[np.roll(each, tonic) for tonic in range(12)] for each in weights])
+    profiles = np.zeros((2, 12, 12))
+    for number, mode in enumerate(MODES):
+        weights = AardenEssen().getWeights(mode)
+        for tonic in range(12):
+            profiles[number, tonic] = np.roll(weights, tonic)
     profiles -= profiles.mean(axis=-1, keepdims=True)
     return profiles / np.linalg.norm(profiles, axis=-1, keepdims=True)
 
 
 def find_key(roll: PianoRoll) -> Key | None:
-    """The key whose profile is most like the pitch classes of the piece. A piece that sounds
-    nowhere has no key."""
+    """The key whose profile is most like the pitch classes of the piece.
+
+    A piece that sounds nowhere has no key.
+    """
     return most_like(key_profiles(roll))
 
 
 def most_like(likeness: np.ndarray) -> Key | None:
-    """The key with the greatest of these correlations of `key_profiles`, if there are any."""
+    """The key with the greatest of the correlations of `key_profiles`, float [2, 12].
+
+    It is none if they are nan.
+    """
     if np.isnan(likeness).any():
         return None
     mode, tonic = divmod(int(likeness.argmax()), 12)

@@ -1,6 +1,6 @@
-"""The tracks of a MIDI file or parts of a score: their description, and the choice of those that a
-reader keeps."""
+"""The tracks of a MIDI file or parts of a score, and the choice of those that a reader keeps."""
 
+import itertools
 import re
 import statistics
 from collections.abc import Sequence
@@ -13,18 +13,24 @@ DRUMS = "drums"
 BASS = "bass"
 DRUM_CHANNEL = 10  # of General MIDI, which counts channels from 1
 
-_FAMILIES = (  # of General MIDI 1, eight programs each
-    *("piano", "chromatic percussion", "organ", "guitar", "bass", "strings", "ensemble", "brass"),
-    *(
-        "reed",
-        "pipe",
-        "synth lead",
-        "synth pad",
-        "synth effects",
-        "ethnic",
-        "percussive",
-        "sound effects",
-    ),
+# of General MIDI 1, eight programs each
+_FAMILIES = (
+    "piano",
+    "chromatic percussion",
+    "organ",
+    "guitar",
+    "bass",
+    "strings",
+    "ensemble",
+    "brass",
+    "reed",
+    "pipe",
+    "synth lead",
+    "synth pad",
+    "synth effects",
+    "ethnic",
+    "percussive",
+    "sound effects",
 )
 _MELODY_NAMES = ("melody", "melodie", "melodia", "vocal", "vox", "lead")
 # A whole name, as Drum Kit 2 or DrumL: not that of a tune, as Drummond Castle, nor Steel Drums, nor
@@ -38,8 +44,10 @@ ONE_AT_A_TIME = 1.25  # sounding notes on average; a line played legato overlaps
 
 @dataclass(frozen=True)
 class Track:
-    """A track with notes, as a MIDI file has it, or a part of a score. Each channel of a MIDI track
-    counts as one."""
+    """A track with notes, as a MIDI file has it, or a part of a score.
+
+    Each channel of a MIDI track counts as one.
+    """
 
     number: int  # from 1 on, in the order of the file, tracks without notes left out
     name: str  # in the file; it may be empty
@@ -62,8 +70,9 @@ class Track:
         Drums are on channel 10, or in a track of that name, because many programs export all on
         channel 1.
         """
-        family = "" if self.program is None else _FAMILIES[self.program // 8]
-        return DRUMS if self.channel == DRUM_CHANNEL or _DRUM_NAMES.fullmatch(self.name) else family
+        if self.channel == DRUM_CHANNEL or _DRUM_NAMES.fullmatch(self.name):
+            return DRUMS
+        return "" if self.program is None else _FAMILIES[self.program // 8]
 
 
 def choose_tracks(tracks: Sequence[Track], wanted: str, name: str) -> set[int]:
@@ -71,73 +80,102 @@ def choose_tracks(tracks: Sequence[Track], wanted: str, name: str) -> set[int]:
 
     That is `melody`, `bass`, `all` (but for drums), a number, or a word of a track's name or, if no
     name has it, of an instrument, as `strings` or `drums`; or several of these with commas between
-    them. If no track is meant, the `UnreadableFileError` about the file `name` lists its tracks.
+    them.
+
+    Raises:
+        UnreadableFileError: if no track is meant; it is about the file `name`, and lists its
+        tracks.
     """
     chosen: set[int] = set()
-    pitched = [track for track in tracks if track.instrument != DRUMS]
-    for word in map(str.strip, wanted.lower().split(",")):
-        if word == ALL:
-            found = pitched
-        elif word == "melody":
-            # Without a name, the highest line; the rule is the top channel of A. Uitdenbogerd and
-            # J. Zobel, "Manipulation of music for melody matching", ACM Multimedia 1998.
-            lines = lines_of(pitched) or with_enough_notes(pitched)
-            found = named_melody(pitched) or sorted(lines, key=lambda track: -track.mean_pitch)[:1]
-        elif word.isdecimal():
-            found = [track for track in tracks if str(track.number) == word]
-        else:
-            among = pitched if word == BASS else tracks  # a bass drum is no bass
-            named = [track for track in among if word and says(track.name, word)]
-            found = named or [track for track in among if word and says(track.instrument, word)]
-        if word == BASS and not found:  # the lowest one
-            found = sorted(with_enough_notes(pitched), key=lambda track: track.mean_pitch)[:1]
-        if not found and not pitched:
-            raise UnreadableFileError(
-                f"{name} holds drums and no other notes; read it in parts, or its track drums"
-            )
+    for word in wanted.lower().split(","):
+        word = word.strip()
+        found = _tracks_meant(tracks, word)
         if not found:
-            kinds = [f" ({track.instrument})" if track.instrument else "" for track in tracks]
-            listed = [
-                f"{one.number} {one.name}".rstrip() + kind
-                for one, kind in zip(tracks, kinds, strict=True)
-            ]
-            listed[_LISTED:] = [f"{len(tracks) - _LISTED} more"] if len(tracks) > _LISTED else []
-            raise UnreadableFileError(
-                f"{name} has no track {word!r}; expected one of its tracks: {', '.join(listed)}"
-            )
+            raise _no_track(tracks, word, name)
         chosen |= {track.number for track in found}
     return chosen
 
 
+def _tracks_meant(tracks: Sequence[Track], word: str) -> list[Track]:
+    pitched = [track for track in tracks if track.instrument != DRUMS]
+    if word == ALL:
+        return pitched
+    if word == "melody":
+        return named_melody(pitched) or _highest_line(pitched)
+    if word == BASS:
+        # a bass drum is no bass
+        return _with_word(pitched, word) or _lowest_track(pitched)
+    if word.isdecimal():
+        return [track for track in tracks if str(track.number) == word]
+    return _with_word(tracks, word)
+
+
+def _with_word(tracks: Sequence[Track], word: str) -> list[Track]:
+    """The tracks with this word in their names or, if there are none, in their instruments."""
+    if not word:
+        return []
+    named = [track for track in tracks if says(track.name, word)]
+    return named or [track for track in tracks if says(track.instrument, word)]
+
+
+def _highest_line(pitched: Sequence[Track]) -> list[Track]:
+    """The highest line; a list of one, or empty.
+
+    The rule is the top channel of A. Uitdenbogerd and J. Zobel, "Manipulation of music for melody
+    matching", ACM Multimedia 1998.
+    """
+    lines = lines_of(pitched) or with_enough_notes(pitched)
+    return sorted(lines, key=lambda track: -track.mean_pitch)[:1]
+
+
+def _lowest_track(pitched: Sequence[Track]) -> list[Track]:
+    return sorted(with_enough_notes(pitched), key=lambda track: track.mean_pitch)[:1]
+
+
+def _no_track(tracks: Sequence[Track], word: str, name: str) -> UnreadableFileError:
+    """The error for a word that means no track of the file `name`."""
+    if all(track.instrument == DRUMS for track in tracks):
+        return UnreadableFileError(
+            f"{name} holds drums and no other notes; read it in parts, or its track drums"
+        )
+    listed = []
+    for track in tracks[:_LISTED]:
+        kind = f" ({track.instrument})" if track.instrument else ""
+        listed.append(f"{track.number} {track.name}".rstrip() + kind)
+    if len(tracks) > _LISTED:
+        listed.append(f"{len(tracks) - _LISTED} more")
+    return UnreadableFileError(
+        f"{name} has no track {word!r}; expected one of its tracks: {', '.join(listed)}"
+    )
+
+
 def said_of(pieces: Sequence[Sequence[Track]]) -> str:
-    """A few words on how many tracks of these pieces are merged or kept, and how many are left
-    out."""
-    tracks = [track for piece in pieces for track in piece]
-    kept = sum(track.kept for track in tracks)
+    """A few words on how many tracks of these pieces are merged or kept, and how many left out."""
+    tracks = list(itertools.chain.from_iterable(pieces))
+    kept = [track for track in tracks if track.kept]
+    if any(track.role for track in tracks):
+        done = "placed in parts"
+    elif len(kept) > len(pieces):
+        done = "merged"
+    else:
+        done = "kept"
+    words = f"{done} {len(kept):,} of {len(tracks):,} tracks"
+    left = len(tracks) - len(kept)
     drums = sum(track.instrument == DRUMS and not track.kept for track in tracks)
-    left = len(tracks) - kept
-    left_out = (
-        f"{left:,} of drums"
-        if left == drums
-        else f"{left:,} ({drums:,} of drums)"
-        if drums
-        else f"{left:,}"
-    )
-    done = (
-        "placed in parts"
-        if any(track.role for track in tracks)
-        else "merged"
-        if kept > len(pieces)
-        else "kept"
-    )
-    merged = f"{done} {kept:,} of {len(tracks):,} tracks"
-    return merged + (f", left out {left_out}" if left else "")
+    if not left:
+        return words
+    if left == drums:
+        return f"{words}, left out {left:,} of drums"
+    if drums:
+        return f"{words}, left out {left:,} ({drums:,} of drums)"
+    return f"{words}, left out {left:,}"
 
 
 def named_melody(tracks: Sequence[Track]) -> list[Track]:
     """The track whose name has a word such as melody, vocal or lead; a list of one, or empty."""
     for word in _MELODY_NAMES:
-        if named := [track for track in tracks if says(track.name, word)]:
+        named = [track for track in tracks if says(track.name, word)]
+        if named:
             return [max(named, key=lambda track: track.notes)]
     return []
 
@@ -149,11 +187,14 @@ def lines_of(tracks: Sequence[Track], share: float = 0.5) -> list[Track]:
 
 def with_enough_notes(tracks: Sequence[Track], share: float = 0.5) -> list[Track]:
     """The tracks that have at least this share of the median number of notes."""
-    least = share * statistics.median(track.notes for track in tracks) if tracks else 0
+    if not tracks:
+        return []
+    least = share * statistics.median(track.notes for track in tracks)
     return [track for track in tracks if track.notes >= least]
 
 
 def says(text: str, word: str) -> bool:
     """True if the text has this whole word, or its plural, or the word with a number at its end."""
-    text, word = text.replace("_", " "), re.escape(word.replace("_", " "))
-    return re.search(rf"(?<!\w){word}s?\d*(?!\w)", text, re.IGNORECASE) is not None
+    escaped = re.escape(word.replace("_", " "))
+    pattern = rf"(?<!\w){escaped}s?\d*(?!\w)"
+    return re.search(pattern, text.replace("_", " "), re.IGNORECASE) is not None

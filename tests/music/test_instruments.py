@@ -8,51 +8,46 @@ from lnfgen.music.instruments import INSTRUMENTS, Programs, programs_of
 
 def test_the_table_has_each_instrument_where_general_midi_has_it() -> None:
     assert len(set(INSTRUMENTS)) == 128
-    # The first of each family of eight, as the standard lists them from 1 on, and the last of all.
-    firsts = [
+    # the first of each family of eight, as the standard lists them from 1 on, and the last of all
+    assert INSTRUMENTS[::8] == (
         "Acoustic Grand Piano",
         "Celesta",
         "Drawbar Organ",
         "Acoustic Guitar (nylon)",
         "Acoustic Bass",
         "Violin",
-    ]
-    firsts += [
         "String Ensemble 1",
         "Trumpet",
         "Soprano Sax",
         "Piccolo",
         "Lead 1 (square)",
         "Pad 1 (new age)",
-    ]
-    assert list(INSTRUMENTS[::8]) == [
-        *firsts,
         "FX 1 (rain)",
         "Sitar",
         "Tinkle Bell",
         "Guitar Fret Noise",
-    ]
+    )
     assert INSTRUMENTS[127] == "Gunshot"
-    assert [programs_of(name) for name in INSTRUMENTS] == [[number] for number in range(128)]
+    for number, name in enumerate(INSTRUMENTS):
+        assert programs_of(name) == [number]
 
 
 @pytest.mark.parametrize(
     ("asked", "programs"),
     [
-        *(
-            (0, [0]),
-            ("73", [73]),
-            ([73, "oboe"], [73, 68]),
-            ("flute, 48,String Ensemble 1", [73, 48, 48]),
-        ),
+        (0, [0]),
+        ("73", [73]),
+        ([73, "oboe"], [73, 68]),
+        ("flute, 48,String Ensemble 1", [73, 48, 48]),
         ("FLUTE", [73]),  # and not the Pan Flute
-        *(("violin", [40]), ("acoustic bass", [32]), ("church organ", [19]), ("honky tonk", [3])),
-        *(
-            ("nylon", [24]),
-            ("Acoustic Guitar nylon", [24]),
-            ("synthstrings 2", [51]),
-            ("harpsi", [6]),
-        ),
+        ("violin", [40]),
+        ("acoustic bass", [32]),
+        ("church organ", [19]),
+        ("honky tonk", [3]),
+        ("nylon", [24]),
+        ("Acoustic Guitar nylon", [24]),
+        ("synthstrings 2", [51]),
+        ("harpsi", [6]),
     ],
 )
 def test_an_instrument_has_a_number_a_name_or_a_part_of_one(
@@ -64,11 +59,14 @@ def test_an_instrument_has_a_number_a_name_or_a_part_of_one(
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        *(
-            (word, "expected 0 to 127 or a name of General MIDI")
-            for word in ("128", "-1", "kazoo", "", "9" * 6000)
-        ),
-        *((word, "expected 0 to 127 or a name") for word in ("flute,", "♯", 128)),
+        ("128", "expected 0 to 127 or a name of General MIDI"),
+        ("-1", "expected 0 to 127 or a name of General MIDI"),
+        ("kazoo", "expected 0 to 127 or a name of General MIDI"),
+        ("", "expected 0 to 127 or a name of General MIDI"),
+        ("9" * 6000, "expected 0 to 127 or a name of General MIDI"),
+        ("flute,", "expected 0 to 127 or a name"),
+        ("♯", "expected 0 to 127 or a name"),
+        (128, "expected 0 to 127 or a name"),
         (
             "Sax",
             "'Sax'; expected one of 64 Soprano Sax, 65 Alto Sax, 66 Tenor Sax, 67 Baritone Sax",

@@ -1,5 +1,6 @@
-"""Which voice has which note: each note once, ranks and held notes as for singers, chords where
-voices are few."""
+"""Which voice has which note: each one once, as singers would, with chords where voices are few."""
+
+import itertools
 
 import pytest
 from hypothesis import given
@@ -17,25 +18,26 @@ from lnfgen.music.separation import MAX_VOICES, separate_voices, with_unisons
 def test_each_note_is_in_one_voice(roll: PianoRoll, num_voices: int) -> None:
     voices = separate_voices(roll, num_voices)
     assert len(voices) == num_voices
-    assert sorted(note for notes in voices for note in notes) == sorted(roll.notes())
+    assert sorted(itertools.chain.from_iterable(voices)) == sorted(roll.notes())
 
 
 def test_a_chorale_has_the_voices_that_bach_gave_it() -> None:
     content = chorale()
-    (whole,) = read_score(content, ".mxl")
-    found = separate_voices(whole, 4)
-    right = sum(
-        len(set(notes) & set(read_score(content, ".mxl", tracks=str(part))[0].notes()))
-        for part, notes in enumerate(found, start=1)
-    )
-    assert right >= 0.97 * len(whole.notes())
+    (song,) = read_score(content, ".mxl")
+    found = separate_voices(song.roll, 4)
+    right = 0
+    for number, notes in enumerate(found, start=1):
+        (voice,) = read_score(content, ".mxl", tracks=str(number))
+        right += len(set(notes) & set(voice.roll.notes()))
+    assert right >= 0.97 * song.roll.num_notes
 
 
 def test_as_many_notes_as_voices_are_in_order_and_a_held_note_stays() -> None:
     held = (0, 12, 60)
-    roll = PianoRoll.from_notes(
-        [held, *((start, 4, pitch) for start in (0, 4, 8) for pitch in (48, 55, 67 + start))]
-    )
+    notes = [held]
+    for start in (0, 4, 8):
+        notes += [(start, 4, pitch) for pitch in (48, 55, 67 + start)]
+    roll = PianoRoll.from_notes(notes)
     soprano, alto, tenor, bass = separate_voices(roll, 4)
     assert alto == [held]
     assert [note[2] for note in soprano] == [67, 71, 75]
@@ -44,8 +46,7 @@ def test_as_many_notes_as_voices_are_in_order_and_a_held_note_stays() -> None:
 
 
 def test_a_voice_that_enters_late_is_foreseen() -> None:
-    """The alto begins alone, and does not take the soprano's place because nobody is above it
-    yet."""
+    """The alto begins alone, and does not take the soprano's place that nobody has yet."""
     alto = [(start, 4, 62) for start in range(0, 32, 4)]
     soprano = [(start, 4, 72) for start in range(16, 32, 4)]
     found = separate_voices(PianoRoll.from_notes([*alto, *soprano]), 2)
@@ -53,7 +54,9 @@ def test_a_voice_that_enters_late_is_foreseen() -> None:
 
 
 def test_more_notes_than_voices_are_chords_of_the_nearest() -> None:
-    steady = [(start, 4, pitch) for start in (0, 4, 8) for pitch in (48, 55, 62, 72)]
+    steady = []
+    for start in (0, 4, 8):
+        steady += [(start, 4, pitch) for pitch in (48, 55, 62, 72)]
     voices = separate_voices(PianoRoll.from_notes([*steady, (4, 4, 74)]), 4)
     assert {note[2] for note in voices[0]} == {72, 74}
     cluster = PianoRoll.from_notes([(0, 4, pitch) for pitch in range(21, 109)])
