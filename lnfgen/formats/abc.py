@@ -6,106 +6,63 @@ otherwise than the standard: repeats with other endings than two, sections, fiel
 overlays, tied chords, accidentals that hold to the end of a bar.
 """
 
-import itertools
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 
-from lnfgen.formats.events import Events, Sound, join_ties
-from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, is_time_signature
-from lnfgen.music.tonality import FIFTHS, NATURALS
+from lnfgen.formats.abc_fields import (
+    ALTERATIONS,
+    key_signature,
+    note_length,
+    octave_shifts,
+    section_order,
+    tempo_of,
+    time_signature_of,
+    unit_length,
+    without_clef,
+)
+from lnfgen.formats.abc_voices import OVERLAY, Item, Repeat, Voice, lay_out
+from lnfgen.formats.events import Events
+from lnfgen.music.tonality import NATURALS
 
 MAX_BARS = 1000  # of one rest; more are a misprint, and would fill the memory
-MAX_SECTIONS = 100  # that are played of a tune whose header gives their order
 
+# The name of the last group that a token matches is its kind. Text that no kind matches is skipped.
 _TOKENS = re.compile(
     r"""
-    (?P<field>^[A-Za-z]:(?!\|).*|\[[A-Za-z]:[^\]\n]{0,300}\])
-    | (?P<words>%.*|"[^"\n]*"|![^!|\n]{1,20}!)
-    | \((?P<tuplet>\d(?::\d?){0,2})
-    | (?P<bar>:*\|[|\]:]*|::+|\[\|[\]:]*)(?P<ending>(?:[\s\\]|%.*\n|^w:.*\n){0,99}\[?\d{1,2}(?:[,-]\d{1,2})*)?
-    | (?P<grace>\{[^{}\n]*\})
-    | (?:(?P<sign>\^\^?|__?|=)?(?P<note>[A-Ga-g][,']*)|(?P<rest>[xz]))(?P<length>[\d/]*)
-    | (?P<chord>\[(?!\d)) | \](?P<outer>[\d/]*) | (?P<tie>-) | (?P<broken>>{1,3}|<{1,3})
-    | [ZX](?P<bars>\d*) | (?P<overlay>&)
+    (?P<field> ^[A-Za-z]:(?!\|).* | \[[A-Za-z]:[^\]\n]{0,300}\] )
+    | (?P<words> %.* | "[^"\n]*" | ![^!|\n]{1,20}! )
+    | (?P<tuplet> \((?P<numbers>\d(?::\d?){0,2}) )
+    | (?P<bar>
+        (?P<line> :*\|[|\]:]* | ::+ | \[\|[\]:]* )
+        (?P<ending> (?:[\s\\]|%.*\n|^w:.*\n){0,99} \[?\d{1,2}(?:[,-]\d{1,2})* )?
+      )
+    | (?P<grace> \{[^{}\n]*\} )
+    | (?P<note> (?P<sign>\^\^?|__?|=)? (?P<name>[A-Ga-g][,']*) (?P<length>[\d/]*) )
+    | (?P<rest> [xz] (?P<length_of_rest>[\d/]*) )
+    | (?P<chord> \[(?!\d) )
+    | (?P<end_of_chord> \] (?P<length_of_chord>[\d/]*) )
+    | (?P<tie> - )
+    | (?P<broken> >{1,3} | <{1,3} )
+    | (?P<bars_of_rest> [ZX] (?P<bars>\d*) )
+    | (?P<overlay> & )
     """,
     re.MULTILINE | re.VERBOSE,
 )
-_ALTER = {"": 0, "=": 0, "^": 1, "^^": 2, "_": -1, "__": -2}
-_MODES = {
-    "maj": 0,
-    "ion": 0,
-    "lyd": 1,
-    "mix": -1,
-    "dor": -2,
-    "m": -3,
-    "aeo": -3,
-    "phr": -4,
-    "loc": -5,
-}
-# of a tuplet; of others 3 in a compound metre, else 2 (4.13)
+# How many notes last as long as those of a tuplet (4.13). Of other numbers it is 3 in a compound
+# time signature, and else 2.
 _NORMAL_NOTES = {1: 1, 2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
-_SIGN = re.compile(r"(?<=\s)(\^\^?|__?|=)([A-Ga-g])(?=\s|$)")
-_CLEF = re.compile(
-    r"(?<!\S)(?=\S)(?:clef=[^\s+^_-]+|(?:treble|alto|tenor|bass|soprano|mezzosoprano|baritone|perc)\d?)?"
-    r"(?:(?P<up>[+^]8(?:va)?)|(?P<down>[-_]8(?:v[ab])?))?(?!\S)"
-)
-_PROPERTY = re.compile(r"(?<!\S)(?P<name>[a-z]+)=(?P<value>\"[^\"]*\"|\S*)")
-
-_Metre = tuple[int, int] | None
 
 
 @dataclass
-class _Sound:
-    """A note, a chord or a rest. Lengths are in quarters."""
+class _ChordNote:
+    """A note of a chord. Its length is in units."""
 
     length: Fraction
-    written: Fraction  # the length without `>` and `<`
-    pitches: dict[int, str]  # MIDI pitches and their names; none in a rest
-    metre: _Metre
-    tied: set[int] = field(default_factory=set)  # pitches that are tied to the next sound
-
-
-# a sound, `|` for a bar line, `&` for the start of an overlay, or quarters a minute
-_Item = _Sound | str | float
-
-
-@dataclass
-class _Repeat:
-    """The music that the next end of a repeat plays again, as far as it has been read. Places are
-    indices of items."""
-
-    start: int
-    is_marked: bool = False  # a sign is at its start
-    body: int | None = None  # the start of the first ending
-    endings: dict[int, slice] = field(default_factory=dict)  # the ending of each pass
-    numbers: Sequence[int] = ()  # the passes of the ending that is being read
-    opened: int = 0  # where that ending starts
-    bars: int = 0  # how many bars it has so far
-    passes: int = 0  # how many passes are written
-    bars_of_first: int = 0  # how many bars the first ending has
-
-
-@dataclass
-class _Voice:
-    """The music of a voice so far, and the settings that hold at its end."""
-
-    key: str
-    unit: Fraction  # in quarters
-    metre: _Metre
-    # by how many octaves each property of a field K: or V: moves the notes up
-    octaves: dict[str, int]
-    items: list[_Item] = field(default_factory=list)
-    repeat: _Repeat = field(default_factory=lambda: _Repeat(0))
-    # the accidentals of the bar, by the name of the note
-    signs: dict[str, int] = field(default_factory=dict)
-    # those of tied notes, by the name with its octave
-    tied: dict[str, int] = field(default_factory=dict)
-    # the factor of the lengths of the next notes, and their number
-    tuplet: tuple[Fraction, int] = (Fraction(1), 0)
-    broken: Fraction = Fraction(1)  # the factor of the length of the next note
+    pitch: int
+    name: str
+    is_tied: bool = False
 
 
 def read_tunes(book: str) -> list[Events]:
@@ -123,335 +80,266 @@ def read_tunes(book: str) -> list[Events]:
     Raises:
         ValueError: if a tune has none of the fields K:, L: and M:, so that it is no tune.
     """
-    head, *tunes = re.split(r"^(?=X:)", re.sub(r"\r\n?", "\n", book), flags=re.MULTILINE)
-    return [_Tune(tune).events() for tune in [head + tune for tune in tunes] or [head]]
+    book = re.sub(r"\r\n?", "\n", book)
+    head, *tunes = re.split(r"^(?=X:)", book, flags=re.MULTILINE)
+    if not tunes:
+        return [_Tune(head).events()]
+    return [_Tune(head + tune).events() for tune in tunes]
+
+
+def _split_header(tune: str) -> tuple[str, str]:
+    """The header of a tune, which ends with its first field K:, and the music after it.
+
+    Without that field, the header is all lines of fields, comments and space at the start.
+    """
+    key_line = re.search(r"^K:.*\n?", tune, re.MULTILINE)
+    if key_line is not None:
+        end = key_line.end()
+    else:
+        first_lines = re.match(r"(?:[A-Za-z]:.*\n|%.*\n|\s*\n)*", tune)
+        end = first_lines.end() if first_lines else 0
+    return tune[:end], tune[end:]
 
 
 class _Tune:
     """Reads one tune."""
 
     def __init__(self, tune: str) -> None:
-        found = re.search(r"^K:.*\n?", tune, re.MULTILINE) or re.match(
-            r"(?:[A-Za-z]:.*\n|%.*\n|\s*\n)*", tune
-        )
-        assert found is not None  # the second one may be empty
-        header, self.body = tune[: found.end()], tune[found.end() :]
+        header, self.body = _split_header(tune)
         fields = re.findall(r"^([A-Za-z]):([^%\n]*)", header, re.MULTILINE)
-        first, last = dict(reversed(fields)), dict(fields)
+        first = dict(reversed(fields))
+        last = dict(fields)
         if not last.keys() & {"K", "L", "M"}:
             raise ValueError("a tune without a field K:")
         rule = re.search(r"propagate-accidentals\s+(\w+)", tune)
         self.accidentals_hold = rule[1] if rule else "pitch"  # or "octave", or "not"
         self.title = first.get("T", "")  # any others are subtitles
-        self.order = _order(first.get("P", ""))
-        # the letter of each, and where it starts in the items
+        self.order = section_order(first.get("P", ""))
+        # The letter of each section, and where it starts in the items.
         self.sections: list[tuple[str, int]] = []
-        metre, key = _metre(last.get("M", "")), last.get("K", "C")
-        usual = Fraction(1, 16) if metre and Fraction(*metre) < Fraction(3, 4) else Fraction(1, 8)
-        self.voice = _Voice(
-            _without_clef(key), 4 * (_fraction(last.get("L", "")) or usual), metre, _octaves_of(key)
-        )
+
+        key = last.get("K", "C")
+        time_signature = time_signature_of(last.get("M", ""))
+        unit = unit_length(last.get("L", "")) or _usual_unit(time_signature)
+        self.voice = Voice(without_clef(key), unit, time_signature, octave_shifts(key))
         self.voices = {"": self.voice}
-        # the notes of the chord that is being read
-        self.chord: list[tuple[Fraction, int, str, bool]] | None = None
-        defined = re.findall(r"^V:[ \t]*(\S+)([^%\n]*)", header, re.MULTILINE)
-        self.defined = {name: _octaves_of(properties) for name, properties in defined}
-        self.voice.items += [bpm for name, text in fields if name == "Q" for bpm in _tempo(text)]
+        for name, text in fields:
+            if name == "Q":
+                self._add_tempo(text)
+        # The notes of the chord that is being read.
+        self.chord: list[_ChordNote] | None = None
+        voice_lines = re.findall(r"^V:[ \t]*(\S+)([^%\n]*)", header, re.MULTILINE)
+        # The octaves of the voices that the header defines.
+        self.defined = {name: octave_shifts(properties) for name, properties in voice_lines}
+        self.readers: dict[str, Callable[[re.Match[str]], None]] = {
+            "field": self._read_field,
+            "tuplet": self._read_tuplet,
+            "bar": self._read_bar,
+            "grace": self._read_grace,
+            "note": self._read_note,
+            "rest": self._read_rest,
+            "chord": self._open_chord,
+            "end_of_chord": self._close_chord,
+            "tie": self._read_tie,
+            "broken": self._read_broken,
+            "bars_of_rest": self._read_bars_of_rest,
+            "overlay": self._read_overlay,
+        }
 
     def events(self) -> Events:
         """The tracks, tempos and time signatures of the tune. Times are in quarters."""
-        metre = self.voice.metre
+        time_signature = self.voice.time_signature
         for token in _TOKENS.finditer(self.body):
-            self._read(token)
+            kind = token.lastgroup
+            if kind in self.readers:
+                self.readers[kind](token)
         if len(self.voices) == 1:
             self.voice.items = self._in_order()
-        events = Events(signatures=[(Fraction(0), metre)] if metre else [], title=self.title)
+        events = Events(title=self.title)
+        if time_signature is not None:
+            events.signatures.append((Fraction(0), time_signature))
         for voice in self.voices.values():
-            _lay_out(voice.items, metre, events)
+            lay_out(voice.items, time_signature, events)
         return events
 
-    def _in_order(self) -> list[_Item]:
-        """The items of the one voice that there is, its sections in their order, if the tune has
-        all of them."""
+    def _in_order(self) -> list[Item]:
+        """The items of the one voice that there is, with the sections in the header's order.
+
+        If the tune lacks one of these sections, its items stay as they are.
+        """
         items = self.voice.items
-        ranges: dict[str, slice] = {}
-        for (letter, start), (_, stop) in itertools.pairwise([*self.sections, ("", len(items))]):
-            ranges.setdefault(letter, slice(start, stop))
-        if not self.order or not set(self.order) <= set(ranges):
+        stretches: dict[str, list[Item]] = {}
+        stops = [start for _, start in self.sections[1:]]
+        stops.append(len(items))
+        for (letter, start), stop in zip(self.sections, stops, strict=False):
+            stretches.setdefault(letter, items[start:stop])
+        if not self.order or not set(self.order) <= set(stretches):
             return items
-        return items[: self.sections[0][1]] + [
-            item for letter in self.order for item in items[ranges[letter]]
-        ]
+        _, first_start = self.sections[0]
+        ordered = items[:first_start]
+        for letter in self.order:
+            ordered += stretches[letter]
+        return ordered
 
-    def _read(self, token: re.Match[str]) -> None:
+    def _read_note(self, token: re.Match[str]) -> None:
+        name = token["name"]
+        octaves = sum(self.voice.octaves.values()) + name.count("'") - name.count(",")
+        if name[0].islower():
+            octaves += 1
+        natural = 60 + NATURALS[name[0].upper()] + 12 * octaves
+        pitch = natural + self._alteration(name, token["sign"])
+        length = note_length(token["length"])
+        if self.chord is None:
+            self.voice.add(length, {pitch: name})
+        else:
+            self.chord.append(_ChordNote(length, pitch, name))
+
+    def _read_rest(self, token: re.Match[str]) -> None:
+        if self.chord is None:
+            self.voice.add(note_length(token["length_of_rest"]), {})
+
+    def _read_grace(self, token: re.Match[str]) -> None:
+        """Read grace notes. They do not sound, but their accidentals hold to the end of the bar."""
+        for grace in _TOKENS.finditer(token["grace"][1:-1]):
+            if grace["name"]:
+                self._alteration(grace["name"], grace["sign"])
+
+    def _alteration(self, name: str, sign: str | None) -> int:
+        """By how many semitones a note is altered.
+
+        Its own sign counts first, then that of the bar, of a tied note, and of the key. A sign of
+        its own holds from here on.
+        """
         voice = self.voice
-        if token["field"]:
-            self._read_field(token["field"].strip("[]"))
-        elif token["bar"]:
-            self.chord = None
-            self._read_bar(token["bar"], token["ending"] or "")
-        elif token["grace"]:
-            for grace in _TOKENS.finditer(token["grace"][1:-1]):
-                if grace["note"]:
-                    # its accidental holds to the end of the bar too
-                    self._alter(grace["note"], grace["sign"])
-        elif token["note"]:
-            note = token["note"]
-            octaves = (
-                sum(voice.octaves.values()) + note.count("'") - note.count(",") + note[0].islower()
-            )
-            pitch = 60 + NATURALS[note[0].upper()] + 12 * octaves + self._alter(note, token["sign"])
-            if self.chord is None:
-                self._add(_length(token["length"]), {pitch: note})
-            else:
-                self.chord.append((_length(token["length"]), pitch, note, False))
-        elif token["rest"] and self.chord is None:
-            self._add(_length(token["length"]), {})
-        elif token["chord"]:
-            self.chord = []
-        elif token["outer"] is not None:
-            notes, self.chord = self.chord or [], None
-            if notes:
-                self._add(
-                    notes[0][0] * _length(token["outer"]),
-                    {pitch: note for _, pitch, note, _ in notes},
-                )
-                self._tie([pitch for _, pitch, _, tied in notes if tied])
-        elif token["tie"] and self.chord:
-            self.chord[-1] = (*self.chord[-1][:3], True)
-        elif token["tie"] and voice.items and isinstance(last := voice.items[-1], _Sound):
-            self._tie(list(last.pitches))
-        elif token["tuplet"]:
-            numbers = [int(number or 0) for number in [*token["tuplet"].split(":"), "", ""][:3]]
-            is_compound = voice.metre and voice.metre[1] >= 8 and voice.metre[0] % 3 == 0
-            actual = numbers[0] or 1
-            normal = numbers[1] or _NORMAL_NOTES.get(actual, 3 if is_compound else 2)
-            voice.tuplet = Fraction(normal, actual), numbers[2] or actual
-        elif token["broken"] and voice.items and isinstance(last := voice.items[-1], _Sound):
-            short = Fraction(1, 2 ** len(token["broken"]))
-            factors = (2 - short, short) if token["broken"][0] == ">" else (short, 2 - short)
-            last.length, voice.broken = last.written * factors[0], factors[1]
-        elif token["bars"] is not None and voice.metre:
-            bar = 4 * Fraction(*voice.metre)
-            rest = _Sound(bar, bar, {}, voice.metre)
-            voice.items += (rest, *("|", rest) * (min(int(token["bars"] or 1), MAX_BARS) - 1))
-        elif token["overlay"]:
-            voice.items.append("&")
-
-    def _add(self, length: Fraction, pitches: dict[int, str]) -> None:
-        """Add a sound of so many units, with the names of its pitches."""
-        voice = self.voice
-        ratio, left = voice.tuplet
-        written = length * voice.unit * (ratio if left else 1)
-        voice.tuplet = ratio, max(left - 1, 0)
-        voice.items.append(_Sound(written * voice.broken, written, pitches, voice.metre))
-        voice.broken = Fraction(1)
-
-    def _tie(self, pitches: Sequence[int]) -> None:
-        """Tie these pitches of the last sound to the next one."""
-        sound = self.voice.items[-1]
-        assert isinstance(sound, _Sound)
-        sound.tied.update(pitches)
-        for pitch in pitches:
-            name = sound.pitches[pitch]
-            self.voice.tied[name] = (pitch - NATURALS[name[0].upper()] + 6) % 12 - 6
-
-    def _alter(self, note: str, sign: str | None) -> int:
-        """By how many semitones a note is altered: by its sign, or that of the bar, of a tied note
-        or of the key."""
-        voice, step = self.voice, note[0].upper()
-        tied = voice.tied.pop(note, None)
-        usual = _signature(voice.key).get(step, 0) if tied is None else tied
+        step = name[0].upper()
+        tied = voice.tied.pop(name, None)
+        usual = tied
+        if usual is None:
+            usual = key_signature(voice.key).get(step, 0)
         if self.accidentals_hold == "not":
-            return usual if sign is None else _ALTER[sign]
-        place = note if self.accidentals_hold == "octave" else step
+            return usual if sign is None else ALTERATIONS[sign]
+        place = name if self.accidentals_hold == "octave" else step
         if sign is not None:
-            voice.signs[place] = _ALTER[sign]
+            voice.signs[place] = ALTERATIONS[sign]
         return voice.signs.get(place, usual)
 
-    def _read_field(self, text: str) -> None:
+    def _open_chord(self, _: re.Match[str]) -> None:
+        self.chord = []
+
+    def _close_chord(self, token: re.Match[str]) -> None:
+        """Add the chord. It lasts as long as its first note, times the number behind the chord."""
+        notes = self.chord
+        self.chord = None
+        if not notes:
+            return
+        length = notes[0].length * note_length(token["length_of_chord"])
+        self.voice.add(length, {note.pitch: note.name for note in notes})
+        sound = self.voice.last_sound()
+        assert sound is not None
+        self.voice.tie(sound, [note.pitch for note in notes if note.is_tied])
+
+    def _read_tie(self, _: re.Match[str]) -> None:
+        if self.chord:
+            self.chord[-1].is_tied = True
+            return
+        sound = self.voice.last_sound()
+        if sound is not None:
+            self.voice.tie(sound, list(sound.pitches))
+
+    def _read_tuplet(self, token: re.Match[str]) -> None:
+        """Read `(p:q:r`: put p notes into the time of q, for the next r notes (4.13)."""
+        voice = self.voice
+        numbers = [int(number or 0) for number in token["numbers"].split(":")]
+        numbers += [0] * (3 - len(numbers))
+        actual = numbers[0] or 1
+        is_compound = (
+            voice.time_signature is not None
+            and voice.time_signature[1] >= 8
+            and voice.time_signature[0] % 3 == 0
+        )
+        usual = _NORMAL_NOTES.get(actual, 2)
+        if is_compound and actual not in _NORMAL_NOTES:
+            usual = 3
+        voice.tuplet_ratio = Fraction(numbers[1] or usual, actual)
+        voice.tuplet_left = numbers[2] or actual
+
+    def _read_broken(self, token: re.Match[str]) -> None:
+        """Read `>`, which makes the last note longer and the next one shorter, or `<` (4.4)."""
+        last = self.voice.last_sound()
+        if last is None:
+            return
+        signs = token["broken"]
+        short = Fraction(1, 2 ** len(signs))
+        long = 2 - short
+        if signs[0] == ">":
+            last.length = last.written * long
+            self.voice.broken = short
+        else:
+            last.length = last.written * short
+            self.voice.broken = long
+
+    def _read_bars_of_rest(self, token: re.Match[str]) -> None:
+        self.voice.add_bars_of_rest(min(int(token["bars"] or 1), MAX_BARS))
+
+    def _read_overlay(self, _: re.Match[str]) -> None:
+        self.voice.items.append(OVERLAY)
+
+    def _read_field(self, token: re.Match[str]) -> None:
         """Read a field, which may change the voice."""
-        voice, name, value = self.voice, text[0], text[2:].partition("%")[0].strip()
+        text = token["field"].strip("[]")
+        voice = self.voice
+        name = text[0]
+        value = text[2:].partition("%")[0].strip()
         if name == "V":
-            name, properties = [*value.split(maxsplit=1), "", ""][:2]
-            common = self.voices[""]
-            octaves = common.octaves | self.defined.get(name, {})
-            self.voice = self.voices.setdefault(
-                name, _Voice(common.key, common.unit, common.metre, octaves)
-            )
-            self.voice.octaves |= _octaves_of(properties)
+            self._change_voice(value)
         elif name == "K":
-            voice.octaves |= _octaves_of(value)
-            voice.key = _without_clef(value) or voice.key
+            voice.octaves |= octave_shifts(value)
+            voice.key = without_clef(value) or voice.key
         elif name == "L":
-            voice.unit = 4 * _fraction(value) or voice.unit
+            voice.unit = unit_length(value) or voice.unit
         elif name == "M":
-            voice.metre = _metre(value)
+            voice.time_signature = time_signature_of(value)
         elif name == "Q":
-            voice.items += _tempo(value)
+            self._add_tempo(value)
         elif name == "P" and self.order:
-            voice.repeat = _Repeat(len(voice.items))
+            voice.repeat = Repeat(len(voice.items))
             self.sections.append((value[:1], len(voice.items)))
 
-    def _read_bar(self, bar: str, ending: str) -> None:
-        """Read a bar line, and repeat the music that ends there and is to be repeated."""
-        voice, repeat = self.voice, self.voice.repeat
-        voice.signs.clear()
-        ends, starts = bar.startswith(":"), bar.endswith(":")
-        voice.items.append("|")
-        repeat.bars += 1
-        ranges = re.findall(r"(\d+)(?:-(\d+))?", ending)  # of passes, as in `[1,3-5`
-        numbers = [
-            number for first, last in ranges for number in range(int(first), int(last or first) + 1)
-        ]
-        if ends and repeat.body is None:
-            # A stretch that ends with `::|` is played three times.
-            times = len(bar) - len(bar.lstrip(":")) if "|" in bar else 1
-            voice.items += voice.items[repeat.start :] * times
-            repeat.passes += 1
-        elif ends:
-            body = slice(repeat.start, repeat.body)
-            repeat.passes += 1
-            repeat.bars_of_first = repeat.bars_of_first or repeat.bars
-            repeat.endings |= dict.fromkeys(repeat.numbers, slice(repeat.opened, len(voice.items)))
-            while following := repeat.endings.get(repeat.passes + 1):
-                voice.items += voice.items[body] + voice.items[following]
-                repeat.passes += 1
-            if numbers:
-                voice.items += voice.items[body]
-        # Endings are equally long. Where the last one is at its end, and at a double bar line, a
-        # new repeat may begin.
-        is_over = repeat.passes > 0 and repeat.bars >= repeat.bars_of_first
-        may_begin = repeat.passes > 0 or not (repeat.is_marked or repeat.body)
-        here = len(voice.items)
-        if numbers:
-            repeat.body = here if repeat.body is None else repeat.body
-            repeat.numbers, repeat.opened, repeat.bars = numbers, here, 0
-        elif ends or starts or is_over or (bar in ("||", "|]", "[|") and may_begin):
-            voice.repeat = _Repeat(here, is_marked=starts)
+    def _change_voice(self, value: str) -> None:
+        """Go on with the voice of a field V:. A new one begins with the settings of the header."""
+        words = value.split(maxsplit=1)
+        name = words[0] if words else ""
+        properties = words[1] if len(words) > 1 else ""
+        if name not in self.voices:
+            common = self.voices[""]
+            octaves = common.octaves | self.defined.get(name, {})
+            self.voices[name] = Voice(common.key, common.unit, common.time_signature, octaves)
+        self.voice = self.voices[name]
+        self.voice.octaves |= octave_shifts(properties)
+
+    def _add_tempo(self, text: str) -> None:
+        tempo = tempo_of(text)
+        if tempo is not None:
+            self.voice.items.append(tempo)
+
+    def _read_bar(self, token: re.Match[str]) -> None:
+        self.chord = None
+        self.voice.end_bar(token["line"], _passes_of_ending(token["ending"] or ""))
 
 
-def _lay_out(items: Sequence[_Item], metre: _Metre, events: Events) -> None:
-    """Put the items of a voice one after the other into `events`, as a track with its tempos and
-    time signatures."""
-    sounds: list[Sound] = []
-    lines: list[Fraction] = []
-    time = bar = furthest = Fraction(0)
-    for item in items:
-        if isinstance(item, float):
-            events.tempos.append((time, item))
-        elif isinstance(item, str):
-            furthest = max(furthest, time)
-            bar = bar if item == "&" else furthest  # an overlay sounds from the last bar line on
-            time = bar
-            lines.append(bar)
-        else:
-            if item.metre and item.metre != metre:
-                metre = item.metre
-                events.signatures.append((time, metre))
-            end = time + item.length
-            sounds += [
-                (time, end, pitch, False, pitch in item.tied)
-                for pitch in item.pitches
-                if end > time
-            ]
-            time = end
-    end = max(furthest, time)
-    events.end = max(events.end, end)
-    events.lines = events.lines or sorted({line for line in lines if 0 < line < end})[:2]
-    if notes := join_ties(sounds):
-        events.add(notes)
+def _usual_unit(time_signature: tuple[int, int] | None) -> Fraction:
+    """The unit of a tune without a field L:, in quarters.
+
+    It is a sixteenth note if a bar is shorter than 3/4, else an eighth (3.1.7).
+    """
+    if time_signature is not None and Fraction(*time_signature) < Fraction(3, 4):
+        return Fraction(1, 4)
+    return Fraction(1, 2)
 
 
-def _order(text: str) -> str:
-    """The sections of a field P: in the order in which they are played, ABCBC for `A(BC)2`; empty
-    for another text."""
-
-    def repeated(group: re.Match[str]) -> str:
-        inside, times, letter, times_of_letter = group.groups()
-        return (letter or inside) * int(times_of_letter or times or 1)
-
-    order, before = re.sub(r"[.\s]", "", text), ""
-    while order != before and len(order) <= MAX_SECTIONS:
-        before = order
-        order = re.sub(r"\(([A-Z]*)\)(\d{0,2})|([A-Z])(\d{1,2})", repeated, order)
-    return order if re.fullmatch(rf"[A-Z]{{1,{MAX_SECTIONS}}}", order) else ""
-
-
-def _length(text: str) -> Fraction:
-    """The length of a note in units: `3/2`, `3`, `/4`, `/` (a half) or `//` (a quarter)."""
-    number, _, rest = text.partition("/")
-    divisor = int(rest.strip("/") or 2 ** text.count("/"))
-    if not divisor:
-        raise ValueError(f"a note has the length {text}")
-    return Fraction(int(number or 1), divisor)
-
-
-def _fraction(text: str) -> Fraction:
-    """A fraction such as `1/8`; 0 if the text has none."""
-    found = re.search(r"(\d{1,9})\s*/\s*([1-9]\d{0,8})", text)
-    return Fraction(int(found[1]), int(found[2])) if found else Fraction(0)
-
-
-def _metre(text: str) -> _Metre:
-    """The time signature of a field M:, such as `C|`, `6/8` or `(2+3)/8`; None for a free one."""
-    text = text.strip()
-    if text in ("C", "C|"):
-        return (4, 4) if text == "C" else (2, 2)
-    found = re.search(r"(\d{1,3}(?:\s*\+\s*\d{1,3})*)\)?\s*/\s*(\d{1,3})", text)
-    metre = (sum(map(int, found[1].split("+"))), int(found[2])) if found else (0, 0)
-    return metre if is_time_signature(metre) else None
-
-
-def _tempo(text: str) -> Iterator[float]:
-    """The tempo of a field Q: in quarters a minute, such as `1/4=100`, `90` or `"Adagio"`; none if
-    it names none."""
-    unit, _, number = re.sub(r'"[^"]*"', "", text).rpartition("=")
-    beat = 4 * sum(
-        (Fraction(int(a), int(b)) for a, b in re.findall(r"(\d{1,3})/([1-9]\d{0,2})", unit)),
-        Fraction(0),
-    )
-    bpm = 0.0
-    if found := re.search(r"\d{1,6}(?:\.\d+)?", number):
-        bpm = float(found[0]) * float(beat or 1)
-    elif '"' in text:
-        from music21 import tempo
-
-        bpm = float(tempo.MetronomeMark(text.split('"')[1].strip()).number or 0)
-    if MIN_BPM <= bpm <= MAX_BPM:
-        yield bpm
-
-
-def _without_clef(key: str) -> str:
-    """A key without the clef and the properties beside it in a field K:; empty if the field names
-    no key."""
-    return _PROPERTY.sub("", _CLEF.sub("", key.partition("%")[0])).strip()
-
-
-@lru_cache(maxsize=256)
-def _signature(key: str) -> dict[str, int]:
-    """The alterations of a key by the name of the note, those beside its mode too, as in `D phr ^f`
-    (3.1.14)."""
-    found = re.match(
-        r"([A-Ga-g])([#b]?)\s*([A-Za-z]{0,3})", "D" if key[:2].lower() == "hp" else key
-    )
-    sharps = 0
-    if found and not re.search(r"\bexp\b", key):
-        tonic, sign, mode = found.groups()
-        shift = next((shift for name, shift in _MODES.items() if mode.lower().startswith(name)), 0)
-        sharps = FIFTHS.index(tonic.upper()) - 1 + 7 * {"#": 1, "b": -1}.get(sign, 0) + shift
-    altered = {step: (sharps - place + 6) // 7 for place, step in enumerate(FIFTHS)}
-    return altered | {step.upper(): _ALTER[sign] for sign, step in _SIGN.findall(key)}
-
-
-def _octaves_of(text: str) -> dict[str, int]:
-    """By how many octaves a field K: or V: moves the notes up, for each of its properties."""
-    moved = {}
-    text = re.sub(r'"[^"]*"', "", text)
-    for clef in _CLEF.finditer(text):
-        moved["clef"] = bool(clef["up"]) - bool(clef["down"])
-    for name, value in _PROPERTY.findall(text):
-        if name in ("octave", "transpose") and re.fullmatch(r"[+-]?\d{1,3}", value):
-            octaves, rest = divmod(int(value), 12 if name == "transpose" else 1)
-            moved[name] = 0 if rest else octaves
-    return moved
+def _passes_of_ending(text: str) -> list[int]:
+    """The passes in which an ending is played, as 1, 3, 4 and 5 for `[1,3-5`."""
+    passes: list[int] = []
+    for first, last in re.findall(r"(\d+)(?:-(\d+))?", text):
+        passes += range(int(first), int(last or first) + 1)
+    return passes

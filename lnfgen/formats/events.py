@@ -1,5 +1,4 @@
-"""The notes, tempos and time signatures of a piece as a file has them, and the piano-roll that they
-make.
+"""The notes, tempos and time signatures of a piece in a file, and the piano-roll that they make.
 
 A file may have several tempos and time signatures one after the other. A roll has one of each: the
 one that lasts longest, and so not that of an upbeat or of a last chord.
@@ -18,8 +17,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lnfgen.errors import UnreadableFileError
+from lnfgen.music.conversion import FINER, NEAR, ConversionReport, report_of_notes
+from lnfgen.music.notes import Note
 from lnfgen.music.parts import Part, in_roles
-from lnfgen.music.pianoroll import FINER, NEAR, Losses, PianoRoll, bar_length, is_time_signature
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.song import Origin, Song
+from lnfgen.music.time_signature import bar_length, is_time_signature
 from lnfgen.music.tracks import Track, choose_tracks
 from lnfgen.wording import in_one_line
 
@@ -29,8 +32,7 @@ DEFAULT_BPM = 120.0  # the tempo of a file without one, as in MIDI
 
 FileNote = tuple[Any, Any, int]  # a note in the unit of a file: (start, end, MIDI pitch)
 Sound = tuple[Fraction, Fraction, int, bool, bool]
-"""A note as a score has it: (start, end, MIDI pitch, tied to the one before, tied to the next
-one)."""
+"""A note as a score has it: (start, end, MIDI pitch, tied to the one before, tied to the next)."""
 
 _Value = TypeVar("_Value")
 
@@ -38,31 +40,56 @@ _Value = TypeVar("_Value")
 def with_choice(
     tracks: Sequence[Track], wanted: str, roles: Sequence[str], name: str
 ) -> list[Track]:
-    """The tracks of a file; kept are those that `choose_tracks` gives, or those with one of the
-    roles, if any."""
+    """The tracks of a file, those marked as kept that `choose_tracks` gives.
+
+    With roles, those are kept that have one of them.
+    """
     if roles:
-        return [
-            replace(track, kept=bool(track.role)) for track in in_roles(tracks, roles, wanted, name)
-        ]
-    kept = choose_tracks(tracks, wanted, name) if tracks else ()
+        placed = in_roles(tracks, roles, wanted, name)
+        return [replace(track, kept=bool(track.role)) for track in placed]
+    kept = choose_tracks(tracks, wanted, name) if tracks else set()
     return [replace(track, kept=track.number in kept) for track in tracks]
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Where the steps of a roll lie in the time of a file."""
+
+    quarter: Fraction  # the length of a quarter in the unit of the file
+    steps_per_quarter: int
+
+    def step(self, time: Any) -> int:
+        """The step that is nearest to a time."""
+        return nearest(time * self.steps_per_quarter / self.quarter)
+
+    def between_steps(self, times: Iterable[Any], finer: int = 1) -> list[Any]:
+        """The times that are on no step, or on no step of a grid that is so many times finer."""
+        step = self.quarter / self.steps_per_quarter
+        scale = finer * step.denominator
+        return [time for time in times if time * scale % step.numerator]
 
 
 @dataclass
 class Events:
-    """A piece in a file. Times are in the unit of the file. Tempos and signatures are (time, value)
-    of each change."""
+    """A piece in a file. Times are in the unit of the file.
 
-    # those with notes, and the notes of each
+    Attributes:
+        tracks: those with notes, and the notes of each.
+        tempos: (time, quarters a minute) of each change.
+        signatures: (time, time signature) of each change.
+        end: where the piece ends.
+        lines: where the first bar ends, and the next one, as far as is known.
+        lost: what no roll can have, by the number of the track.
+        velocities: (time, velocity) of notes, by the number of the track.
+        title: that of the piece; empty if there is none.
+    """
+
     tracks: list[tuple[Track, list[FileNote]]] = field(default_factory=list)
     tempos: list[tuple[Any, float]] = field(default_factory=list)
     signatures: list[tuple[Any, tuple[int, int]]] = field(default_factory=list)
-    end: Any = 0  # where the piece ends
-    # where the first bar ends, and the next one, as far as is known
+    end: Any = 0
     lines: list[Any] = field(default_factory=list)
-    # by the track's number: what no roll can have
-    losses: dict[int, Losses] = field(default_factory=dict)
-    # likewise: (time, velocity) of notes
+    lost: dict[int, ConversionReport] = field(default_factory=dict)
     velocities: dict[int, list[tuple[Any, int]]] = field(default_factory=dict)
     title: str = ""
 
@@ -74,137 +101,197 @@ class Events:
         channel: int = 1,
         after: int = 0,
     ) -> int:
-        """Add a track of one or more notes, its name in one line. Return its number, counted from
-        `after` on."""
-        name = in_one_line(name)
-        pitches = [pitch for _, _, pitch in notes]
-        sounding = now = 0
-        for start, end, _ in sorted(notes):
-            sounding += max(end - max(start, now), 0)
-            now = max(now, end)
-        polyphony = (
-            float(sum(end - start for start, end, _ in notes) / sounding) if sounding else 1.0
-        )
-        pitch_facts = (min(pitches), max(pitches), statistics.fmean(pitches))
-        number = after + len(self.tracks) + 1
-        self.tracks.append(
-            (Track(number, name, program, channel, len(notes), *pitch_facts, polyphony), notes)
-        )
-        self.velocities[number] = []
-        return number
+        """Add a track of one or more notes. Return its number, counted from `after` on.
 
-    def roll(
+        Its name is put in one line.
+        """
+        pitches = [pitch for _, _, pitch in notes]
+        track = Track(
+            number=after + len(self.tracks) + 1,
+            name=in_one_line(name),
+            program=program,
+            channel=channel,
+            notes=len(notes),
+            lowest=min(pitches),
+            highest=max(pitches),
+            mean_pitch=statistics.fmean(pitches),
+            polyphony=_polyphony(notes),
+        )
+        self.tracks.append((track, notes))
+        self.velocities[track.number] = []
+        return track.number
+
+    # It takes what `_merged` takes, the tracks, and their roles.
+    def song(  # noqa: PLR0913
+        self,
+        tracks: Iterable[Track],
+        roles: Sequence[str],
+        quarter: Fraction,
+        steps_per_quarter: int,
+        name: str,
+        before: int = 0,
+    ) -> Song:
+        """The tracks that are kept as one piano-roll, or as the parts of a band with these roles.
+
+        Times are rounded to the nearest step, and a note lasts at least one step. The tempo lasts
+        longest in seconds, and the time signature in quarters. A time signature that only the
+        upbeat has is not counted as a change.
+
+        Args:
+            quarter: the length of a quarter in the unit of the file.
+            name: stands for the file in errors.
+            before: the number of steps of other pieces of the file.
+
+        Raises:
+            UnreadableFileError: if all these pieces last over `MAX_STEPS` together.
+        """
+        own = tuple(track for track in tracks if track.number in self.velocities)
+        kept = {track.number for track in own if track.kept}
+        whole = self._merged(kept, quarter, steps_per_quarter, name, before)
+        origin = replace(whole.origin, tracks=own)
+        if not roles:
+            return replace(whole, origin=origin)
+        grid = _Grid(quarter, steps_per_quarter)
+        songs: list[Song] = []
+        parts: list[Part] = []
+        for role in roles:
+            playing = [track for track in own if track.role == role]
+            numbers = {track.number for track in playing}
+            songs.append(self._merged(numbers, quarter, steps_per_quarter, name))
+            parts.append(self._part(role, playing, grid, whole.roll))
+        # Notes that meet within a part; in the whole, those of two parts meet too.
+        in_parts = ConversionReport()
+        for key in ("merged", "overlapping"):
+            in_parts[key] = sum(song.origin.report[key] for song in songs)
+        band = PianoRoll.of_parts([song.roll for song in songs], parts)
+        return Song(band, replace(origin, report=origin.report | in_parts))
+
+    def _merged(
         self,
         chosen: Container[int],
         quarter: Fraction,
         steps_per_quarter: int,
         name: str,
         before: int = 0,
-    ) -> PianoRoll:
-        """The tracks with the chosen numbers as one piano-roll.
-
-        Times are rounded to the nearest step, and a note lasts at least one step. The tempo lasts
-        longest in seconds, and the time signature in quarters. A time signature that only the
-        upbeat has is not counted as a change.
-
-        `quarter` is the length of a quarter in the unit of the file, and `before` the number of
-        steps of other rolls of the file. If these last over `MAX_STEPS` together, it is an
-        `UnreadableFileError` about the file `name`.
-        """
-
-        def step(time: Any) -> int:
-            return nearest(time * steps_per_quarter / quarter)
-
-        if (steps := before + step(self.end)) > MAX_STEPS:
-            raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
-        notes = [note for track, notes in self.tracks if track.number in chosen for note in notes]
-        usable = [
-            (time, signature) for time, signature in self.signatures if is_time_signature(signature)
-        ]
+    ) -> Song:
+        """The tracks with the chosen numbers as one part, as `song` makes it."""
+        grid = _Grid(quarter, steps_per_quarter)
+        num_steps = grid.step(self.end)
+        total_steps = before + num_steps
+        if total_steps > MAX_STEPS:
+            raise UnreadableFileError(
+                f"{name} lasts {total_steps} steps; expected at most {MAX_STEPS}"
+            )
+        notes: list[FileNote] = []
+        for track, own in self.tracks:
+            if track.number in chosen:
+                notes.extend(own)
+        on_grid: list[Note] = []
+        for start, end, pitch in notes:
+            first_step = grid.step(start)
+            on_grid.append((first_step, grid.step(end) - first_step, pitch))
+        usable = [change for change in self.signatures if is_time_signature(change[1])]
         roll = PianoRoll.from_notes(
-            [(step(start), step(end) - step(start), pitch) for start, end, pitch in notes],
-            num_steps=step(self.end),
+            on_grid,
+            num_steps=num_steps,
             steps_per_quarter=steps_per_quarter,
             tempo_bpm=longest_lasting(self.tempos, self.end, DEFAULT_BPM, lambda bpm: bpm),
             time_signature=longest_lasting(usable, self.end, (4, 4)),
         )
         upbeat = self._upbeat(roll.time_signature, quarter)
-        metres = [
-            (max(time, upbeat), metre) for time, metre in sorted(self.signatures, key=itemgetter(0))
-        ]
-        grid = quarter / steps_per_quarter
+        report = report_of_notes(on_grid) + _rounded(notes, grid) + self._settings_lost(upbeat)
+        report.update(_distances(notes, grid))
+        for number, lost in self.lost.items():
+            if number in chosen:
+                report += lost
+        origin = Origin(title=in_one_line(self.title), report=report)
+        return Song(roll.with_upbeat(grid.step(upbeat)), origin)
 
-        def off_grid(times: Iterable[Any], finer: int = 1) -> list[Any]:
-            return [time for time in times if time * finer * grid.denominator % grid.numerator]
+    def _part(self, role: str, playing: Sequence[Track], grid: _Grid, whole: PianoRoll) -> Part:
+        """The part that these tracks play.
 
-        rounded = off_grid(time for start, end, _ in notes for time in (start, end))
-        losses = roll.losses + Losses(
-            {f"rounded_{finer}": len(off_grid(rounded, finer)) for finer in FINER}
-        )
-        losses += Losses(rounded=len(rounded), tempo_changes=num_changes(self.tempos, self.end))
-        losses += Losses(metre_changes=num_changes(metres, self.end))
-        starts = np.array([start for start, _, _ in notes], float) * (
-            steps_per_quarter * quarter.denominator
-        )
-        for finer in NEAR:
-            places = finer * starts / quarter.numerator
-            losses[f"far_{finer}"] = int((np.abs(places - np.round(places)) > 0.25).sum())
-            losses[f"agree_{finer}"] = round(abs(np.exp(2j * np.pi * places).sum()))
-        return replace(
-            roll,
-            losses=sum(
-                (found for number, found in self.losses.items() if number in chosen), losses
-            ),
-            title=in_one_line(self.title),
-        ).with_upbeat(step(upbeat))
-
-    def piece(
-        self,
-        tracks: Iterable[Track],
-        roles: Sequence[str],
-        quarter: Fraction,
-        grid: int,
-        name: str,
-        before: int = 0,
-    ) -> PianoRoll:
-        """The tracks that are kept as one piano-roll, or as the parts of a band with these roles;
-        see `roll`."""
-        own = tuple(track for track in tracks if track.number in self.velocities)
-        whole = self.roll(
-            {track.number for track in own if track.kept}, quarter, grid, name, before
-        )
-        if not roles:
-            return replace(whole, tracks=own)
-        rolls, parts = [], []
-        for role in roles:
-            playing = [track for track in own if track.role == role]
-            numbers = {track.number for track in playing}
-            rolls.append(self.roll(numbers, quarter, grid, name))
-            program = max(playing, key=lambda track: track.notes).program if playing else 0
-            sounds = [sound for number in numbers for sound in self.velocities[number]]
-            steps = [(nearest(start * grid / quarter), velocity) for start, velocity in sounds]
-            parts.append(Part(role, program or 0, _by_place(steps, whole)))
-        twice = Losses(
-            {key: sum(roll.losses[key] for roll in rolls) for key in ("merged", "overlapping")}
-        )
-        return PianoRoll.of_parts(rolls, parts, tracks=own, losses=Losses(whole.losses | twice))
+        It has the program of the one with most notes, and the usual velocities of all.
+        """
+        program: int | None = None
+        if playing:
+            longest = max(playing, key=lambda track: track.notes)
+            program = longest.program
+        sounds: list[tuple[int, int]] = []
+        for track in playing:
+            for start, velocity in self.velocities[track.number]:
+                sounds.append((grid.step(start), velocity))
+        return Part(role, program or 0, _by_place(sounds, whole))
 
     def _upbeat(self, usual: tuple[int, int], quarter: Fraction) -> Any:
-        """The length of the first bar if it is shorter than the usual bar, which comes next, else
-        0."""
+        """The length of the first bar if it is an upbeat, else 0.
+
+        It is one if it is shorter than the usual bar, and the next line is a bar away or more.
+        """
         if not self.lines:
             return 0
-        first, *following = self.lines
+        first = self.lines[0]
         bar = bar_length(usual, 1) * quarter
-        known = [
-            signature
-            for time, signature in sorted(self.signatures, key=itemgetter(0))
-            if time <= first
-        ]
-        is_upbeat = (
-            known[-1:] == [usual] and first < bar and all(line >= first + bar for line in following)
+        at_first: tuple[int, int] | None = None  # the time signature that the first line has
+        for time, signature in sorted(self.signatures, key=itemgetter(0)):
+            if time <= first:
+                at_first = signature
+        if at_first != usual or first >= bar:
+            return 0
+        if any(line < first + bar for line in self.lines[1:]):
+            return 0
+        return first
+
+    def _settings_lost(self, upbeat: Any) -> ConversionReport:
+        """How often the tempo and the time signature change after an upbeat of this length."""
+        signatures: list[tuple[Any, tuple[int, int]]] = []
+        for time, signature in sorted(self.signatures, key=itemgetter(0)):
+            signatures.append((max(time, upbeat), signature))
+        return ConversionReport(
+            tempo_changes=num_changes(self.tempos, self.end),
+            time_signature_changes=num_changes(signatures, self.end),
         )
-        return first if is_upbeat else 0
+
+
+def _polyphony(notes: Sequence[FileNote]) -> float:
+    """How many notes sound at a time on average, silence left out; 1 for notes without length."""
+    sounding = 0
+    now = 0
+    for start, end, _ in sorted(notes):
+        sounding += max(end - max(start, now), 0)
+        now = max(now, end)
+    if not sounding:
+        return 1.0
+    together = sum(end - start for start, end, _ in notes)
+    return float(together / sounding)
+
+
+def _rounded(notes: Sequence[FileNote], grid: _Grid) -> ConversionReport:
+    """How many starts and ends of notes are on no step of the grid, and of finer ones."""
+    times: list[Any] = []
+    for start, end, _ in notes:
+        times += (start, end)
+    rounded = grid.between_steps(times)
+    report = ConversionReport()
+    for finer in FINER:
+        report[f"rounded_{finer}"] = len(grid.between_steps(rounded, finer))
+    report["rounded"] = len(rounded)
+    return report
+
+
+def _distances(notes: Sequence[FileNote], grid: _Grid) -> ConversionReport:
+    """How many notes start far off the steps of the grids in `NEAR`, and how many agree on a step.
+
+    They are the `far` and `agree` of `ConversionReport`.
+    """
+    starts = np.array([start for start, _, _ in notes], float)
+    starts *= grid.steps_per_quarter * grid.quarter.denominator
+    report = ConversionReport()
+    for finer in NEAR:
+        places = finer * starts / grid.quarter.numerator
+        distances = np.abs(places - np.round(places))
+        report[f"far_{finer}"] = int((distances > 0.25).sum())
+        report[f"agree_{finer}"] = round(abs(np.exp(2j * np.pi * places).sum()))
+    return report
 
 
 def nearest(value: Fraction) -> int:
@@ -213,33 +300,44 @@ def nearest(value: Fraction) -> int:
 
 
 def _by_place(sounds: Sequence[tuple[int, int]], roll: PianoRoll) -> tuple[int, ...]:
-    """The mean velocity at each step of a bar of notes (step, velocity); where none begins, the
-    mean of all."""
+    """The mean velocity of notes (step, velocity) at each step of a bar.
+
+    Where none begins, it is the mean of all.
+    """
+    if not sounds:
+        return ()
     by_place = defaultdict[int, list[int]](list)
     for step, velocity in sounds:
         by_place[(step - roll.upbeat) % roll.steps_per_bar].append(velocity)
-    usual = [velocity for _, velocity in sounds]
-    return tuple(
-        round(statistics.fmean(by_place.get(place, usual)))
-        for place in range(roll.steps_per_bar)
-        if usual
-    )
+    usual = statistics.fmean(velocity for _, velocity in sounds)
+    means: list[int] = []
+    for place in range(roll.steps_per_bar):
+        mean = usual
+        if place in by_place:
+            mean = statistics.fmean(by_place[place])
+        means.append(round(mean))
+    return tuple(means)
 
 
 def join_ties(sounds: Iterable[Sound]) -> list[FileNote]:
-    """Notes where tied ones are one. Some programs write a tie at one of its two notes alone;
-    either is enough."""
+    """Notes where tied ones are one.
+
+    Some programs write a tie at one of its two notes alone; either is enough.
+    """
     notes: list[FileNote] = []
-    # (pitch, end, goes on) -> where in `notes`
+    # Of each (pitch, end, goes on), the places in `notes`
     last = defaultdict[tuple[int, Fraction, bool], list[int]](list)
     # Two voices can have notes of one pitch, of which one alone is tied: that one takes the note
     # that comes before.
-    for start, end, pitch, comes, goes_on in sorted(
-        sounds, key=lambda sound: (sound[0], not sound[3])
-    ):
-        if before := last[pitch, start, True] or (comes and last[pitch, start, False]):
+    in_order = sorted(sounds, key=lambda sound: (sound[0], not sound[3]))
+    for start, end, pitch, comes, goes_on in in_order:
+        before = last[pitch, start, True]
+        if not before and comes:
+            before = last[pitch, start, False]
+        if before:
             index = before.pop()
-            notes[index] = (notes[index][0], end, pitch)
+            first_start = notes[index][0]
+            notes[index] = (first_start, end, pitch)
         else:
             index = len(notes)
             notes.append((start, end, pitch))
@@ -259,21 +357,24 @@ def longest_lasting(
     counts. The value is `before` until the first one. The time for which a value lasts is the
     musical time divided by its speed.
     """
-    changes = [(0, before), *sorted(changes, key=itemgetter(0))]
+    in_order = [(0, before), *sorted(changes, key=itemgetter(0))]
+    last_position, last_value = in_order[-1]
+    until_end = [*in_order, (max(end, last_position), before)]
     lasting: dict[_Value, float] = {}
-    for (position, value), (until, _) in itertools.pairwise(
-        [*changes, (max(end, changes[-1][0]), before)]
-    ):
+    for (position, value), (until, _) in itertools.pairwise(until_end):
         if until > position:
-            lasting[value] = lasting.get(value, 0.0) + float(until - position) / speed(value)
-    return max(lasting, key=lambda value: lasting[value]) if lasting else changes[-1][1]
+            seconds = float(until - position) / speed(value)
+            lasting[value] = lasting.get(value, 0.0) + seconds
+    if not lasting:
+        return last_value
+    return max(lasting, key=lambda value: lasting[value])
 
 
 def num_changes(values: Sequence[tuple[Any, Any]], end: Any) -> int:
-    """The number of changes of values (position, value) before the end of a piece. The first value
-    is no change.
+    """The number of changes of values (position, value) before the end of a piece.
 
-    They are in any order. Of several at one position, the last counts.
+    The first value is no change. Values are in any order. Of several at one position, the last
+    counts.
     """
     at = dict(sorted(values, key=itemgetter(0)))
     lasting = [value for position, value in at.items() if position < end]

@@ -1,71 +1,52 @@
-"""Write piano-rolls as MusicXML scores, with music21 as the writer. A voice is first divided into
-notes with ties.
+"""Write songs as MusicXML scores, with music21 as the writer."""
 
-Music of four voices becomes a score for a choir, with each voice apart; any other piece becomes a
-score for a piano. A
-choir has two staves, as in a hymnal: soprano and alto, with stems up and down, above tenor and
-bass. A band has a staff for each part, the melody above the drums.
-"""
-
-import itertools
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from copy import deepcopy
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
+from xml.etree.ElementTree import Element
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.formats.sandbox import in_child, restart_clock
 from lnfgen.formats.scores import quiet
-from lnfgen.formats.song import drawn_parts, file_parts
+from lnfgen.formats.staves import (
+    CHOIR,
+    PERCUSSION,
+    Staff,
+    is_choral,
+    staves_of_band,
+    staves_of_file,
+    staves_of_piano,
+    staves_of_voices,
+)
+from lnfgen.formats.symbols import Symbol, bars_of_voice
 from lnfgen.music.drums import drum_of
 from lnfgen.music.instruments import INSTRUMENTS
-from lnfgen.music.parts import Part
-from lnfgen.music.pianoroll import Note, PianoRoll, bar_length
-from lnfgen.music.separation import separate_voices, voice_names, with_unisons
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.song import Song, as_song
+from lnfgen.music.time_signature import bar_length
 from lnfgen.music.tonality import find_key, spelled
-from lnfgen.music.tracks import DRUMS
 
-MIDDLE_C = 60
-CHOIR = 4  # the voices of a choir: soprano, alto, tenor and bass
 MAX_BARS = 4000  # of a score; for more, the writer takes minutes
-# the share of steps with no more keys than a choir has voices, and of them half have 3 or 4
-_CHORAL = 0.95
 
-
-@dataclass(frozen=True)
-class Symbol:
-    """A note, chord or rest within a bar. Times are in quarters."""
-
-    offset: Fraction  # from the start of the bar on
-    length: Fraction
-    pitches: tuple[int, ...] = ()  # MIDI pitches from the lowest one up; none for a rest
-    from_before: frozenset[int] = frozenset()  # those that are tied to the symbol before
-    goes_on: frozenset[int] = frozenset()  # those that are tied to the next one
-
-
-@dataclass(frozen=True)
-class _Staff:
-    """A staff: its name, its clef and the notes of each of its voices. With `stems`, these go up
-    and down by voice."""
-
-    name: str
-    clef: str  # treble, bass, or percussion, whose pitches are keys of drums
-    voices: Sequence[Sequence[Note]]
-    stems: bool = False
-    program: int | None = None  # of General MIDI
+_DRUM_ID = "drum-"  # the ids of drums begin with it; the key of the drum follows
+_ANY_DRUM = "drums"  # the id of the instrument that music21 writes for all drums
 
 
 def musicxml_bytes(
-    roll: PianoRoll, *, voices: int | None = None, title: str = "", drawn_name: str = "drawn"
+    piece: Song | PianoRoll,
+    *,
+    voices: int | None = None,
+    title: str = "",
+    drawn_name: str = "drawn",
 ) -> bytes:
     """A MusicXML score, in the key that is found, in bars with ties over their lines.
 
     `read_score` gives the same `roll.merged` again; onsets that are not known are those of
-    `roll.struck()` then.
+    `roll.struck()` then. A band has a staff for each of its parts, the drums among them.
 
     Notes that a model drew in a person's piece have staves of their own, below those of the tracks
     of its file.
@@ -82,296 +63,308 @@ def musicxml_bytes(
             `MAX_VOICES` voices or `MAX_BARS` bars, or writing takes more time or memory than a
             child process may use.
     """
+    song = as_song(piece)
+    roll = song.roll
     bars = math.ceil(roll.num_steps / bar_length(roll.time_signature, roll.steps_per_quarter))
     if bars > MAX_BARS:
         raise LnfgenError(
-            f"cannot write a score of {bars:,} bars; expected at most {MAX_BARS:,}; write .mid instead"
+            f"cannot write a score of {bars:,} bars; expected at most {MAX_BARS:,}; "
+            "write .mid instead"
         )
     try:
-        return in_child(_write, roll, voices, title, drawn_name, name="it")
+        return in_child(_write, song, voices, title, drawn_name, name="it")
     except UnreadableFileError as error:
         raise LnfgenError(f"cannot write a score: {error}, or write .mid instead") from error
 
 
-def _write(roll: PianoRoll, voices: int | None, title: str, drawn_name: str) -> bytes:
-    from music21.musicxml.m21ToXml import GeneralObjectExporter
-
+def _write(song: Song, voices: int | None, title: str, drawn_name: str) -> bytes:
     restart_clock()
     title = "".join(filter(str.isprintable, title))
+    roll = song.roll
+    is_for_piano = False
     if roll.parts:
-        staves = [
-            _staff_of_band(part, roll.part(number))
-            for number, part in [*enumerate(roll.parts)][::-1]
-        ]
-    elif roll.is_own_file:
-        parts = [*file_parts(roll), *drawn_parts(roll, voices or 1, drawn_name)]
-        staves = [staff for name, notes in parts for staff in _staves_of_part(name, notes)]
+        staves = staves_of_band(roll)
+    elif song.is_own_file:
+        staves = staves_of_file(song, voices or 1, drawn_name)
+    elif voices is not None:
+        staves = staves_of_voices(roll, voices)
+    elif is_choral(roll):
+        staves = staves_of_voices(roll, CHOIR)
     else:
-        voices = CHOIR if voices is None and is_choral(roll) else voices
-        staves = _staves(roll, voices)
+        staves = staves_of_piano(roll)
+        is_for_piano = True
     try:
         with quiet():
-            score = _score(
-                roll.merged,
-                staves,
-                title,
-                piano=voices is None and not (roll.is_own_file or roll.parts),
-            )
-            content = _with_drums(bytes(GeneralObjectExporter(score).parse()))
-    # music21 raises errors of many kinds for a duration without a note value
+            score = _score(roll.merged, staves, title, is_for_piano=is_for_piano)
+            return _xml_of(score, has_title=bool(title))
+    # music21 raises errors of many kinds for a duration without a note value.
     except Exception as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         grid = f"{roll.steps_per_quarter} steps per quarter"
         raise LnfgenError(
             f"cannot spell a piano-roll of {grid} as a score: {reason}; write .mid instead"
         ) from error
-    # Without the date, the same roll gives the same bytes on any day. For a composer or a title
-    # that is not given, music21 writes its own name.
-    unknown = "encoding-date|creator" if title else "encoding-date|creator|movement-title"
-    return re.sub(rf"\s*<({unknown})\b.*?</\1>".encode(), b"", content)
 
 
-def is_choral(roll: PianoRoll) -> bool:
-    """True if a choir can sing it: of the sounding steps, 95 % have at most 4 keys, and half have 3
-    or 4."""
-    counts = roll.sounding.sum(axis=1)
-    counts = counts[counts > 0]
-    if not len(counts):
-        return False
-    fits = counts <= CHOIR
-    return bool(fits.mean() >= _CHORAL and (fits & (counts >= CHOIR - 1)).mean() >= 0.5)
-
-
-def _staves(roll: PianoRoll, voices: int | None) -> list[_Staff]:
-    """A piano's staves with None, a choir's with four voices, and else one for each voice."""
-    if voices is None:
-        high, low = (
-            [note for note in roll.notes() if (note[2] >= MIDDLE_C) == above]
-            for above in (True, False)
-        )
-        return [_Staff("Piano", "treble", _layers(high)), _Staff("Piano", "bass", _layers(low))]
-    separated = separate_voices(roll, voices)
-    if voices == CHOIR:
-        soprano, alto, tenor, bass = with_unisons(separated)
-        upper = _Staff("Soprano, Alto", "treble", [soprano, alto], stems=True)
-        return [upper, _Staff("Tenor, Bass", "bass", [tenor, bass], stems=True)]
-    return [
-        _staff_of(name, notes, [notes])
-        for name, notes in zip(voice_names(voices), separated, strict=True)
-    ]
-
-
-def _staff_of(name: str, notes: Sequence[Note], layers: Sequence[Sequence[Note]]) -> _Staff:
-    """A staff in the clef that most of the notes fit."""
-    sounding = sum(length for _, length, _ in notes)
-    mean = sum(length * pitch for _, length, pitch in notes) / sounding if sounding else MIDDLE_C
-    return _Staff(name, "treble" if mean >= MIDDLE_C else "bass", layers)
-
-
-def _staves_of_part(name: str, notes: Sequence[Note]) -> list[_Staff]:
-    """A staff for a line, and for chords on both sides of middle C one for each hand, as a piano
-    has them."""
-    hands = [
-        [note for note in notes if (note[2] >= MIDDLE_C) == is_high] for is_high in (True, False)
-    ]
-    parts = hands if len(_layers(notes)) > 1 and all(hands) else [notes]
-    return [_staff_of(name, part, _layers(part)) for part in parts]
-
-
-def _staff_of_band(part: Part, roll: PianoRoll) -> _Staff:
-    notes = roll.notes()
-    if part.role != DRUMS:
-        return replace(_staff_of(part.role.title(), notes, _layers(notes)), program=part.program)
-    # Each drum is written up to the next stroke or beat, so that there are few rests.
-    beat = _beat(roll.time_signature) * roll.steps_per_quarter
-    ends = dict(itertools.pairwise(sorted({roll.num_steps, *(start for start, _, _ in notes)})))
-    beats = {
-        start: roll.upbeat + math.ceil((start - roll.upbeat) // beat * beat + beat)
-        for start in ends
-    }
-    voice = [(start, min(ends[start], beats[start]) - start, key) for start, _, key in notes]
-    return _Staff("Drums", "percussion", [voice], program=part.program)
-
-
-def _layers(notes: Sequence[Note]) -> list[list[Note]]:
-    """Notes in as few voices as hold them, the higher first. Equal starts and lengths make a chord;
-    none overlap."""
-    chords: dict[tuple[int, int], list[Note]] = {}
-    for note in sorted(notes, key=lambda note: (note[0], -note[2])):
-        chords.setdefault(note[:2], []).append(note)
-    layers: list[list[Note]] = []
-    for (start, _), chord in chords.items():
-        free = next((layer for layer in layers if layer[-1][0] + layer[-1][1] <= start), None)
-        if free is None:
-            layers.append(chord)
-        else:
-            free += chord
-    return layers or [[]]
-
-
-def _score(roll: PianoRoll, staves: Sequence[_Staff], title: str, *, piano: bool) -> Any:
+def _score(roll: PianoRoll, staves: Sequence[Staff], title: str, *, is_for_piano: bool) -> Any:
+    """A score of music21. A piano's staves are one part with a brace."""
     from music21 import layout, metadata, stream
 
     score = stream.Score()
     score.metadata = metadata.Metadata(title=title or None)
     key = find_key(roll)
     sharps = 0 if key is None else key.sharps
-    parts = [
-        _part(roll, staff, number, sharps, piano) for number, staff in enumerate(staves, start=1)
-    ]
-    for part in parts:
+    parts = []
+    for number, staff in enumerate(staves, start=1):
+        part = _empty_part(staff, number, is_for_piano=is_for_piano)
+        sharps_of_staff = None if staff.clef == PERCUSSION else sharps
+        for offset, measure in _measures(roll, staff, sharps_of_staff, has_tempo=number == 1):
+            part.insert(offset, measure, ignoreSort=True)
+        parts.append(part)
         score.insert(0, part)
     if len(parts) > 1:
-        score.insert(
-            0, layout.StaffGroup(parts, symbol="brace" if piano else "bracket", barTogether=True)
-        )
+        group = layout.StaffGroup(parts, symbol="bracket", barTogether=True)
+        if is_for_piano:
+            group.symbol = "brace"
+        score.insert(0, group)
     return score
 
 
-def _part(roll: PianoRoll, staff: _Staff, number: int, sharps: int, piano: bool) -> Any:
-    """A staff in bars, of music21."""
-    from music21 import clef, instrument, key, meter, stream, tempo
+def _empty_part(staff: Staff, number: int, *, is_for_piano: bool) -> Any:
+    """A part of music21 with its instrument and its names, but without bars."""
+    from music21 import stream
 
-    player: Any = instrument.Piano() if piano else instrument.Vocalist()
-    is_drums = staff.clef == "percussion"
-    if staff.program is not None:
-        player = instrument.UnpitchedPercussion() if is_drums else instrument.Instrument()
-        player.instrumentName = "%(name)s" if is_drums else INSTRUMENTS[staff.program]
-        player.midiProgram, player.percMapPitch, player.instrumentAbbreviation = (
-            staff.program,
-            0,
-            None,
-        )
-    # Otherwise music21 gives random ones. A piano's staves are one part.
-    player.partId = "P1" if piano else f"P{number}"
-    player.instrumentId = "drum-%(key)d" if is_drums else f"{player.partId}-I1"
-    part = stream.PartStaff(id=staff.clef) if piano else stream.Part(id=f"staff-{number}")
-    if not piano:
-        part.partName = player.partName = staff.name
-        # From the second line on the staff has initials: S. A. for Soprano, Alto, and 2. for Voice
-        # 2.
-        initials = " ".join(f"{word[0]}." for word in staff.name.replace("Voice", "").split())
-        part.partAbbreviation = player.partAbbreviation = initials
+    player = _player(staff, is_for_piano=is_for_piano)
+    # Otherwise music21 gives random ids. A piano's staves are one part.
+    player.partId = "P1" if is_for_piano else f"P{number}"
+    player.instrumentId = f"{player.partId}-I1"
+    if staff.clef == PERCUSSION:
+        player.instrumentId = _ANY_DRUM
+    if is_for_piano:
+        part: Any = stream.PartStaff(id=staff.clef)
+    else:
+        part = stream.Part(id=f"staff-{number}")
+        part.partName = staff.name
+        player.partName = staff.name
+        # From the second line on the staff has initials: S. A. for Soprano, Alto, and 2. for
+        # Voice 2.
+        words = staff.name.replace("Voice", "").split()
+        initials = " ".join(f"{word[0]}." for word in words)
+        part.partAbbreviation = initials
+        player.partAbbreviation = initials
     part.insert(0, player)
-    bar, grid = bar_length(roll.time_signature, 1), roll.steps_per_quarter
+    return part
+
+
+def _player(staff: Staff, *, is_for_piano: bool) -> Any:
+    """The instrument of a staff, of music21."""
+    from music21 import instrument
+
+    if staff.program is None:
+        return instrument.Piano() if is_for_piano else instrument.Vocalist()
+    if staff.clef == PERCUSSION:
+        player: Any = instrument.UnpitchedPercussion()
+        player.instrumentName = "Drums"
+        player.percMapPitch = 0
+    else:
+        player = instrument.Instrument()
+        player.instrumentName = INSTRUMENTS[staff.program]
+    player.midiProgram = staff.program
+    player.instrumentAbbreviation = None
+    return player
+
+
+def _measures(
+    roll: PianoRoll, staff: Staff, sharps: int | None, *, has_tempo: bool
+) -> list[tuple[Fraction, Any]]:
+    """The bars of a staff as measures of music21, each with its offset in quarters.
+
+    Without `sharps`, the staff is of drums.
+    """
+    from music21 import stream
+
+    grid = roll.steps_per_quarter
+    bar = bar_length(roll.time_signature, 1)
+    missing = Fraction(0)  # what the upbeat lacks at the start of its bar
+    if roll.upbeat:
+        missing = bar - Fraction(roll.upbeat, grid)
+    first_number = 0 if roll.upbeat else 1
     voices = [
         bars_of_voice(notes, roll.num_steps, grid, roll.time_signature, roll.upbeat)
         for notes in staff.voices
     ]
-    missing = bar - Fraction(roll.upbeat, grid) if roll.upbeat else Fraction(0)
+    measures = []
     for index, symbols in enumerate(zip(*voices, strict=True)):
-        measure = stream.Measure(number=index if roll.upbeat else index + 1)
+        measure = stream.Measure(number=first_number + index)
         if measure.number == 0:
             measure.paddingLeft = missing
             measure.showNumber = stream.enums.ShowNumber.NEVER
         if index == 0:
-            measure.insert(0, getattr(clef, f"{staff.clef.title()}Clef")())
-            measure.insert(0, key.KeySignature(0 if is_drums else sharps))
-            measure.insert(0, meter.TimeSignature("{}/{}".format(*roll.time_signature)))
-            if number == 1:
-                measure.insert(0, tempo.MetronomeMark(number=roll.tempo_bpm))
-        _fill(measure, symbols, None if is_drums else sharps, staff.stems, bar)
-        part.insert(max(index * bar - missing, 0), measure, ignoreSort=True)
-    measure.rightBarline = "final"
+            _insert_head(measure, roll, staff, sharps or 0, has_tempo=has_tempo)
+        _fill(measure, symbols, sharps, staff.has_stems_by_voice, bar)
+        measures.append((max(index * bar - missing, Fraction(0)), measure))
+    _, last = measures[-1]
+    last.rightBarline = "final"
     # Otherwise music21 fills the last bar with rests.
-    measure.paddingRight = (index + 1) * bar - missing - Fraction(roll.num_steps, grid)
-    return part
+    last.paddingRight = len(measures) * bar - missing - Fraction(roll.num_steps, grid)
+    return measures
+
+
+def _insert_head(
+    measure: Any, roll: PianoRoll, staff: Staff, sharps: int, *, has_tempo: bool
+) -> None:
+    """Put the clef, key and time signature into the first measure of a staff, and the tempo."""
+    from music21 import clef, key, meter, tempo
+
+    clefs = {"treble": clef.TrebleClef, "bass": clef.BassClef, PERCUSSION: clef.PercussionClef}
+    beats, unit = roll.time_signature
+    measure.insert(0, clefs[staff.clef]())
+    measure.insert(0, key.KeySignature(sharps))
+    measure.insert(0, meter.TimeSignature(f"{beats}/{unit}"))
+    if has_tempo:
+        measure.insert(0, tempo.MetronomeMark(number=roll.tempo_bpm))
 
 
 def _fill(
-    measure: Any, voices: Sequence[Sequence[Symbol]], sharps: int | None, stems: bool, bar: Fraction
+    measure: Any,
+    voices: Sequence[Sequence[Symbol]],
+    sharps: int | None,
+    has_stems_by_voice: bool,
+    bar: Fraction,
 ) -> None:
-    """Put the voices of a bar into a measure of music21. On a piano's staff, silent ones are left
-    out."""
+    """Put the voices of a bar into a measure of music21.
+
+    Without `sharps`, the voices are of drums. On a staff whose stems do not show the voices, silent
+    voices are left out.
+    """
     from music21 import stream
 
-    if not stems:
-        voices = [
-            symbols for symbols in voices if any(symbol.pitches for symbol in symbols)
-        ] or voices[:1]
-    (first, *more), *others = voices
-    if not (more or others or first.pitches) and first.length in (4, 8) and first.length != bar:
-        # music21 reads a rest of this value that is alone in its bar as a whole bar of rest, as in
-        # an upbeat of 6/4.
-        half = first.length / 2
-        voices = [
-            [replace(first, length=half), replace(first, offset=first.offset + half, length=half)]
-        ]
+    if not has_stems_by_voice:
+        heard = [symbols for symbols in voices if any(symbol.pitches for symbol in symbols)]
+        voices = heard or voices[:1]
+    voices = _with_halved_rest(voices, bar)
     for number, symbols in enumerate(voices, start=1):
-        into = stream.Voice(id=str(number)) if len(voices) > 1 else measure
+        into = measure
+        if len(voices) > 1:
+            into = stream.Voice(id=str(number))
         for symbol in symbols:
+            # A choir's voices that rest together have one rest; a piano's hand has those of its
+            # first voice.
+            is_hidden = number > 1 and (not has_stems_by_voice or symbol in voices[0])
             for offset, element in _elements(symbol, sharps, bar):
                 if element.isRest:
                     # Otherwise music21 reads a rest that fills an upbeat or a short last bar as a
                     # whole bar of rest.
                     element.fullMeasure = element.quarterLength == bar
-                    # A choir's voices that rest together have one rest; a piano's hand has those of
-                    # its first voice.
-                    element.style.hideObjectOnPrint = number > 1 and (
-                        not stems or symbol in voices[0]
-                    )
-                elif stems:
+                    element.style.hideObjectOnPrint = is_hidden
+                elif has_stems_by_voice:
                     element.stemDirection = "up" if number == 1 else "down"
                 into.insert(offset, element)
         if into is not measure:
             measure.insert(0, into)
 
 
-def _elements(symbol: Symbol, sharps: int | None, bar: Fraction) -> list[tuple[Fraction, Any]]:
-    """The notes, chords or rests of music21, with their offsets, that a symbol is written as; no
-    `sharps`: of drums."""
-    from music21 import chord, note, percussion, tie
+def _with_halved_rest(
+    voices: Sequence[Sequence[Symbol]], bar: Fraction
+) -> Sequence[Sequence[Symbol]]:
+    """The voices of a bar, where a half or whole rest that is alone in a shorter bar is two rests.
 
-    made: list[tuple[Fraction, Any]] = []
+    music21 reads a rest of these values that is alone as a whole bar of rest, as in an upbeat of
+    6/4.
+    """
+    if len(voices) != 1 or len(voices[0]) != 1:
+        return voices
+    (symbol,) = voices[0]
+    if symbol.pitches or symbol.length not in (4, 8) or symbol.length == bar:
+        return voices
+    half = symbol.length / 2
+    first = replace(symbol, length=half)
+    second = replace(symbol, offset=symbol.offset + half, length=half)
+    return [[first, second]]
+
+
+def _elements(symbol: Symbol, sharps: int | None, bar: Fraction) -> list[tuple[Fraction, Any]]:
+    """The notes, chords or rests of music21 that a symbol is written as, each with its offset.
+
+    Without `sharps`, they are of drums.
+    """
+    if not symbol.pitches and symbol.length == bar:
+        lengths: tuple[Fraction, ...] = (bar,)
+    else:
+        lengths = _note_values(symbol.length)
+    all_pitches = frozenset(symbol.pitches)
+    elements = []
     offset = symbol.offset
-    is_whole_rest = not symbol.pitches and symbol.length == bar
-    values = (bar,) if is_whole_rest else _note_values(symbol.length)
-    for index, length in enumerate(values):
-        members = []
-        for pitch in symbol.pitches:
-            before = index > 0 or pitch in symbol.from_before
-            after = index < len(values) - 1 or pitch in symbol.goes_on
-            if sharps is None:
-                member: Any = note.Unpitched(drum_of(pitch)[1], quarterLength=length)
-                member.notehead, member.id = drum_of(pitch)[2], f"drum-{pitch}"
-                members += [] if before else [member]  # a drum is struck and never held
-                continue
-            step, alter, octave = spelled(pitch, sharps)
-            name = f"{step}{'#' * alter}{'-' * -alter}{octave}"  # B-4 is B flat
-            member = note.Note(name, quarterLength=length)
-            if before or after:
-                member.tie = tie.Tie(
-                    "continue" if before and after else "stop" if before else "start"
-                )
-            members.append(member)
-        one: Any = members[0] if members else note.Rest(quarterLength=length)
-        if len(members) > 1:
-            one = (percussion.PercussionChord if sharps is None else chord.Chord)(
-                members, quarterLength=length
-            )
-        if members and one.duration.type:  # asking for the type has it found
-            # Otherwise music21 makes one note of tied triplets, and loses the onset of one that is
-            # tied on both sides.
-            one.duration.expressionIsInferred = False
-        made.append((offset, one))
+    for index, length in enumerate(lengths):
+        is_first = index == 0
+        is_last = index == len(lengths) - 1
+        value = Symbol(
+            offset,
+            length,
+            symbol.pitches,
+            from_before=symbol.from_before if is_first else all_pitches,
+            goes_on=symbol.goes_on if is_last else all_pitches,
+        )
+        elements.append((offset, _element(value, sharps)))
         offset += length
+    return elements
+
+
+def _element(symbol: Symbol, sharps: int | None) -> Any:
+    """The note, chord or rest of music21 that has the one note value of a symbol."""
+    from music21 import chord, note, percussion
+
+    if sharps is None:
+        notes = _strokes(symbol)
+    else:
+        notes = [_note(pitch, symbol, sharps) for pitch in symbol.pitches]
+    if not notes:
+        return note.Rest(quarterLength=symbol.length)
+    if len(notes) == 1:
+        element = notes[0]
+    elif sharps is None:
+        element = percussion.PercussionChord(notes, quarterLength=symbol.length)
+    else:
+        element = chord.Chord(notes, quarterLength=symbol.length)
+    if element.duration.type:  # music21 finds the type when it is asked for
+        # Otherwise music21 makes one note of tied triplets, and loses the onset of one that is
+        # tied on both sides.
+        element.duration.expressionIsInferred = False
+    return element
+
+
+def _note(pitch: int, symbol: Symbol, sharps: int) -> Any:
+    """A note of a symbol with its ties, spelled in a key of so many sharps."""
+    from music21 import note, tie
+
+    step, alter, octave = spelled(pitch, sharps)
+    name = f"{step}{'#' * alter}{'-' * -alter}{octave}"  # B-4 is B flat
+    made = note.Note(name, quarterLength=symbol.length)
+    is_tied_before = pitch in symbol.from_before
+    is_tied_after = pitch in symbol.goes_on
+    if is_tied_before and is_tied_after:
+        made.tie = tie.Tie("continue")
+    elif is_tied_before:
+        made.tie = tie.Tie("stop")
+    elif is_tied_after:
+        made.tie = tie.Tie("start")
     return made
 
 
-def _with_drums(score: bytes) -> bytes:
-    """A score in which each drum is an instrument of its own; music21 writes one for all drums of a
-    part."""
-    keys = sorted({*map(int, re.findall(rb'<note id="drum-(\d+)">', score))})
-    for one in re.findall(
-        rb'\s*<(?:score|midi)-instrument id="drum-%.*?-instrument>', score, re.DOTALL
-    ):
-        any_drum = one.replace(b">1</midi-u", b">%(number)d</midi-u")
-        drums = [
-            {b"key": key, b"number": key + 1, b"name": drum_of(key)[0].encode()} for key in keys
-        ]
-        score = score.replace(one, b"".join(any_drum % drum for drum in drums))
-    note = rb'<note id="(drum-\d+)">(.*?</duration>)(\s*)'
-    return re.sub(note, rb'<note>\2\3<instrument id="\1" />\3', score, flags=re.DOTALL)
+def _strokes(symbol: Symbol) -> list[Any]:
+    """The drums that are struck at the start of a symbol; a drum is never held."""
+    from music21 import note
+
+    strokes = []
+    for key in symbol.pitches:
+        if key in symbol.from_before:
+            continue
+        _, place, note_head = drum_of(key)
+        stroke = note.Unpitched(place, quarterLength=symbol.length)
+        stroke.notehead = note_head
+        stroke.id = f"{_DRUM_ID}{key}"
+        strokes.append(stroke)
+    return strokes
 
 
 @lru_cache(maxsize=4096)
@@ -380,127 +373,65 @@ def _note_values(length: Fraction) -> tuple[Fraction, ...]:
     from music21 import duration
 
     whole = duration.Duration(length)
-    if whole.type != "complex":
-        return (length,)
-    values = tuple(Fraction(part.quarterLength) for part in whole.components)
-    return values if sum(values) == length else (length,)
+    if whole.type == "complex":
+        values = tuple(Fraction(value.quarterLength) for value in whole.components)
+        if sum(values) == length:
+            return values
+    return (length,)
 
 
-def bars_of_voice(
-    notes: Sequence[Note],
-    num_steps: int,
-    steps_per_quarter: int,
-    time_signature: tuple[int, int],
-    upbeat: int = 0,
-) -> list[list[Symbol]]:
-    """The symbols of a voice in each bar, which fill it; the last bar ends with the piece.
+def _xml_of(score: Any, *, has_title: bool) -> bytes:
+    """The bytes of a score, which are the same on any day."""
+    from music21.musicxml.m21ToXml import GeneralObjectExporter, ScoreExporter
 
-    An upbeat of `upbeat` steps is the first bar, and is written as the end of one.
-
-    Notes that sound together are a chord. Where one of them starts or ends alone, the others are
-    tied there. So are notes at bar lines, and where a reader of this metre expects to see a beat.
-    """
-    edges = sorted(
-        {0, num_steps, *(edge for start, length, _ in notes for edge in (start, start + length))}
-    )
-    starting = {
-        start: list(own) for start, own in itertools.groupby(sorted(notes), key=itemgetter(0))
-    }
-    bar = bar_length(time_signature, 1)
-    # of the first bar, before the piece
-    missing = bar - Fraction(upbeat, steps_per_quarter) if upbeat else Fraction(0)
-    end = missing + Fraction(num_steps, steps_per_quarter)
-    bars: list[list[Symbol]] = [[] for _ in range(math.ceil(end / bar))]
-    sounding: list[Note] = []
-    for start, stop in itertools.pairwise(edges):
-        sounding = [note for note in sounding if note[0] + note[1] > start] + starting.get(
-            start, []
-        )
-        pitches = tuple(sorted({note[2] for note in sounding}))
-        before = frozenset(note[2] for note in sounding if note[0] < start)
-        after = frozenset(note[2] for note in sounding if note[0] + note[1] > stop)
-        position, until = (missing + Fraction(step, steps_per_quarter) for step in (start, stop))
-        while position < until:
-            index = int(position // bar)
-            inside = min(until, (index + 1) * bar)
-            whole_rest = not pitches and inside - position == bar
-            inner = position - index * bar, inside - position
-            for offset, length in [inner] if whole_rest else split(*inner, time_signature):
-                last = index * bar + offset + length == until
-                offset -= 0 if index else missing
-                bars[index].append(
-                    Symbol(offset, length, pitches, before, after if last else frozenset(pitches))
-                )
-                before = frozenset(pitches)
-            position = inside
-    return bars
+    exporter = ScoreExporter(GeneralObjectExporter().fromGeneralObject(score))
+    root = exporter.parse()
+    identification = root.find("identification")
+    if identification is not None:
+        # For a composer that is not given, music21 writes its own name, as it does for a title.
+        _remove(identification, "creator")
+        encoding = identification.find("encoding")
+        if encoding is not None:
+            _remove(encoding, "encoding-date")
+    if not has_title:
+        _remove(root, "movement-title")
+    _write_drums_apart(root)
+    content: bytes = exporter.asBytes()
+    return content
 
 
-def split(
-    offset: Fraction, length: Fraction, time_signature: tuple[int, int]
-) -> list[tuple[Fraction, Fraction]]:
-    """A stretch of a bar in parts (offset, length) that show its beats.
-
-    A part has no dot or one. It passes over a stronger place of the bar than its start only as a
-    plain syncopation (a quarter between two eighths), or as a dotted half that starts on a beat.
-    Triplets and their like end with the beat.
-    """
-    crossed = _places(offset, length, time_signature)
-    strongest = max((level for _, level in crossed), default=None)
-    if strongest is None:
-        return [(offset, length)]
-    plain, dotted = _is_power_of_two(length), _is_power_of_two(length / 3)
-    start = _level(offset, time_signature)
-    syncopated = plain or (length >= 3 and start >= 0)
-    if _is_binary(offset) and (plain or dotted) and strongest <= start + int(syncopated):
-        return [(offset, length)]
-    places = [place for place, level in crossed if level == strongest]
-    # A part that starts on the beat is the longer one, so that few parts are needed.
-    place = places[-1 if start > strongest else 0]
-    rest = offset + length - place
-    return [*split(offset, place - offset, time_signature), *split(place, rest, time_signature)]
+def _remove(parent: Element, tag: str) -> None:
+    for child in parent.findall(tag):
+        parent.remove(child)
 
 
-def _places(
-    offset: Fraction, length: Fraction, time_signature: tuple[int, int]
-) -> list[tuple[Fraction, int]]:
-    """The places inside a stretch where it may be split, and their levels."""
-    unit = _beat(time_signature)
-    if _is_binary(offset) and _is_binary(length):
-        unit = Fraction(1, max(offset.denominator, length.denominator, unit.denominator))
-    places = (
-        index * unit
-        for index in range(int(offset // unit) + 1, math.ceil((offset + length) / unit))
-    )
-    return [(place, _level(place, time_signature)) for place in places]
+def _write_drums_apart(root: Element) -> None:
+    """Make each drum an instrument of its own; music21 writes one for all drums of a part."""
+    keys = set()
+    for note in root.iter("note"):
+        drum = note.get("id", "")
+        if not drum.startswith(_DRUM_ID):
+            continue
+        keys.add(int(drum.removeprefix(_DRUM_ID)))
+        del note.attrib["id"]
+        after_duration = [child.tag for child in note].index("duration") + 1
+        note.insert(after_duration, Element("instrument", id=drum))
+    for part in root.iter("score-part"):
+        for any_drum in part.findall(f"*[@id='{_ANY_DRUM}']"):
+            place = list(part).index(any_drum)
+            part.remove(any_drum)
+            for key in sorted(keys, reverse=True):
+                part.insert(place, _of_drum(any_drum, key))
 
 
-def _beat(time_signature: tuple[int, int]) -> Fraction:
-    """The beat in quarters: a quarter; in 6/8, 9/8 and their like, three of the units."""
-    beats, unit = time_signature
-    return Fraction(12, unit) if unit >= 8 and beats % 3 == 0 else Fraction(1)
-
-
-def _level(offset: Fraction, time_signature: tuple[int, int]) -> int:
-    """The strength of a place in a bar: 9 at its start, 0 on a beat, 1 in the middle of four, below
-    0 between beats.
-
-    Between the beats of 6/8 it is -2 at most, so that no note hides the second beat.
-    """
-    beats, unit = time_signature
-    if offset == 0:
-        return 9
-    beat = _beat(time_signature)
-    if (offset / beat).denominator == 1:
-        return int(beats % 4 == 0 and offset == Fraction(2 * beats, unit))
-    if beat == 1:
-        return 1 - offset.denominator.bit_length()
-    return -1 - (offset * unit / 4).denominator.bit_length()
-
-
-def _is_binary(value: Fraction) -> bool:
-    return value.denominator & (value.denominator - 1) == 0
-
-
-def _is_power_of_two(value: Fraction) -> bool:
-    return value.numerator & (value.numerator - 1) == 0 and _is_binary(value) and value > 0
+def _of_drum(any_drum: Element, key: int) -> Element:
+    """A `score-instrument` or `midi-instrument` for the drum of a key."""
+    own = deepcopy(any_drum)
+    own.set("id", f"{_DRUM_ID}{key}")
+    name = own.find("instrument-name")
+    if name is not None:
+        name.text = drum_of(key)[0]
+    number = own.find("midi-unpitched")
+    if number is not None:
+        number.text = str(key + 1)  # MusicXML counts keys from 1 on
+    return own

@@ -3,10 +3,9 @@
 import io
 import json
 import zipfile
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,11 +23,14 @@ from lnfgen.formats.sound import require_synthesiser, wav_bytes
 from lnfgen.formats.text import bytes_of, decode_utf8
 from lnfgen.music.instruments import Programs, programs_of
 from lnfgen.music.parts import ONE, Part, wanted_roles
-from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
+from lnfgen.music.pianoroll import LOWEST_PITCH, STEPS_PER_QUARTER, PianoRoll
+from lnfgen.music.song import Song
 from lnfgen.music.tracks import ALL
 from lnfgen.wording import with_name
 
-Piece = PianoRoll | str
+Piece = Song | str
+GivenPiece = Piece | PianoRoll
+"""What a person may give: a piece, or a piano-roll, which is a song of no file."""
 
 MIDI = (".mid", ".midi")
 SCORES = (".musicxml", ".xml", ".mxl", ".abc", ".krn")
@@ -40,10 +42,19 @@ PAGE = ".html"  # its file holds any number of pieces; a file with another suffi
 SOUND = ".wav"
 WITH_VOICES = (*MIDI, ".musicxml", PAGE, SOUND)  # formats that can hold voices apart
 
-# bytes of MIDI or of a roll as text, which are read in at most a few seconds and 300 MB
+# Bytes of MIDI or of a roll as text, which are read in at most a few seconds and 300 MB
 _QUICK = 1 << 18
-# bytes of a .npz: a million steps of 128 pitches that sound and are struck; no piece is larger
+# Bytes of a .npz: a million steps of 128 pitches that sound and are struck; no piece is larger
 _MAX_UNPACKED = 1 << 28
+
+
+@dataclass(frozen=True)
+class _Options:
+    """How a file of music becomes songs, as `read` takes it."""
+
+    steps_per_quarter: int = STEPS_PER_QUARTER
+    tracks: str = ALL
+    roles: tuple[str, ...] = ()  # the parts of a band
 
 
 def read(
@@ -52,8 +63,8 @@ def read(
     steps_per_quarter: int = STEPS_PER_QUARTER,
     tracks: str = ALL,
     parts: str = ONE,
-) -> list[Piece]:
-    """The pieces in a file. For most files the list has one piece.
+) -> list[Song] | list[str]:
+    """The songs in a file of music, or the text of another file. Most files hold one piece.
 
     A `.txt` that starts with `# lnfgen piano-roll` is a piano-roll, any other a text. Piano-rolls
     keep their own grid.
@@ -66,8 +77,8 @@ def read(
         steps_per_quarter: the grid that MIDI files and scores are rounded to.
         tracks: the tracks of a MIDI file, or parts of a score, to merge into one piano-roll:
             `melody`; a number; a word of a name or instrument, as `bass`; several of these with
-            commas; or `all` (but for the drums). `PianoRoll.tracks` lists them.
-        parts: `1`, or how many parts of a band at most the roll has, or which, as `drums,bass`.
+            commas; or `all` (but for the drums). `Origin.tracks` lists them.
+        parts: `1`, or how many parts of a band at most the song has, or which, as `drums,bass`.
             Then `tracks` may place some, as `melody=lead guitar`.
 
     Raises:
@@ -75,7 +86,8 @@ def read(
         its suffix names.
     """
     path = Path(path)
-    suffix = None if path.is_fifo() and not path.suffix else path.suffix.lower()
+    is_nameless_pipe = path.is_fifo() and not path.suffix
+    suffix = None if is_nameless_pipe else path.suffix.lower()
     if suffix not in (*READABLE, None) and path.is_file():
         raise UnreadableFileError(
             f"{path} has an unknown suffix {suffix!r}; expected one of {' '.join(READABLE)}"
@@ -86,7 +98,8 @@ def read(
     )
 
 
-def read_bytes(
+# It has the options of `read`.
+def read_bytes(  # noqa: PLR0913
     content: bytes,
     name: str = "-",
     suffix: str | None = None,
@@ -94,67 +107,75 @@ def read_bytes(
     steps_per_quarter: int = STEPS_PER_QUARTER,
     tracks: str = ALL,
     parts: str = ONE,
-) -> list[Piece]:
-    """The pieces in the content of a file, with the options and the errors of `read`.
+) -> list[Song] | list[str]:
+    """The songs or the text in the content of a file, with the options and the errors of `read`.
 
     Args:
         name: stands for a path in errors.
         suffix: the suffix of the file. With None, as for stdin, the first bytes decide: MIDI,
             `.npz`, `.mxl`, MusicXML, or else text, as ABC and humdrum too look like prose.
     """
-    suffix = _suffix_of(content) if suffix is None else suffix
+    if suffix is None:
+        suffix = _suffix_of(content)
     if not content:
         raise UnreadableFileError(f"{name} is empty; expected a file of music, or a text")
-    if suffix == ".txt" and not (text := decode_utf8(content, name)).startswith(MARK):
-        return [text]
-    arguments = (content, suffix, name, steps_per_quarter, tracks, wanted_roles(parts))
+    if suffix == ".txt":
+        text = decode_utf8(content, name)
+        if not text.startswith(MARK):
+            return [text]
+    options = _Options(steps_per_quarter, tracks, wanted_roles(parts))
+    is_quick = suffix in (*MIDI, ".txt") and len(content) <= _QUICK
     try:
-        if suffix in (*MIDI, ".txt") and len(content) <= _QUICK:
-            return [*_parse(*arguments)]
-        return [*in_child(_parse, *arguments, name=name)]
+        if is_quick:
+            return _parse(content, suffix, name, options)
+        return in_child(_parse, content, suffix, name, options, name=name)
     except LnfgenError as error:  # that of a piano-roll does not know the file
         raise UnreadableFileError(with_name(name, str(error))) from error
 
 
 def _suffix_of(content: bytes) -> str:
+    """The suffix of a file that starts as this one does."""
     if content.startswith(b"MThd"):
         return ".mid"
     if content.startswith(b"PK\x03\x04"):
-        return ".mxl" if b"META-INF/" in content[:4096] or b".npy" not in content[:4096] else ".npz"
-    is_score = content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(
-        (b"<?xml", b"<!DOCTYPE score-", b"<score-")
-    )
-    return ".musicxml" if is_score else ".txt"
+        head = content[:4096]
+        is_arrays = b".npy" in head and b"META-INF/" not in head
+        return ".npz" if is_arrays else ".mxl"
+    start = content.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith((b"<?xml", b"<!DOCTYPE score-", b"<score-")):
+        return ".musicxml"
+    return ".txt"
 
 
-def _parse(
-    content: bytes,
-    suffix: str,
-    name: str,
-    steps_per_quarter: int,
-    tracks: str,
-    roles: tuple[str, ...],
-) -> list[PianoRoll]:
-    """The piano-rolls in the content of a file."""
+def _parse(content: bytes, suffix: str, name: str, options: _Options) -> list[Song]:
+    """The songs in the content of a file of music."""
     if suffix in SCORES:
         return read_score(
-            content, suffix, name, steps_per_quarter=steps_per_quarter, tracks=tracks, roles=roles
+            content,
+            suffix,
+            name,
+            steps_per_quarter=options.steps_per_quarter,
+            tracks=options.tracks,
+            roles=options.roles,
         )
     restart_clock()
     if suffix in MIDI:
         return read_midi(
-            content, name, steps_per_quarter=steps_per_quarter, tracks=tracks, roles=roles
+            content,
+            name,
+            steps_per_quarter=options.steps_per_quarter,
+            tracks=options.tracks,
+            roles=options.roles,
         )
-    return [
-        _read_npz(content, name)
-        if suffix == ".npz"
-        else roll_from_text(decode_utf8(content, name), name)
-    ]
+    if suffix == ".npz":
+        return [Song(_read_npz(content, name))]
+    return [Song(roll_from_text(decode_utf8(content, name), name))]
 
 
-def write(
+# It has the options of `to_bytes`.
+def write(  # noqa: PLR0913
     path: str | Path,
-    piece: Piece | Sequence[Piece],
+    piece: GivenPiece | Sequence[GivenPiece],
     *,
     program: Programs | None = None,
     voices: int | None = None,
@@ -168,8 +189,8 @@ def write(
     FluidSynth.
 
     A piece that a model drew from a person's piece is written as that person's own file with the
-    drawn notes in tracks of their own, as a `.mid`, `.wav` or `.musicxml`;
-    `dataclasses.replace(piece, song=None)` is the roll alone.
+    drawn notes in tracks of their own, as a `.mid`, `.wav` or `.musicxml`; `song.roll` is the music
+    alone.
 
     Args:
         program, voices, names, drawn_name, seed: as `to_bytes` takes them. The title is the name of
@@ -180,17 +201,22 @@ def write(
         holds one. OutputError: if the path cannot be written.
     """
     path = Path(path)
-    how: dict[str, Any] = {
-        "program": program,
-        "voices": voices,
-        "drawn_name": drawn_name,
-        "seed": seed,
-    }
-    files.write_bytes(path, to_bytes(piece, path.suffix, title=path.stem, names=names, **how))
+    content = to_bytes(
+        piece,
+        path.suffix,
+        program=program,
+        voices=voices,
+        title=path.stem,
+        names=names,
+        drawn_name=drawn_name,
+        seed=seed,
+    )
+    files.write_bytes(path, content)
 
 
-def to_bytes(
-    piece: Piece | Sequence[Piece],
+# People write `lnfgen.write(path, piece, voices=4)`: each format takes its options by name.
+def to_bytes(  # noqa: PLR0913
+    piece: GivenPiece | Sequence[GivenPiece],
     suffix: str,
     *,
     program: Programs | None = None,
@@ -200,8 +226,7 @@ def to_bytes(
     drawn_name: str = "drawn",
     seed: int | None = None,
 ) -> bytes:
-    """The content of a file with this suffix that holds the piece, or several pieces if the suffix
-    is `.html`.
+    """The content of a file with this suffix that holds the piece, or all pieces of a `.html`.
 
     Args:
         program: the General MIDI instrument of a `.mid`, `.wav` or page, as 73 or "flute", or one
@@ -218,13 +243,14 @@ def to_bytes(
         LnfgenError: if this kind of piece cannot be written with this suffix; the message lists
         those that fit.
     """
-    suffix, programs = suffix.lower(), [] if program is None else programs_of(program)
+    suffix = suffix.lower()
+    programs = [] if program is None else programs_of(program)
     require_writer(suffix, voices)
-    pieces = [piece] if isinstance(piece, PianoRoll | str) else list(piece)
-    rolls = [one for one in pieces if isinstance(one, PianoRoll)]
-    if suffix == PAGE and len(rolls) == len(pieces):
+    pieces = _pieces_of(piece)
+    songs = [one for one in pieces if isinstance(one, Song)]
+    if suffix == PAGE and len(songs) == len(pieces):
         return page_bytes(
-            rolls,
+            songs,
             title,
             names=names,
             programs=programs,
@@ -234,30 +260,45 @@ def to_bytes(
         )
     if len(pieces) != 1:
         raise LnfgenError(
-            f"cannot write {len(pieces)} pieces as one {suffix!r}; expected one, or {PAGE} and music"
+            f"cannot write {len(pieces)} pieces as one {suffix!r}; "
+            f"expected one, or {PAGE} and music"
         )
-    (one,) = pieces
-    kind, fitting = (
-        ("a text", WRITABLE_TEXT) if isinstance(one, str) else ("a piano-roll", WRITABLE_MUSIC)
-    )
+    only = pieces[0]
+    if isinstance(only, str):
+        _require_suffix(suffix, "a text", WRITABLE_TEXT)
+        return only.encode("utf-8")
+    _require_suffix(suffix, "a piano-roll", WRITABLE_MUSIC)
+    if suffix in MIDI:
+        return midi_of(only, programs=programs, voices=voices, drawn_name=drawn_name)
+    if suffix == SOUND:
+        return wav_bytes(only, programs=programs, voices=voices)
+    if suffix == ".musicxml":
+        own_title = only.origin.title or title
+        return musicxml_bytes(only, voices=voices, title=own_title, drawn_name=drawn_name)
+    return _WRITERS[suffix](only)
+
+
+def _pieces_of(piece: GivenPiece | Sequence[GivenPiece]) -> list[Piece]:
+    """The texts and songs of what a person gives to be written."""
+    given = [piece] if isinstance(piece, GivenPiece) else piece
+    pieces: list[Piece] = []
+    for one in given:
+        if isinstance(one, PianoRoll):
+            one = Song(one)
+        pieces.append(one)
+    return pieces
+
+
+def _require_suffix(suffix: str, kind: str, fitting: Sequence[str]) -> None:
     if suffix not in fitting:
         raise LnfgenError(f"cannot write {kind} as {suffix!r}; expected one of {' '.join(fitting)}")
-    if isinstance(one, str):
-        return one.encode("utf-8")
-    if suffix in MIDI:
-        return midi_of(one, programs=programs, voices=voices, drawn_name=drawn_name)
-    if suffix == SOUND:
-        return wav_bytes(one, programs=programs, voices=voices)
-    if suffix == ".musicxml":
-        return musicxml_bytes(one, voices=voices, title=one.title or title, drawn_name=drawn_name)
-    if suffix == ".png":
-        return png_bytes(one)
-    return _npz_bytes(one) if suffix == ".npz" else roll_to_text(one).encode("utf-8")
 
 
 def require_writer(suffix: str, voices: int | None = None) -> None:
-    """Raise an `LnfgenError` if the format needs a program that is missing, or cannot write these
-    voices apart."""
+    """Raise an `LnfgenError` if the format needs a program that is missing.
+
+    It is raised too if the format cannot write these voices apart.
+    """
     if voices is not None and suffix not in WITH_VOICES:
         raise LnfgenError(
             f"cannot write voices apart as {suffix!r}; expected one of {' '.join(WITH_VOICES)}"
@@ -266,16 +307,24 @@ def require_writer(suffix: str, voices: int | None = None) -> None:
         require_synthesiser()
 
 
-def _npz_bytes(roll: PianoRoll) -> bytes:
+def _npz_bytes(song: Song) -> bytes:
+    """An archive of the attributes of a roll. Its cells are [T, P], and of a band [T, R, P]."""
+    roll = song.roll
+    sounding = roll.sounding
+    onsets = roll.onsets
+    if not roll.parts:
+        sounding = sounding[:, 0]
+        if onsets is not None:
+            onsets = onsets[:, 0]
     arrays = {
-        "sounding": roll.sounding,
+        "sounding": sounding,
         "steps_per_quarter": np.int64(roll.steps_per_quarter),
         "lowest_pitch": np.int64(roll.lowest_pitch),
         "tempo_bpm": np.float64(roll.tempo_bpm),
         "time_signature": np.array(roll.time_signature, dtype=np.int64),
     }
-    if roll.onsets is not None:
-        arrays["onsets"] = roll.onsets
+    if onsets is not None:
+        arrays["onsets"] = onsets
     if roll.upbeat:
         arrays["upbeat"] = np.int64(roll.upbeat)
     if roll.parts:
@@ -300,16 +349,56 @@ def _read_npz(content: bytes, name: str) -> PianoRoll:
         found = ", ".join(sorted(values)) or "nothing"
         raise UnreadableFileError(f"{name} holds {found}; expected a piano-roll's array 'sounding'")
     try:
-        beats, unit = np.asarray(values.get("time_signature", (4, 4))).tolist()
-        return PianoRoll(
-            values["sounding"],
-            values.get("onsets"),
-            int(values.get("steps_per_quarter", STEPS_PER_QUARTER)),
-            int(values.get("lowest_pitch", 21)),
-            float(values.get("tempo_bpm", 120.0)),
-            (int(beats), int(unit)),
-            upbeat=int(values.get("upbeat", 0)),
-            parts=tuple(map(Part.from_json, json.loads(str(values.get("parts", "[]"))))),
-        )
+        return _roll_of_arrays(values)
     except (LnfgenError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise UnreadableFileError(f"{name} is no piano-roll: {error}") from error
+
+
+def _roll_of_arrays(values: Mapping[str, np.ndarray]) -> PianoRoll:
+    """The roll of which `_npz_bytes` wrote the arrays.
+
+    In older files a band has cells [T * R, P], a row for each part of a step, and counts rows.
+    """
+    beats, unit = np.asarray(values.get("time_signature", (4, 4))).tolist()
+    named = json.loads(str(values.get("parts", "[]")))
+    parts = tuple(Part.from_json(part) for part in named)
+    num_parts = max(1, len(parts))
+    steps_per_quarter = int(values.get("steps_per_quarter", STEPS_PER_QUARTER))
+    upbeat = int(values.get("upbeat", 0))
+    # A damaged file may have bytes in place of an array.
+    sounding = np.asarray(values["sounding"])
+    if sounding.ndim == 2:
+        steps_per_quarter //= num_parts
+        upbeat //= num_parts
+    onsets = None
+    if "onsets" in values:
+        onsets = _with_parts(np.asarray(values["onsets"]), num_parts)
+    return PianoRoll(
+        _with_parts(sounding, num_parts),
+        onsets,
+        steps_per_quarter=steps_per_quarter,
+        lowest_pitch=int(values.get("lowest_pitch", LOWEST_PITCH)),
+        tempo_bpm=float(values.get("tempo_bpm", 120.0)),
+        time_signature=(int(beats), int(unit)),
+        upbeat=upbeat,
+        parts=parts,
+    )
+
+
+def _with_parts(cells: np.ndarray, num_parts: int) -> np.ndarray:
+    """Cells [T, R, P] of rows [T * R, P]. Arrays of another size stay, for a roll to refuse."""
+    if cells.ndim != 2:
+        return cells
+    return cells.reshape(-1, num_parts, cells.shape[1])
+
+
+def _text_bytes(song: Song) -> bytes:
+    return roll_to_text(song.roll).encode("utf-8")
+
+
+# The formats that take no options
+_WRITERS: dict[str, Callable[[Song], bytes]] = {
+    ".png": png_bytes,
+    ".npz": _npz_bytes,
+    ".txt": _text_bytes,
+}

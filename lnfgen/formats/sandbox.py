@@ -4,9 +4,8 @@ The parsers of other formats can crash, run for hours or fill the memory where a
 malicious. In a child process this ends the child alone, and the file gets a reason.
 
 A child is a new Python, not a fork, because a fork is unsafe beside the threads of torch and of a
-progress bar. It is
-not started by multiprocessing either: that would run the script of somebody who calls `lnfgen.read`
-a second time.
+progress bar. It is not started by multiprocessing either: that would run the script of somebody who
+calls `lnfgen.read` a second time.
 """
 
 import atexit
@@ -25,44 +24,46 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any, NoReturn, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.errors import LnfgenError, UnreadableFileError
 
-# of the processor that a call may take, unless `$LNFGEN_READ_SECONDS` says something else
+# Of the processor that a call may take, unless `$LNFGEN_READ_SECONDS` is set
 SECONDS = 20.0
-MEGABYTES = 1500.0  # how much memory a child may use, unless `$LNFGEN_READ_MB` says something else
+MEGABYTES = 1500.0  # how much memory a child may use, unless `$LNFGEN_READ_MB` is set
 _STARTING = 30.0  # more seconds that a call has to import what it needs, until `restart_clock`
-# times as long it may take by the clock, because a busy machine must not change what is read
+# By the clock it may take so many times as long: a busy machine must not change what is read
 _BY_THE_CLOCK = 10.0
 _TOO_LONG = (-signal.SIGPROF, -signal.SIGALRM)  # how a child ends whose time is over
 _OUT_OF_MEMORY = 77  # the exit code of a child that needs more memory
-# threads need memory
+# Threads need memory
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-# tasks for each process of `in_parallel`; for fewer, starting it takes longer than it saves
+# Tasks for each process of `in_parallel`; for fewer, starting it takes longer than it saves
 _LEAST = 8
 _WAITING = 8  # tasks for each process that are begun or done before the first of them is taken
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
-# that the current call of this child process may take; None: this is no child
+# That the current call of this child process may take; None: this is no child
 _seconds: float | None = None
 
 
 def in_child(function: Callable[..., _Result], *args: object, name: str) -> _Result:
-    """The result of `function(*args)`, from a child process that is kept for the next call; a child
-    calls it itself.
+    """The result of `function(*args)`, from a child process that is kept for the next call.
 
-    A call that takes too long or too much memory, or ends the child, is an `UnreadableFileError`
-    about the file `name`. The function must stand at the top of a module, where the child finds it.
+    A child calls the function itself. A call that takes too long or too much memory, or ends the
+    child, is an `UnreadableFileError` about the file `name`. The function must stand at the top of
+    a module, where the child finds it.
     """
     return _shared.call(function, *args, name=name)
 
 
 def restart_clock() -> None:
-    """Have the time of the current call of a child count from here on, after its imports or for
-    another piece."""
+    """Have the time of the current call of a child count from here on.
+
+    A parser calls it after its imports, and before each piece.
+    """
     if _seconds is not None:
         _end_after(_seconds)
 
@@ -74,17 +75,14 @@ def in_parallel(
     progress: Progress = no_progress,
     jobs: int | None = None,
 ) -> Generator[_Result | LnfgenError, None, None]:
-    """The result of `function` for each task, or the `LnfgenError` that `in_child` would raise, in
-    their order.
+    """The result of `function` for each task in their order, or the error that `in_child` raises.
 
-    Few results wait in memory. `str` of a task is its name in errors. `jobs` are by default the
-    processors, up to 16.
+    The error is an `LnfgenError`. Few results wait in memory. `str` of a task is its name in
+    errors. `jobs` are by default the processors, up to 16.
     """
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    workers = min(jobs or min(cores, 16), len(tasks) // _LEAST)
-    threads, children = ThreadPoolExecutor(max(workers, 1)), Children()
+    workers = min(jobs or min(_num_cores(), 16), len(tasks) // _LEAST)
+    threads = ThreadPoolExecutor(max(workers, 1))
+    children = Children()
     futures: deque[Future[_Result]] = deque()
     waiting = iter(tasks)
     result: _Result | LnfgenError
@@ -94,10 +92,10 @@ def in_parallel(
                 if workers < 2:
                     result = function(task)
                 else:
-                    for begun in islice(waiting, workers * _WAITING - len(futures)):
-                        futures.append(
-                            threads.submit(children.call, function, begun, name=str(begun))
-                        )
+                    num_free = workers * _WAITING - len(futures)
+                    for begun in islice(waiting, num_free):
+                        future = threads.submit(children.call, function, begun, name=str(begun))
+                        futures.append(future)
                     result = futures.popleft().result()
             except LnfgenError as error:
                 result = error
@@ -106,6 +104,13 @@ def in_parallel(
     finally:
         children.close()  # before the threads, which wait for them
         threads.shutdown(cancel_futures=True)
+
+
+def _num_cores() -> int:
+    """The processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Children:
@@ -128,10 +133,8 @@ class Children:
         """Call as `in_child` does, in one of these children."""
         if _seconds is not None:
             return function(*args)
-        seconds, megabytes = (
-            limit("LNFGEN_READ_SECONDS", SECONDS),
-            limit("LNFGEN_READ_MB", MEGABYTES),
-        )
+        seconds = limit("LNFGEN_READ_SECONDS", SECONDS)
+        megabytes = limit("LNFGEN_READ_MB", MEGABYTES)
         child = self._take(megabytes)
         try:
             result = child.call(function, args, seconds, name)
@@ -166,9 +169,10 @@ class _Child:
 
     def __init__(self, megabytes: float) -> None:
         self.megabytes = megabytes
+        same_path = f"import sys; sys.path[:] = {sys.path!r}"
         serve = f"from lnfgen.formats import sandbox; sandbox.serve({megabytes})"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; {serve}"],
+            [sys.executable, "-c", f"{same_path}; {serve}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -176,7 +180,8 @@ class _Child:
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.requests, self.answers = self.process.stdin, self.process.stdout
+        self.requests = self.process.stdin
+        self.answers = self.process.stdout
 
     def call(self, function: object, args: object, seconds: float, name: str) -> Any:
         try:
@@ -197,6 +202,7 @@ class _Child:
             return f"takes over {seconds:g} seconds{damaged} LNFGEN_READ_SECONDS"
         if status == _OUT_OF_MEMORY:
             return f"takes over {self.megabytes:g} MB of memory{damaged} LNFGEN_READ_MB"
+        # Of a process that a signal ended, the status is minus its number.
         how = f"signal {-status}" if status < 0 else f"exit code {status}"
         more = f"needs more memory than {self.megabytes:g} MB; allow more with LNFGEN_READ_MB"
         return f"ends the process that reads it ({how}); it is damaged, or {more}"
@@ -210,61 +216,62 @@ class _Child:
 
 
 def serve(megabytes: float) -> NoReturn:
-    """Answer the calls that come on stdin, on stdout, until stdin ends. It is the main function of
-    a child."""
+    """Answer the calls from stdin on stdout until stdin ends; a child does nothing else."""
     global _seconds
     # Ctrl-C reaches all processes; the parent ends its children
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    # what a parser prints must not get among the answers
+    # What a parser prints must not get among the answers.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     _limit_memory(int(megabytes * 1e6))
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
-
-    def receive() -> None:
-        try:
-            while True:
-                requests.put(pickle.load(sys.stdin.buffer))
-        finally:
-            os._exit(2)  # a child whose parent is gone ends in the middle of a call too
-
-    def send(answer: object) -> None:
-        _end_after(0)
-        pickle.dump(answer, answers, protocol=5)  # this protocol writes large arrays without a copy
-        answers.flush()
-
-    threading.Thread(target=receive, daemon=True).start()
+    threading.Thread(target=_receive, args=(requests,), daemon=True).start()
     while True:
         function, args, _seconds = requests.get()
         _end_after(_seconds + _STARTING)
         try:
-            send((True, function(*args)))
+            _send(answers, (True, function(*args)))
         except LnfgenError as error:
-            send((True, error))
+            _send(answers, (True, error))
         except MemoryError:
             os._exit(_OUT_OF_MEMORY)
         except Exception:
-            send((False, traceback.format_exc()))
+            _send(answers, (False, traceback.format_exc()))
+
+
+def _receive(requests: "queue.SimpleQueue[Any]") -> NoReturn:
+    """Put the calls that come on stdin into a queue. When stdin ends, end this process."""
+    try:
+        while True:
+            requests.put(pickle.load(sys.stdin.buffer))
+    finally:
+        os._exit(2)  # a child whose parent is gone ends in the middle of a call too
+
+
+def _send(answers: IO[bytes], answer: object) -> None:
+    _end_after(0)
+    pickle.dump(answer, answers, protocol=5)  # this protocol writes large arrays without a copy
+    answers.flush()
 
 
 def _end_after(seconds: float) -> None:
     """Have the system end this process after some time of the processor from now on; 0: do not."""
-    # At the end of a timer comes its signal, SIGPROF or SIGALRM, which ends a process whatever it
-    # does.
+    # At the end of a timer the system sends a signal, SIGPROF or SIGALRM, which ends a process
+    # whatever it does.
+    by_the_clock = _BY_THE_CLOCK * seconds
     signal.setitimer(signal.ITIMER_PROF, min(seconds, threading.TIMEOUT_MAX))
-    signal.setitimer(signal.ITIMER_REAL, min(_BY_THE_CLOCK * seconds, threading.TIMEOUT_MAX))
+    signal.setitimer(signal.ITIMER_REAL, min(by_the_clock, threading.TIMEOUT_MAX))
 
 
 def _limit_memory(size: int) -> None:
     """Have the system refuse more memory than this, where it can, and write no core dumps."""
     for kind, value in ((resource.RLIMIT_DATA, size), (resource.RLIMIT_CORE, 0)):
-        hard = resource.getrlimit(kind)[1]
+        _, hard = resource.getrlimit(kind)
         with contextlib.suppress(ValueError, OverflowError, OSError):
-            resource.setrlimit(
-                kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard)
-            )
+            soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(kind, (soft, hard))
 
 
 def limit(variable: str, default: float) -> float:
@@ -288,5 +295,5 @@ def _renew() -> None:
 
 _shared = Children()
 atexit.register(lambda: _shared.close())
-# a copy of this process must not talk to the same children
+# A copy of this process must not talk to the same children.
 os.register_at_fork(after_in_child=_renew)

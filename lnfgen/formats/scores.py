@@ -1,4 +1,4 @@
-"""Read scores as piano-rolls: ABC with `lnfgen.formats.abc`, MusicXML and humdrum with music21.
+"""Read scores: ABC with `lnfgen.formats.abc`, MusicXML and humdrum with music21.
 
 music21 gets the content of the file, opens no other file, and neither reads nor writes pickles of
 parsed scores.
@@ -9,7 +9,6 @@ import io
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 from xml.etree import ElementTree
@@ -17,9 +16,12 @@ from xml.etree import ElementTree
 from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.formats.abc import read_tunes
 from lnfgen.formats.events import MAX_STEPS, Events, Sound, join_ties, with_choice
+from lnfgen.formats.midi import with_midi
 from lnfgen.formats.sandbox import restart_clock
-from lnfgen.formats.song import song_of
-from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll, is_time_signature
+from lnfgen.formats.song import midi_of_score
+from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll
+from lnfgen.music.song import Song
+from lnfgen.music.time_signature import is_time_signature
 from lnfgen.music.tracks import ALL
 
 _FORMATS = {
@@ -30,9 +32,11 @@ _FORMATS = {
     ".krn": "humdrum",
 }
 _MAX_UNPACKED = 1 << 28  # bytes of all files in a compressed score
+_CONTAINER = "META-INF/container.xml"  # names the score in a compressed file
 
 
-def read_score(
+# The arguments are those of `read_midi`, and the suffix.
+def read_score(  # noqa: PLR0913
     content: bytes,
     suffix: str,
     name: str = "-",
@@ -40,9 +44,8 @@ def read_score(
     steps_per_quarter: int = STEPS_PER_QUARTER,
     tracks: str = ALL,
     roles: Sequence[str] = (),
-) -> list[PianoRoll]:
-    """The piano-rolls of a score: one, or one for each tune where an ABC or humdrum file holds
-    several.
+) -> list[Song]:
+    """The songs of a score: one, or one for each tune of an ABC or humdrum file.
 
     Args:
         content: the whole file. MusicXML may be compressed.
@@ -57,38 +60,43 @@ def read_score(
     restart_clock()
     with unreadable(f"{name} is no readable {kind} score"):
         pieces = read_tunes(text) if kind == "ABC" else _read_with_music21(text, kind)
-    rolls = [_roll(events, name, steps_per_quarter, tracks, roles) for events in pieces]
-    if len(pieces) == 1:
-        rolls = [replace(rolls[0], song=song_of(pieces[0], rolls[0]))]
-    if (steps := sum(roll.num_steps for roll in rolls)) > MAX_STEPS:
-        raise UnreadableFileError(f"{name} lasts {steps} steps; expected at most {MAX_STEPS}")
-    rolls = [roll for roll in rolls if roll.losses["out_of_range"] or roll.sounding.any()] or rolls[
-        :1
-    ]
-    if not rolls or not (
-        rolls[0].losses["out_of_range"] or pieces[0].end or rolls[0].sounding.any()
-    ):
-        raise UnreadableFileError(f"{name} holds no notes; expected {kind} with at least one")
-    return rolls
+    songs = [_song(events, name, steps_per_quarter, tracks, roles) for events in pieces]
+    if len(songs) == 1:
+        songs = [with_midi(songs[0], midi_of_score(pieces[0], songs[0].roll))]
+    num_steps = sum(song.roll.num_steps for song in songs)
+    if num_steps > MAX_STEPS:
+        raise UnreadableFileError(f"{name} lasts {num_steps} steps; expected at most {MAX_STEPS}")
+    with_notes = [song for song in songs if _has_notes(song)]
+    if with_notes:
+        return with_notes
+    # A piece of silence is a piece, but one without any length is not.
+    if songs and pieces[0].end:
+        return songs[:1]
+    raise UnreadableFileError(f"{name} holds no notes; expected {kind} with at least one")
+
+
+def _has_notes(song: Song) -> bool:
+    """True if notes sound, or would if the roll had more keys."""
+    return bool(song.origin.report["out_of_range"] or song.roll.sounding.any())
 
 
 def roll_of_score(
     score: Any, name: str = "-", *, steps_per_quarter: int = STEPS_PER_QUARTER
 ) -> PianoRoll:
-    """The piano-roll of a music21 score as it sounds: repeats are played, and transposing
-    instruments transpose.
+    """The piano-roll of a music21 score as it sounds.
 
-    Tied notes are one note. Grace notes, unpitched percussion and chord symbols are left out, for
-    they have no length, no pitch or no notes. Repeats that music21 cannot follow are played once.
+    Repeats are played, and transposing instruments transpose. Tied notes are one note. Grace notes,
+    unpitched percussion and chord symbols are left out, for they have no length, no pitch or no
+    notes. Repeats that music21 cannot follow are played once.
     """
-    return _roll(_events(score), name, steps_per_quarter, ALL)
+    return _song(_events(score), name, steps_per_quarter, ALL).roll
 
 
-def _roll(
+def _song(
     events: Events, name: str, steps_per_quarter: int, tracks: str, roles: Sequence[str] = ()
-) -> PianoRoll:
+) -> Song:
     chosen = with_choice([track for track, _ in events.tracks], tracks, roles, name)
-    return events.piece(chosen, roles, Fraction(1), steps_per_quarter, name)
+    return events.song(chosen, roles, Fraction(1), steps_per_quarter, name)
 
 
 def _read_with_music21(text: str, kind: str) -> list[Events]:
@@ -97,54 +105,68 @@ def _read_with_music21(text: str, kind: str) -> list[Events]:
     restart_clock()
     with quiet(), _rests_as_written():
         parsed = converter.parseData(text, format=kind.lower(), forceSource=True)
-        return [
-            _events(score)
-            for score in (parsed.scores if isinstance(parsed, stream.Opus) else [parsed])
-        ]
+        scores = parsed.scores if isinstance(parsed, stream.Opus) else [parsed]
+        return [_events(score) for score in scores]
 
 
 def _events(score: Any) -> Events:
-    """The notes, tempos and time signatures of a music21 score as it sounds. Times are in
-    quarters."""
-    from music21 import instrument, stream, tempo
+    """The notes, tempos and time signatures of a music21 score as it sounds.
+
+    Times are in quarters.
+    """
+    from music21 import tempo
 
     events = Events(title=str(getattr(score.metadata, "bestTitle", None) or ""))
     score = _as_it_sounds(score)
-    for part in list(score.parts) or [score]:
-        flat = part.flatten()
-        events.end = max(events.end, Fraction(flat.highestTime))
-        if notes := join_ties(_sounds(flat)):
-            player = next(iter(part.recurse().getElementsByClass(instrument.Instrument)), None)
-            name = str(getattr(part, "partName", None) or "")
-            events.add(notes, name, program=getattr(player, "midiProgram", None))
-        events.signatures += _signatures(part)
-        lines = [
-            Fraction(bar.offset) for bar in part.getElementsByClass(stream.Measure) if bar.offset
-        ]
-        events.lines = events.lines or lines[:2]
-    marks = score.flatten().getElementsByClass(tempo.MetronomeMark)
-    tempos = [
-        (Fraction(mark.offset), round(float(mark.getQuarterBPM() or 0), 10)) for mark in marks
-    ]
-    events.tempos = [(offset, bpm) for offset, bpm in tempos if MIN_BPM <= bpm <= MAX_BPM]
+    for part in _parts_of(score):
+        _add_part(events, part)
+    for mark in score.flatten().getElementsByClass(tempo.MetronomeMark):
+        bpm = round(float(mark.getQuarterBPM() or 0), 10)
+        if MIN_BPM <= bpm <= MAX_BPM:
+            events.tempos.append((Fraction(mark.offset), bpm))
     return events
 
 
+def _parts_of(score: Any) -> list[Any]:
+    """The parts of a music21 score; one without parts is a part itself."""
+    return list(score.parts) or [score]
+
+
+def _add_part(events: Events, part: Any) -> None:
+    """Add the notes, time signatures and first bar lines of a part of music21."""
+    from music21 import instrument, stream
+
+    flat = part.flatten()
+    events.end = max(events.end, Fraction(flat.highestTime))
+    notes = join_ties(_sounds(flat))
+    if notes:
+        player = next(iter(part.recurse().getElementsByClass(instrument.Instrument)), None)
+        name = str(getattr(part, "partName", None) or "")
+        events.add(notes, name, program=getattr(player, "midiProgram", None))
+    events.signatures += _signatures(part)
+    if not events.lines:
+        starts = [Fraction(bar.offset) for bar in part.getElementsByClass(stream.Measure)]
+        lines = [start for start in starts if start != 0]
+        events.lines = lines[:2]
+
+
 def _signatures(part: Any) -> list[tuple[Fraction, tuple[int, int]]]:
-    """The time signatures of a part, by bars, as music21 may have one object in several; offsets in
-    quarters."""
+    """The time signatures of a part, with offsets in quarters.
+
+    They are searched bar by bar, as music21 may have one object in several bars.
+    """
     from music21 import meter, stream
 
-    bars = [
-        (Fraction(0), part),
-        *((Fraction(bar.offset), bar) for bar in part.getElementsByClass(stream.Measure)),
-    ]
-    return [
-        (start + Fraction(mark.offset), (mark.numerator, mark.denominator))
-        for start, bar in bars
-        for mark in bar.getElementsByClass(meter.TimeSignature)
-        if mark.numerator and is_time_signature((mark.numerator, mark.denominator))
-    ]
+    bars = [(Fraction(0), part)]
+    for bar in part.getElementsByClass(stream.Measure):
+        bars.append((Fraction(bar.offset), bar))
+    signatures = []
+    for start, bar in bars:
+        for mark in bar.getElementsByClass(meter.TimeSignature):
+            signature = (mark.numerator, mark.denominator)
+            if mark.numerator and is_time_signature(signature):
+                signatures.append((start + Fraction(mark.offset), signature))
+    return signatures
 
 
 def _sounds(flat: Any) -> list[Sound]:
@@ -157,72 +179,83 @@ def _sounds(flat: Any) -> list[Sound]:
             continue
         start = Fraction(element.offset)
         end = start + Fraction(element.duration.quarterLength)
+        if end <= start:
+            continue
         for sound in getattr(element, "notes", None) or (element,):
-            if end > start and hasattr(sound, "pitch"):
-                kind = getattr(sound.tie, "type", None)
-                # its `midi` would be moved by octaves, from out of range into it
-                pitch = round(sound.pitch.ps)
-                sounds.append(
-                    (start, end, pitch, kind in ("stop", "continue"), kind in ("start", "continue"))
-                )
+            if not hasattr(sound, "pitch"):
+                continue
+            # The pitch space, as the attribute `midi` would move a pitch by octaves into its range.
+            pitch = round(sound.pitch.ps)
+            tie = getattr(sound.tie, "type", None)
+            comes_from_before = tie in ("stop", "continue")
+            goes_on = tie in ("start", "continue")
+            sounds.append((start, end, pitch, comes_from_before, goes_on))
     return sounds
 
 
 def _as_it_sounds(score: Any) -> Any:
-    """The score with its instruments transposed and its repeats written out, as far as music21 can
-    do that."""
+    """The score with its instruments transposed and its repeats written out.
+
+    What music21 cannot transpose or write out stays as it is.
+    """
     from music21 import bar, instrument, repeat
 
-    if any(
-        player.transposition is not None
-        for player in score.recurse().getElementsByClass(instrument.Instrument)
-    ):
-        with contextlib.suppress(Exception):  # then the pitches stay as they are written
+    players = score.recurse().getElementsByClass(instrument.Instrument)
+    if any(player.transposition is not None for player in players):
+        # If that fails, the pitches stay as they are written.
+        with contextlib.suppress(Exception):
             score = score.toSoundingPitch()
-    if any(True for _ in score.recurse().getElementsByClass((bar.Repeat, repeat.RepeatMark))):
+    if score.recurse().getElementsByClass((bar.Repeat, repeat.RepeatMark)):
         _pair_repeats(score)
-        # the signs do not pair up or a part has no bars: play once
+        # If the signs do not pair up or a part has no bars, the piece is played once.
         with contextlib.suppress(Exception):
             score = score.expandRepeats()
     return score
 
 
 def _pair_repeats(score: Any) -> None:
-    """Give a start to each repeat without one, after the repeat before it and its endings, and drop
-    one without an end.
+    """Give a start to each repeat without one, and drop a start without an end.
 
-    music21 would go back to the first bar, and play `A :| B :|` as A A B A A B. Where an end is
-    missing, as after the last repeat of a humdrum score, it would play no repeat at all.
+    A start goes after the repeat before it and its endings. music21 would go back to the first bar,
+    and play `A :| B :|` as A A B A A B. Where an end is missing, as after the last repeat of a
+    humdrum score, it would play no repeat at all.
     """
+    for part in _parts_of(score):
+        _pair_repeats_of_part(part)
+
+
+def _pair_repeats_of_part(part: Any) -> None:
     from music21 import bar, spanner, stream
 
-    for part in list(score.parts) or [score]:
-        brackets = part.recurse().getElementsByClass(spanner.RepeatBracket)
-        in_endings = {
-            id(measure) for bracket in brackets for measure in bracket.getSpannedElements()
-        }
-        begins, has_ended, opened = None, False, None
-        for measure in part.getElementsByClass(stream.Measure):
-            signs = [
-                getattr(line, "direction", None)
-                for line in (measure.leftBarline, measure.rightBarline)
-            ]
-            if "start" in signs:
-                begins, has_ended, opened = None, False, measure
-            elif has_ended and id(measure) not in in_endings:
-                begins, has_ended = measure, False
-            if "end" in signs:
-                if begins is not None:
-                    begins.leftBarline = bar.Repeat("start")
-                begins, has_ended, opened = None, True, None
-        if opened is not None:
-            opened.leftBarline = None
+    bars_of_endings: set[int] = set()  # their ids
+    for bracket in part.recurse().getElementsByClass(spanner.RepeatBracket):
+        bars_of_endings |= {id(measure) for measure in bracket.getSpannedElements()}
+    needs_start: Any = None  # the bar where a repeat without a start begins
+    opened: Any = None  # the bar with a start whose end has not come yet
+    has_ended = False  # a repeat has ended, and nothing begins after it so far
+    for measure in part.getElementsByClass(stream.Measure):
+        lines = (measure.leftBarline, measure.rightBarline)
+        signs = [getattr(line, "direction", None) for line in lines]
+        if "start" in signs:
+            needs_start = None
+            opened = measure
+            has_ended = False
+        elif has_ended and id(measure) not in bars_of_endings:
+            needs_start = measure
+            has_ended = False
+        if "end" in signs:
+            if needs_start is not None:
+                needs_start.leftBarline = bar.Repeat("start")
+            needs_start = None
+            opened = None
+            has_ended = True
+    if opened is not None:
+        opened.leftBarline = None
 
 
 @contextlib.contextmanager
 def _rests_as_written() -> Iterator[None]:
-    """In this block, music21 stretches a whole rest of MusicXML to its bar only where nothing else
-    is in the bar.
+    """Make music21 stretch a whole rest of MusicXML to its bar only where it is alone in the bar.
 
     Where one staff of a bar is empty, music21 would stretch the first rest of any staff.
     """
@@ -244,8 +277,7 @@ def _rests_as_written() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the remarks of music21, which come as warnings and on stderr, out of the output of a
-    command."""
+    """Keep the remarks of music21 out of the output: it warns, and writes to stderr."""
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
@@ -260,7 +292,8 @@ def _score_text(content: bytes, kind: str, name: str) -> str:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = content.decode("latin-1")  # only titles in older files need this; the music is ASCII
+        # Only titles in older files need this; the music is ASCII.
+        text = content.decode("latin-1")
     if kind == "MusicXML" and "<score-" not in text:
         found = f"found {text[:20]!r}; expected a <score-partwise> element"
         raise UnreadableFileError(f"{name} is no MusicXML score: {found}")
@@ -270,8 +303,10 @@ def _score_text(content: bytes, kind: str, name: str) -> str:
 
 
 def _unpacked(content: bytes, name: str) -> bytes:
-    """The score in a compressed MusicXML file: the file that its container names, or without one
-    the first .xml."""
+    """The score in a compressed MusicXML file.
+
+    It is the file that the container names, or without a container the first .xml.
+    """
     with (
         unreadable(f"{name} is a damaged compressed score", "expected MusicXML in it"),
         zipfile.ZipFile(io.BytesIO(content)) as archive,
@@ -281,19 +316,18 @@ def _unpacked(content: bytes, name: str) -> bytes:
             raise UnreadableFileError(
                 f"{name} unpacks to {size} bytes; expected a score of at most {_MAX_UNPACKED}"
             )
-        names = archive.namelist()
-        scores = [
-            item
-            for item in names
-            if item.endswith((".xml", ".musicxml")) and "META-INF/" not in item
-        ]
-        if "META-INF/container.xml" in names:
-            container = ElementTree.fromstring(archive.read("META-INF/container.xml"))
-            scores = [
-                item.get("full-path", "")
-                for item in container.iter()
-                if item.tag.endswith("rootfile")
-            ]
-        if not scores:
-            raise ValueError("no score in it")
-        return archive.read(scores[0])
+        return archive.read(_name_of_score(archive))
+
+
+def _name_of_score(archive: zipfile.ZipFile) -> str:
+    names = archive.namelist()
+    if _CONTAINER in names:
+        container = ElementTree.fromstring(archive.read(_CONTAINER))
+        for item in container.iter():
+            if item.tag.endswith("rootfile"):
+                return item.get("full-path", "")
+    else:
+        for name in names:
+            if name.endswith((".xml", ".musicxml")) and "META-INF/" not in name:
+                return name
+    raise ValueError("no score in it")

@@ -1,5 +1,7 @@
-"""Write piano-rolls as sound (WAV), with the program FluidSynth, which takes its instruments from a
-soundfont."""
+"""Write songs as sound (WAV) with the program FluidSynth.
+
+It takes its instruments from a soundfont.
+"""
 
 import os
 import shutil
@@ -11,14 +13,19 @@ from pathlib import Path
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.song import kept_tracks, midi_of
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.song import Song, as_song
 
 SOUNDFONT = "LNFGEN_SOUNDFONT"  # the environment variable that names a soundfont
 _FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/opt/homebrew/share/soundfonts")
+_SECONDS = 600  # that FluidSynth may take
+# A header, and the block that FluidSynth writes for a file that it cannot play.
+_BYTES_OF_NOTHING = 300
 
 
-def wav_bytes(roll: PianoRoll, *, programs: Sequence[int] = (), voices: int | None = None) -> bytes:
-    """A WAV file of 16 bits, in stereo, at 44,100 Hz, as FluidSynth plays the MIDI file of the
-    piece.
+def wav_bytes(
+    piece: Song | PianoRoll, *, programs: Sequence[int] = (), voices: int | None = None
+) -> bytes:
+    """A WAV file of 16 bits, in stereo, at 44,100 Hz, as FluidSynth plays the MIDI file of a piece.
 
     A piece that was read from a file is played as it is there, with its own instruments, of the
     tracks that were kept.
@@ -31,49 +38,65 @@ def wav_bytes(roll: PianoRoll, *, programs: Sequence[int] = (), voices: int | No
         LnfgenError: if there is no synthesiser, or it fails.
     """
     command, soundfont = require_synthesiser()
-    is_as_read = roll.song is not None and roll.drawn is None and not programs and voices is None
-    content = kept_tracks(roll) if is_as_read else midi_of(roll, programs=programs, voices=voices)
+    song = as_song(piece)
+    is_as_read = song.origin.midi is not None and song.drawn is None
+    if is_as_read and not programs and voices is None:
+        midi = kept_tracks(song)
+    else:
+        midi = midi_of(song, programs=programs, voices=voices)
+    return _synthesise(midi, command, soundfont)
+
+
+def _synthesise(midi: bytes, command: str, soundfont: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        midi, wav = Path(folder, "piece.mid"), Path(folder, "piece.wav")
-        midi.write_bytes(content)
-        options = ["-n", "-i", "-q", "-F", str(wav), "-T", "wav", "-r", "44100", "-g", "1"]
+        source = Path(folder, "piece.mid")
+        target = Path(folder, "piece.wav")
+        source.write_bytes(midi)
+        options = ["-n", "-i", "-q", "-F", str(target), "-T", "wav", "-r", "44100", "-g", "1"]
+        arguments = [command, *options, soundfont, str(source)]
         try:
-            done = subprocess.run(
-                [command, *options, soundfont, str(midi)], capture_output=True, timeout=600
-            )
+            done = subprocess.run(arguments, capture_output=True, timeout=_SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise LnfgenError(f"{command} failed: {error}") from error
-        content = wav.read_bytes() if wav.exists() else b""
-    # a header, and the block that it writes of a file it cannot play
-    if done.returncode or len(content) <= 300:
-        said = " ".join(done.stderr.decode(errors="replace").split())[:200] or "it said nothing"
+        wav = target.read_bytes() if target.exists() else b""
+    if done.returncode != 0 or len(wav) <= _BYTES_OF_NOTHING:
+        words = done.stderr.decode(errors="replace").split()
+        said = " ".join(words)[:200] or "it said nothing"
         raise LnfgenError(
-            f"{command} made no sound with {soundfont}: {said}; try another soundfont in ${SOUNDFONT}"
+            f"{command} made no sound with {soundfont}: {said}; "
+            f"try another soundfont in ${SOUNDFONT}"
         )
-    return content
+    return wav
 
 
 def require_synthesiser() -> tuple[str, str]:
-    """The paths of FluidSynth and of the soundfont: `$LNFGEN_SOUNDFONT`, or the first one in the
-    usual folders.
+    """The paths of FluidSynth and of the soundfont.
 
-    The `LnfgenError` of one that is missing says how to get it.
+    The soundfont is `$LNFGEN_SOUNDFONT`, or the first one in the usual folders.
+
+    Raises:
+        LnfgenError: if one of them is missing, with a way to get it.
     """
-    command, named = shutil.which("fluidsynth"), os.environ.get(SOUNDFONT)
-    fonts = (
-        [named]
-        if named
-        else [str(path) for folder in _FOLDERS for path in sorted(Path(folder).glob("*.sf[23]"))]
-    )
+    command = shutil.which("fluidsynth")
+    named = os.environ.get(SOUNDFONT)
+    fonts = [named] if named else _usual_soundfonts()
     font = next(filter(os.path.isfile, fonts), None)
     if command and font:
         return command, font
     if command and named:
         raise LnfgenError(f"{SOUNDFONT}={named} is no file; expected a soundfont (.sf2 or .sf3)")
-    missing = (
-        f"no soundfont in {' '.join(_FOLDERS)} or ${SOUNDFONT}" if command else "no FluidSynth"
-    )
-    how = "install fluidsynth and a soundfont (apt install fluidsynth fluid-soundfont-gm; brew install fluid-synth)"
+    missing = "no FluidSynth"
+    if command:
+        missing = f"no soundfont in {' '.join(_FOLDERS)} or ${SOUNDFONT}"
     raise LnfgenError(
-        f"found {missing}; {how}, or write .html, which plays and saves WAV in a browser"
+        f"found {missing}; install fluidsynth and a soundfont "
+        "(apt install fluidsynth fluid-soundfont-gm; brew install fluid-synth), "
+        "or write .html, which plays and saves WAV in a browser"
     )
+
+
+def _usual_soundfonts() -> list[str]:
+    fonts: list[str] = []
+    for folder in _FOLDERS:
+        fonts += map(str, sorted(Path(folder).glob("*.sf[23]")))
+    return fonts

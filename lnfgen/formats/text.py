@@ -1,5 +1,4 @@
-"""Text as sequences of characters: decoding, dividing into lines, chunks or tunes, and the
-vocabulary."""
+"""Text as sequences of characters: it is decoded, divided and given a vocabulary."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -25,24 +24,31 @@ def decode_utf8(content: bytes, name: str) -> str:
 
 
 def require_readable(path: Path) -> None:
-    """Refuse a large file, a device, and a pipe, unless it has no suffix, as a shell makes one for
-    `<(command)`."""
+    """Refuse a large file, a folder, a device and a named pipe.
+
+    A pipe without a suffix is read, as a shell makes one for `<(command)`.
+    """
     size = path.stat().st_size
-    if not path.is_file() and (path.suffix or not path.is_fifo()):
+    is_pipe_of_shell = path.is_fifo() and not path.suffix
+    if not path.is_file() and not is_pipe_of_shell:
         raise UnreadableFileError(f"{path} is a folder, a pipe or a device; expected a file")
     _require_size(size, str(path))
 
 
 def _require_size(size: int, name: str) -> None:
-    if size > (most := limit("LNFGEN_READ_MB", MEGABYTES)) * 1e6:
+    most = limit("LNFGEN_READ_MB", MEGABYTES)
+    if size > most * 1e6:
         raise UnreadableFileError(
             f"{name} has {size / 1e6:,.0f} MB; expected {most:,g} at most, or set LNFGEN_READ_MB"
         )
 
 
 def rest_of(file: IO[bytes], name: str) -> bytes:
-    """All bytes of a file or pipe; more than the memory that reading may take are an
-    `UnreadableFileError`."""
+    """All bytes of a file or pipe.
+
+    Raises:
+        UnreadableFileError: if they take more memory than reading may.
+    """
     content = bytearray()
     while chunk := file.read(1 << 20):
         content += chunk
@@ -51,8 +57,12 @@ def rest_of(file: IO[bytes], name: str) -> bytes:
 
 
 def bytes_of(path: Path, expected: str) -> bytes:
-    """The bytes of a file; one that is missing, empty or not for `require_readable` is an
-    `UnreadableFileError`."""
+    """The bytes of a file.
+
+    Raises:
+        UnreadableFileError: if it is missing or empty, or `require_readable` refuses it. The
+            message names what is `expected` in its place.
+    """
     try:
         require_readable(path)
         with open(path, "rb") as file:
@@ -73,7 +83,8 @@ def read_text(path: Path) -> str:
 
 def lines(text: str) -> list[str]:
     """All lines of a text that are not empty, without the space around them."""
-    return list(filter(None, map(str.strip, LINE_ENDS.split(text))))
+    stripped = [line.strip() for line in LINE_ENDS.split(text)]
+    return [line for line in stripped if line]
 
 
 def chunks(text: str, max_length: int) -> list[str]:
@@ -82,27 +93,34 @@ def chunks(text: str, max_length: int) -> list[str]:
 
 
 def with_long_copies(texts: Sequence[str], corpus: Iterable[str], max_length: int) -> list[bool]:
-    """True for each text that holds a passage of over `max_length` characters that a text of the
-    corpus holds too."""
-    windows = [_windows(text, max_length + 1) for text in texts]
-    wanted = set[str]().union(*windows)
+    """True for each text with a long passage that stands in a text of the corpus too.
+
+    A long passage has over `max_length` characters.
+    """
+    passages = [_passages(text, max_length + 1) for text in texts]
+    wanted = set[str]().union(*passages)
     found = set[str]()
     for text in corpus:
-        found |= wanted & _windows(text, max_length + 1)
-    return [not found.isdisjoint(own) for own in windows]
+        found |= wanted & _passages(text, max_length + 1)
+    return [not found.isdisjoint(own) for own in passages]
 
 
-def _windows(text: str, length: int) -> set[str]:
+def _passages(text: str, length: int) -> set[str]:
+    """All stretches of so many characters in a text."""
     return {text[start : start + length] for start in range(len(text) - length + 1)}
 
 
 def fit_vocabulary(train: Iterable[str]) -> tuple[str, ...]:
     """The unknown symbol, then all characters of these texts in the order of their code points."""
-    return (UNKNOWN, *sorted(set().union(*train) - {UNKNOWN}))
+    characters = set[str]().union(*train)
+    return (UNKNOWN, *sorted(characters - {UNKNOWN}))
 
 
 def abc_tunes(text: str) -> list[str]:
-    """The tunes of an ABC file as texts: each from its `X:` line to the next one, without blank
-    lines at its end."""
-    _, *tunes = re.split(r"^(?=X:)", LINE_ENDS.sub("\n", text), flags=re.MULTILINE)
+    """The tunes of an ABC file as texts.
+
+    Each goes from its `X:` line to the next one, without blank lines at its end.
+    """
+    text = LINE_ENDS.sub("\n", text)
+    _, *tunes = re.split(r"^(?=X:)", text, flags=re.MULTILINE)
     return [tune.rstrip() + "\n" for tune in tunes]

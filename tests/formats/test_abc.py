@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reading import one_roll, one_song
 from strategies import METRES
 
 from lnfgen.formats.scores import read_score
@@ -25,36 +26,27 @@ K:C
 
 
 def test_abc_with_many_tunes_is_as_many_rolls() -> None:
-    first, second = read_score(TUNES.encode(), ".abc")
+    first, second = (song.roll for song in read_score(TUNES.encode(), ".abc"))
     # the key makes it F#; a tied note is one note; the symbol "D" does not sound
     assert first.notes() == [(0, 8, 66), (8, 4, 69), (12, 8, 62), (12, 8, 66)]
     assert (first.tempo_bpm, first.time_signature, first.num_steps) == (90.0, (3, 4), 24)
     assert second.time_signature == (4, 4)
-    assert [pitch for _, _, pitch in second.notes()] == [
-        60,
-        62,
-        64,
-        65,
-        67,
-        69,
-        72,
-        60,
-        62,
-        64,
-        65,
-        67,
-        69,
-        60,
-    ]
+    stretch = [60, 62, 64, 65, 67, 69]
+    assert [pitch for _, _, pitch in second.notes()] == [*stretch, 72, *stretch, 60]
+
+
+NAMES = ["=C", "^C", "=D", "^D", "=E", "=F", "^F", "=G", "^G", "=A", "^A", "=B"]
 
 
 def in_abc(pitches: set[int], length: int) -> str:
     """A rest, or a chord whose notes all have an accidental."""
-    names = ["=C", "^C", "=D", "^D", "=E", "=F", "^F", "=G", "^G", "=A", "^A", "=B"]
-    chord = "".join(
-        names[pitch % 12] + (pitch // 12 - 5) * "'" + (5 - pitch // 12) * "," for pitch in pitches
-    )
-    return (f"[{chord}]" if chord else "z") + str(length)
+    if not pitches:
+        return f"z{length}"
+    chord = ""
+    for pitch in pitches:
+        octave = pitch // 12 - 5
+        chord += NAMES[pitch % 12] + octave * "'" + -octave * ","
+    return f"[{chord}]{length}"
 
 
 LENGTHS = st.integers(1, 20)
@@ -68,26 +60,30 @@ CHORDS = st.tuples(
 
 @given(st.lists(CHORDS, min_size=1), st.sampled_from(("C", "D", "Ebm", "G mix")), METRES)
 def test_any_notes_are_read_as_they_were_written(
-    chords: list[tuple[set[int], int, int, str]], key: str, metre: tuple[int, int]
+    chords: list[tuple[set[int], int, int, str]], key: str, time_signature: tuple[int, int]
 ) -> None:
-    music, notes, now = "", [], 0
+    music = ""
+    notes = []
+    now = 0
     for pitches, length, tied, space in chords:
         music += f"{in_abc(pitches, length)}-{space}{in_abc(pitches, tied)}{space}"
         notes += [(now, length + tied, pitch) for pitch in sorted(pitches)]
         now += length + tied
-    (roll,) = read_score(
-        f"X:1\nL:1/16\nM:{metre[0]}/{metre[1]}\nK:{key}\n{music}|]\n".encode(), ".abc"
-    )
-    assert (roll.notes(), roll.num_steps, roll.time_signature) == (notes, now, metre)
+    beats, unit = time_signature
+    tune = f"X:1\nL:1/16\nM:{beats}/{unit}\nK:{key}\n{music}|]\n"
+    roll = one_roll(read_score(tune.encode(), ".abc"))
+    assert (roll.notes(), roll.num_steps, roll.time_signature) == (notes, now, time_signature)
 
 
-def test_the_unit_of_an_abc_tune_without_unit_and_metre_is_an_eighth() -> None:
-    (roll,) = read_score(b"X:1\nT:no metre, no unit\nK:D\nA2 cd|M:2/4\n[M:2/4] e4|]\n", ".abc")
+def test_the_unit_of_an_abc_tune_without_unit_and_time_signature_is_an_eighth() -> None:
+    tune = b"X:1\nT:no time signature, no unit\nK:D\nA2 cd|M:2/4\n[M:2/4] e4|]\n"
+    roll = one_roll(read_score(tune, ".abc"))
     assert roll.notes() == [(0, 4, 69), (4, 2, 73), (6, 2, 74), (8, 8, 76)]
-    (halved,) = read_score(b"X:1\nM:2/4\nK:D\nA2 cd|]\n", ".abc")  # below 3/4 it is a sixteenth
+    # below 3/4 it is a sixteenth
+    halved = one_roll(read_score(b"X:1\nM:2/4\nK:D\nA2 cd|]\n", ".abc"))
     assert halved.notes() == [(0, 2, 69), (2, 1, 73), (3, 1, 74)]
-    # another metre leaves the unit as it is
-    (rest,) = read_score(b"X:1\nM:4/4\nK:D\nA8|[M:2/4]Z|B4|]\n", ".abc")
+    # another time signature leaves the unit as it is
+    rest = one_roll(read_score(b"X:1\nM:4/4\nK:D\nA8|[M:2/4]Z|B4|]\n", ".abc"))
     assert rest.notes() == [(0, 16, 69), (24, 8, 71)]
 
 
@@ -144,8 +140,8 @@ def test_accidentals_repeats_and_rests_of_abc_are_as_the_standard_has_them(
     music: str, meant: str, version: str
 ) -> None:
     head = "X:1\nM:4/4\nL:1/4\nK:C\n"
-    (found,) = read_score(f"{version}{head}{music}\n".encode(), ".abc")
-    (expected,) = read_score(f"{head}{meant}\n".encode(), ".abc")
+    found = one_roll(read_score(f"{version}{head}{music}\n".encode(), ".abc"))
+    expected = one_roll(read_score(f"{head}{meant}\n".encode(), ".abc"))
     assert found == expected
 
 
@@ -167,26 +163,23 @@ def test_sections_of_abc_are_played_in_their_order(order: str, played: str, ends
     head = "X:1\nM:2/4\nL:1/8\n"
     tune = f"K:C\nP:A\nC2 D2|E4{ends}\nP:B\nF2 G2|A4:|\n"
     sections = {"A": "C2 D2|E4|", "B": "F2 G2|A4|"}
-    (found,) = read_score(f"{head}P:{order}\n{tune}".encode(), ".abc")
-    (expected,) = read_score(
-        f"{head}K:C\n{''.join(sections[name] for name in played.split())}\n".encode(), ".abc"
-    )
+    music = "".join(sections[name] for name in played.split())
+    found = one_roll(read_score(f"{head}P:{order}\n{tune}".encode(), ".abc"))
+    expected = one_roll(read_score(f"{head}K:C\n{music}\n".encode(), ".abc"))
     assert found.notes() == expected.notes()
 
 
-def test_a_section_of_abc_keeps_its_key_and_metre_where_it_is_played_again() -> None:
+def test_a_section_of_abc_keeps_its_key_and_time_signature_where_it_is_played_again() -> None:
     head = "X:1\nM:2/4\nL:1/8\nP:ABA\nK:C\n"
-    (found,) = read_score(
-        f"{head}c4|\nP:A\nF2 C2|\nP:B\n[K:D]\nM:3/4\nL:1/4\nF C C|\n".encode(), ".abc"
-    )
+    music = "c4|\nP:A\nF2 C2|\nP:B\n[K:D]\nM:3/4\nL:1/4\nF C C|\n"
+    found = one_roll(read_score(f"{head}{music}".encode(), ".abc"))
     pitches = [pitch for _, _, pitch in found.notes()]
-    assert pitches == [72, 65, 60, 66, 61, 61, 65, 60], (
-        "what is ahead of the sections is played first"
-    )
+    # The music ahead of the sections is played first.
+    assert pitches == [72, 65, 60, 66, 61, 61, 65, 60]
     assert [length for _, length, _ in found.notes()] == [8, 4, 4, 4, 4, 4, 4, 4]
 
 
-def test_metres_upbeats_and_tempos_of_abc_are_found() -> None:
+def test_time_signatures_upbeats_and_tempos_of_abc_are_found() -> None:
     for music, found in (
         ("CDE|FGA|\nM:4/4\nCDEF|CDEF|CDEF|", ((4, 4), 1, 0)),
         ("[M:2/4]CD|EF|[M:4/4]CDEF|CDEF|", ((4, 4), 1, 0)),
@@ -195,18 +188,19 @@ def test_metres_upbeats_and_tempos_of_abc_are_found() -> None:
         ("CDEFGABc|]", ((3, 4), 0, 0)),
         ("A[K:G]CD|EFG|EFG|", ((3, 4), 0, 0)),
         ("V:1\nA|CDE|FGA|c3|\nV:2\nz|z3|CDE|F3|", ((3, 4), 0, 4)),
-        # a bar that is too long is no change of metre
+        # a bar that is too long is no change of time signature
         ("C|DEF|GABc|def|def|C|DEF|GABc|def|", ((3, 4), 0, 4)),
     ):
-        (roll,) = read_score(f"X:1\nM:3/4\nL:1/4\nK:C\n{music}\n".encode(), ".abc")
-        assert (roll.time_signature, roll.losses["metre_changes"], roll.upbeat) == found
-    for head, metre, tempo in (
+        song = one_song(read_score(f"X:1\nM:3/4\nL:1/4\nK:C\n{music}\n".encode(), ".abc"))
+        changes = song.origin.report["time_signature_changes"]
+        assert (song.roll.time_signature, changes, song.roll.upbeat) == found
+    for head, time_signature, tempo in (
         ("M:(2+3+2)/8\nQ:1/4 = 100", (7, 8), 100),
         ("M:2+3/8\nQ:3/8 = 60", (5, 8), 90),
         ("M:4/4\nQ:1/4=50", (4, 4), 50),
     ):
-        (roll,) = read_score(f"X:1\n{head}\nL:1/8\nK:C\nCDEFG|GFEDC|C5|\n".encode(), ".abc")
-        assert (roll.time_signature, roll.tempo_bpm, roll.upbeat) == (metre, tempo, 0)
+        roll = one_roll(read_score(f"X:1\n{head}\nL:1/8\nK:C\nCDEFG|GFEDC|C5|\n".encode(), ".abc"))
+        assert (roll.time_signature, roll.tempo_bpm, roll.upbeat) == (time_signature, tempo, 0)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +233,7 @@ def test_metres_upbeats_and_tempos_of_abc_are_found() -> None:
 def test_abc_ties_chords_and_plays_overlays_together(
     music: str, notes: list[tuple[int, int, int]]
 ) -> None:
-    (roll,) = read_score(f"X:1\nM:4/4\nL:1/4\nK:C\n{music}\n".encode(), ".abc")
+    roll = one_roll(read_score(f"X:1\nM:4/4\nL:1/4\nK:C\n{music}\n".encode(), ".abc"))
     assert sorted(roll.notes()) == sorted(notes)
 
 
@@ -265,24 +259,26 @@ def test_octaves_of_clefs_and_voices_of_abc(key: str, music: str, meant: str) ->
     """A voice that the header defines keeps its clef where it comes again, and a clef alone changes
     no key."""
     for octaves in (9, -9):
-        (roll,) = read_score(f"X:1\nL:1/4\nK:C octave={octaves}\nC G c''2|\n".encode(), ".abc")
-        assert (roll.notes(), roll.losses["out_of_range"]) == ([], 3)
+        tune = f"X:1\nL:1/4\nK:C octave={octaves}\nC G c''2|\n"
+        song = one_song(read_score(tune.encode(), ".abc"))
+        assert (song.roll.notes(), song.origin.report["out_of_range"]) == ([], 3)
     head = "X:1\nM:1/4\nL:1/4\n"
     defined = "V:bass clef=treble-8\n" if "V:bass" in key else ""
-    (found,) = read_score(f"{head}{defined}K:{key}\n{music}\n".encode(), ".abc")
-    (expected,) = read_score(f"{head}K:C\n{meant}\n".encode(), ".abc")
+    found = one_roll(read_score(f"{head}{defined}K:{key}\n{music}\n".encode(), ".abc"))
+    expected = one_roll(read_score(f"{head}K:C\n{meant}\n".encode(), ".abc"))
     assert found.notes() == expected.notes()
 
 
 def test_lines_of_abc_may_end_in_any_way_and_a_key_may_have_accidentals() -> None:
     tunes = "X:1\nM:4/4\nL:1/4\nK:D exp _e ^f % freygish\nDEFG|\n\nX:2\nM:4/4\nL:1/4\nK:C\nG4|\n"
     for end in ("\n", "\r\n", "\r"):
-        first, second = read_score(tunes.replace("\n", end).encode(), ".abc")
+        songs = read_score(tunes.replace("\n", end).encode(), ".abc")
+        first, second = (song.roll for song in songs)
         assert [pitch for _, _, pitch in first.notes()] == [62, 63, 66, 67]
         assert second.notes() == [(0, 16, 67)]
     # tunes of one number, with a head that they share
     book = "M:3/4\nL:1/4\n\n" + "X:1\nK:D\nDEF|\n\n" * 3
-    rolls = read_score(book.encode(), ".abc")
-    assert [(roll.time_signature, len(roll.notes()), roll.num_steps) for roll in rolls] == [
-        ((3, 4), 3, 12)
-    ] * 3
+    rolls = [song.roll for song in read_score(book.encode(), ".abc")]
+    assert len(rolls) == 3
+    for roll in rolls:
+        assert (roll.time_signature, len(roll.notes()), roll.num_steps) == ((3, 4), 3, 12)

@@ -9,10 +9,10 @@ import mido
 import pytest
 from music21 import meter, note, stream
 from music21.musicxml.m21ToXml import GeneralObjectExporter
+from reading import one_song
 
 from lnfgen.formats.events import Events, longest_lasting, num_changes
 from lnfgen.formats.read_write import read
-from lnfgen.music.pianoroll import PianoRoll
 
 Bars = list[tuple[int, int]]
 """The time signature of each bar."""
@@ -27,10 +27,8 @@ def midi(bars: Bars) -> bytes:
     track = mido.MidiTrack()
     for beats, unit in bars:
         track.append(mido.MetaMessage("time_signature", numerator=beats, denominator=unit))
-        track += [
-            mido.Message("note_on", note=60),
-            mido.Message("note_off", note=60, time=16 * beats // unit),
-        ]
+        track.append(mido.Message("note_on", note=60))
+        track.append(mido.Message("note_off", note=60, time=16 * beats // unit))
     buffer = io.BytesIO()
     mido.MidiFile(ticks_per_beat=4, tracks=[track]).save(file=buffer)
     return buffer.getvalue()
@@ -45,22 +43,23 @@ def musicxml(bars: Bars) -> bytes:
     return GeneralObjectExporter(stream.Score([part])).parse()
 
 
-@pytest.mark.parametrize("make", [midi, musicxml], ids=["MIDI", "MusicXML"])
+@pytest.mark.parametrize(("suffix", "make"), [(".mid", midi), (".musicxml", musicxml)])
 @pytest.mark.parametrize(("bars", "lasts"), [(UPBEAT, (3, 4)), (TURN, (3, 4)), (EVEN, (3, 4))])
 def test_the_time_signature_of_a_file_is_the_one_that_lasts_longest(
-    make: Callable[[Bars], bytes], bars: Bars, lasts: tuple[int, int], tmp_path: Path
+    suffix: str,
+    make: Callable[[Bars], bytes],
+    bars: Bars,
+    lasts: tuple[int, int],
+    tmp_path: Path,
 ) -> None:
-    path = tmp_path / f"piece.{'mid' if make is midi else 'musicxml'}"
+    path = tmp_path / f"piece{suffix}"
     path.write_bytes(make(bars))
-    (roll,) = read(path)
-    assert isinstance(roll, PianoRoll)
-    assert (roll.time_signature, roll.num_steps) == (
-        lasts,
-        sum(16 * beats // unit for beats, unit in bars),
-    )
+    song = one_song(read(path))
+    assert song.roll.time_signature == lasts
+    assert song.roll.num_steps == sum(16 * beats // unit for beats, unit in bars)
     # The upbeat is kept, so that nothing is lost.
-    assert roll.losses["metre_changes"] == (bars is not UPBEAT)
-    assert roll.upbeat == (4 if bars is UPBEAT else 0)
+    assert song.origin.report["time_signature_changes"] == (bars is not UPBEAT)
+    assert song.roll.upbeat == (4 if bars is UPBEAT else 0)
 
 
 def tempo(changes: list[tuple[int, float]], end: int) -> float:
@@ -68,15 +67,19 @@ def tempo(changes: list[tuple[int, float]], end: int) -> float:
 
 
 def test_lasting_is_measured_in_seconds_and_of_equals_the_first_counts() -> None:
-    assert (tempo([], 10), tempo([(0, 90.0)], 0), tempo([(4, 60.0)], 5)) == (120.0, 90.0, 120.0)
-    assert tempo([(0, 60.0), (4, 240.0)], 12) == tempo([(0, 60.0), (1, 120.0)], 3) == 60.0
+    assert tempo([], 10) == 120.0
+    assert tempo([(0, 90.0)], 0) == 90.0
+    assert tempo([(4, 60.0)], 5) == 120.0
+    assert tempo([(0, 60.0), (4, 240.0)], 12) == 60.0
+    assert tempo([(0, 60.0), (1, 120.0)], 3) == 60.0
     assert longest_lasting([(0, (3, 4)), (12, (4, 4))], 24, (4, 4)) == (3, 4)
     assert longest_lasting([(12, (3, 4))], 24, (4, 4)) == (4, 4)
 
 
 def test_signatures_that_a_roll_cannot_have_do_not_count() -> None:
     events = Events(signatures=[(0, (4, 3)), (6, (3, 4))], end=8)
-    assert events.roll((), Fraction(1), 4, "-").time_signature == (4, 4)
+    song = events.song((), (), Fraction(1), 4, "-")
+    assert song.roll.time_signature == (4, 4)
 
 
 def test_changes_are_counted_where_something_sounds() -> None:

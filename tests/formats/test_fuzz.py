@@ -1,6 +1,7 @@
 """A little of `fuzz_readers.py`: damaged files of every kind are a result or one line."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from fuzz_readers import LIMITS, READERS, fuzz, read_all
@@ -13,14 +14,12 @@ def refuse(message: str) -> None:
 
 
 def test_the_report_counts_what_becomes_of_each_file() -> None:
-    reads = [
+    reads: list[Callable[[], object]] = [
         lambda: [1],
         list,
         lambda: refuse("damaged"),
         lambda: refuse("two\nlines"),
         lambda: [][0],
-    ]
-    reads += [
         lambda: refuse("takes over 5 seconds"),
         lambda: refuse("ends the process that reads it (signal 9)"),
     ]

@@ -1,5 +1,4 @@
-"""WAV files: they sound as long as the piece, and what is missing to make them is said in one
-line."""
+"""WAV files sound as long as their pieces; an error names what is missing to make them."""
 
 import io
 import shutil

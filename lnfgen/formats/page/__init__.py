@@ -9,6 +9,7 @@ the MIDI file of each is in a link.
 import base64
 import hashlib
 import html
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -23,14 +24,15 @@ from lnfgen.formats.song import midi_of
 from lnfgen.music.drums import drum_rows
 from lnfgen.music.instruments import INSTRUMENTS
 from lnfgen.music.parts import part_programs
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.song import Song
 from lnfgen.music.tonality import find_key
 from lnfgen.music.tracks import DRUMS
 from lnfgen.wording import counted, in_utf8
 
 
-def page_bytes(
-    rolls: Sequence[PianoRoll],
+# What the commands and Python ask of a page, each by its name.
+def page_bytes(  # noqa: PLR0913
+    songs: Sequence[Song],
     title: str = "",
     *,
     names: Sequence[str] | None = None,
@@ -39,7 +41,7 @@ def page_bytes(
     drawn_name: str = "drawn",
     seed: int | None = None,
 ) -> bytes:
-    """The page that holds these rolls, in UTF-8. The same rolls and title give the same bytes.
+    """The page that holds these songs, in UTF-8. The same songs and title give the same bytes.
 
     Args:
         title: names the page, and its pieces, with a number after it if there are several. It is
@@ -47,102 +49,150 @@ def page_bytes(
         names: names of the pieces, one for each, in place of numbers.
         programs, voices, drawn_name: as `midi_of` takes them.
         seed: what drew the pieces.
+
+    Raises:
+        LnfgenError: if there is no song, or not one name for each.
     """
-    if not rolls:
+    if not songs:
         raise LnfgenError("a page of no pieces; expected at least one piano-roll")
-    if names is not None and len(names) != len(rolls):
-        raise LnfgenError(
-            f"{counted(len(names), 'name')} for {counted(len(rolls), 'piece')}; expected one for each"
-        )
     title = in_utf8(title) or "Piano-roll"
-    several = len(rolls) > 1
-    numbers = [f"{title} {index + 1}" if several else title for index in range(len(rolls))]
-    names = numbers if names is None else list(map(in_utf8, names))
-    files = [numbered(Path(f"{title}.mid"), index, len(rolls)).stem for index in range(len(rolls))]
-    tracks: dict[str, Any] = {"programs": programs, "voices": voices, "drawn_name": drawn_name}
-    header = (
-        f"<header><h1>{html.escape(title)}</h1><p>{len(rolls)} pieces</p></header>"
-        if several
-        else ""
-    )
-    pieces, data = [], []
-    for roll, name, file in zip(rolls, names, files, strict=True):
-        piece = {
-            "level": "h2" if several else "h1",
+    count = len(songs)
+    files = [numbered(Path(f"{title}.mid"), index, count).stem for index in range(count)]
+    pieces = []
+    data = []
+    for song, name, file in zip(songs, _names(title, names, count), files, strict=True):
+        midi = midi_of(song, programs=programs, voices=voices, drawn_name=drawn_name)
+        content = {
+            "level": "h1" if count == 1 else "h2",
             "name": html.escape(name),
             "file": html.escape(file),
-            "facts": _facts(roll, programs, seed),
-            "legend": " hidden" if roll.drawn is None else "",
-            "parts": "".join(
-                _filled("part.html", {"role": role, "part": role.title()}) for role in roll.roles
-            ),
-            "midi": base64.b64encode(midi_of(roll, **tracks)).decode("ascii"),
+            "facts": _facts(song, programs, seed),
+            "legend": " hidden" if song.drawn is None else "",
+            "parts": "".join(_legend_of_part(role) for role in song.roll.roles),
+            "midi": base64.b64encode(midi).decode("ascii"),
         }
-        pieces.append(_filled("piece.html", piece))
-        # Times are in steps, of a band in rows. `notes` has three numbers for each note, `given`
-        # the places of notes.
-        values = {
-            "name": name,
-            "file": file,
-            "tempo": roll.tempo_bpm,
-            "metre": roll.time_signature,
-            "upbeat": roll.upbeat,
-            "grid": roll.steps_per_quarter,
-            "steps": roll.num_steps,
-            "notes": [number for note in roll.notes() for number in note],
-            "given": [place for place, note in enumerate(roll.notes()) if not roll.was_drawn(note)],
-        }
-        bands = (
-            {"parts": list(map(asdict, roll.parts)), "drums": [*drum_rows(roll).items()]}
-            if roll.parts
-            else {}
-        )
-        data.append(values | bands)
+        pieces.append(_filled("piece.html", content))
+        data.append({"name": name, "file": file, **_data(song)})
+    return _page(title, pieces, data).encode("utf-8")
+
+
+def _names(title: str, names: Sequence[str] | None, count: int) -> list[str]:
+    """The names of the pieces: those that are given, or the title with numbers."""
+    if names is not None:
+        if len(names) != count:
+            raise LnfgenError(
+                f"{counted(len(names), 'name')} for {counted(count, 'piece')}; "
+                "expected one for each"
+            )
+        return [in_utf8(name) for name in names]
+    if count == 1:
+        return [title]
+    return [f"{title} {number}" for number in range(1, count + 1)]
+
+
+def _legend_of_part(role: str) -> str:
+    """The name of a part of a band with its colour and its buttons."""
+    return _filled("part.html", {"role": role, "part": role.title()})
+
+
+def _data(song: Song) -> dict[str, Any]:
+    """What the scripts need of a song. Times are in steps.
+
+    `notes` has a list for each part, with three numbers for each note: where it begins, its length
+    and its pitch. `given` has the places of given notes in each list.
+    """
+    roll = song.roll
+    notes = []
+    given = []
+    for part in range(roll.num_parts):
+        own = roll.notes(part)
+        notes.append(list(itertools.chain.from_iterable(own)))
+        given.append([place for place, note in enumerate(own) if not song.was_drawn(note, part)])
+    data: dict[str, Any] = {
+        "tempo": roll.tempo_bpm,
+        "timeSignature": roll.time_signature,
+        "upbeat": roll.upbeat,
+        "grid": roll.steps_per_quarter,
+        "steps": roll.num_steps,
+        "notes": notes,
+        "given": given,
+    }
+    if roll.parts:
+        data["parts"] = [asdict(part) for part in roll.parts]
+        data["drums"] = list(drum_rows(roll).items())
+    return data
+
+
+def _page(title: str, pieces: Sequence[str], data: Sequence[Mapping[str, Any]]) -> str:
+    """The page with its pieces in HTML, and the data of them for the scripts."""
+    header = ""
+    if len(pieces) > 1:
+        heading = f"<h1>{html.escape(title)}</h1>"
+        header = f"<header>{heading}<p>{len(pieces)} pieces</p></header>"
     style = _file("style.css")
-    script = '"use strict";\n' + "".join(map(_file, ("sound.js", "roll.js", "player.js")))
-    policy = f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; base-uri 'none'"
+    scripts = [_file(name) for name in ("sound.js", "roll.js", "player.js")]
+    script = '"use strict";\n' + "".join(scripts)
+    policy = (
+        f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; "
+        "base-uri 'none'"
+    )
+    # No text of a piece can end the element that holds it: a "<" in JSON can only be in a string.
+    json_data = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     content = {
         "policy": policy,
         "title": html.escape(title),
         "style": style,
         "header": header,
         "pieces": "".join(pieces),
-        # No text of a piece can end the element that holds it: a "<" in JSON can only be in a
-        # string.
-        "data": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "data": json_data.replace("<", "\\u003c"),
         "script": script,
     }
-    return _filled("page.html", content).encode("utf-8")
+    return _filled("page.html", content)
 
 
-def _facts(roll: PianoRoll, programs: Sequence[int], seed: int | None) -> str:
+def _facts(song: Song, programs: Sequence[int], seed: int | None) -> str:
+    """The line of facts below the name of a piece."""
+    roll = song.roll
     key = find_key(roll.merged)
-    (beats, unit), seconds = roll.time_signature, round(roll.seconds)
-    counts = f"{counted(roll.num_bars, 'bar')} · {counted(len(roll.notes()), 'note')}"
-    time = (
-        f"{beats}/{unit} · ♩ = {roll.tempo_bpm:.0f} · {counts} · {seconds // 60}:{seconds % 60:02d}"
-    )
-    if roll.parts:
-        parts = zip(roll.roles, part_programs(roll.parts, programs), strict=True)
-        names = ["Drums" if role == DRUMS else INSTRUMENTS[program] for role, program in parts]
-    else:
-        own = (
-            [track.program or 0 for track in roll.tracks if track.instrument != DRUMS]
-            if roll.is_own_file
-            else [0]
-        )
-        names = [INSTRUMENTS[program] for program in programs or own]
-    instruments = ", ".join(dict.fromkeys(names))
+    beats, unit = roll.time_signature
+    minutes, seconds = divmod(round(roll.seconds), 60)
     facts = [
-        "" if key is None else str(key),
-        time,
-        instruments,
-        "" if seed is None else f"seed {seed}",
+        f"{beats}/{unit}",
+        f"♩ = {roll.tempo_bpm:.0f}",
+        counted(roll.num_bars, "bar"),
+        counted(roll.num_notes, "note"),
+        f"{minutes}:{seconds:02d}",
     ]
-    return " · ".join(filter(None, facts))
+    if key is not None:
+        facts.insert(0, str(key))
+    instruments = ", ".join(_instruments(song, programs))
+    if instruments:
+        facts.append(instruments)
+    if seed is not None:
+        facts.append(f"seed {seed}")
+    return " · ".join(facts)
+
+
+def _instruments(song: Song, programs: Sequence[int]) -> list[str]:
+    """The names of the instruments of a song, each once."""
+    roll = song.roll
+    if roll.parts:
+        names = []
+        own_programs = part_programs(roll.parts, programs)
+        for role, program in zip(roll.roles, own_programs, strict=True):
+            names.append("Drums" if role == DRUMS else INSTRUMENTS[program])
+    elif programs:
+        names = [INSTRUMENTS[program] for program in programs]
+    elif song.is_own_file:
+        pitched = [track for track in song.origin.tracks if track.instrument != DRUMS]
+        names = [INSTRUMENTS[track.program or 0] for track in pitched]
+    else:
+        names = [INSTRUMENTS[0]]
+    return list(dict.fromkeys(names))
 
 
 def _file(name: str) -> str:
+    """The text of a file beside this module."""
     return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
@@ -152,6 +202,6 @@ def _filled(name: str, content: Mapping[str, str]) -> str:
 
 
 def _sha256(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode(
-        "ascii"
-    )
+    """The digest of a script or a style, as a content security policy names it."""
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return "sha256-" + base64.b64encode(digest).decode("ascii")

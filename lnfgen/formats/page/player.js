@@ -1,44 +1,110 @@
 
-// The player: it hands notes to the audio clock a little ahead of time, and moves the playheads. Times of a piece are in
-// quarter notes. Only one piece plays at a time.
+// The player: it hands notes to the audio clock a little ahead of time, and moves the playheads.
+// Times of a piece are in quarter notes. Only one piece plays at a time.
 
-const AHEAD = 0.4; // seconds; more would delay a change of tempo, less would be late where the machine is busy
+// Seconds ahead; more would delay a change of tempo, less would be late where the machine is busy.
+const AHEAD = 0.4;
 const AHEAD_HIDDEN = 2.5; // browsers call the timers of a hidden page once a second at most
-const SLOWEST = 4, FASTEST = 1000; // quarters a minute that are played
+const SLOWEST = 4; // quarters a minute that are played
+const FASTEST = 1000;
+const USUAL_VELOCITY = 80; // of MIDI, for a part that names none
+const MOMENT = 1e-6; // quarters, less than any note lasts
 
 const byId = (id) => document.getElementById(id);
-const clockOf = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
-const pieces = JSON.parse(byId("data").textContent).map((data) => {
+function clockOf(seconds) {
+  const rest = String(Math.floor(seconds % 60)).padStart(2, "0");
+  return `${Math.floor(seconds / 60)}:${rest}`;
+}
+
+// The number of the sound of a note.
+function soundOf(pitch, role) {
+  if (role === "drums") return pitch + DRUMS;
+  if (role === "bass") return pitch + PLUCKED;
+  return pitch;
+}
+
+// The notes of a piece, sorted by their starts, and those of one moment by their parts. Music of
+// one part has no entry in `parts`.
+function notesOf(data, parts) {
+  const notes = data.notes.flatMap((numbers, index) => {
+    const own = notesOfPart(data, numbers, parts[index]);
+    for (const place of data.given[index]) own[place].given = true;
+    return own;
+  });
+  return notes.sort((a, b) => a.start - b.start);
+}
+
+// The notes of a part, which has three numbers for each: the step where it begins, its length and
+// its pitch.
+function notesOfPart(data, numbers, part) {
   const notes = [];
-  const parts = (data.parts ?? []).map((part) => ({ ...part, mute: false, solo: false, heard: true }));
-  const stride = parts.length || 1; // the rows of a step
-  for (let index = 0; index < data.notes.length; index += 3) {
-    const [row, length, pitch] = data.notes.slice(index, index + 3);
-    const part = parts[row % stride], step = Math.floor(row / stride), start = step * stride;
-    const note = { start: start / data.grid, end: (start + length) / data.grid, pitch, given: false, part };
-    const usual = part?.velocities ?? [], count = usual.length;
-    note.loudness = ((count && usual[(step - data.upbeat / stride + count) % count]) || 80) / 80;
-    note.isDrum = part?.role === "drums";
-    note.sound = pitch + (note.isDrum ? DRUMS : part?.role === "bass" ? PLUCKED : 0);
-    notes.push(note);
+  for (let index = 0; index < numbers.length; index += 3) {
+    const [step, length, pitch] = numbers.slice(index, index + 3);
+    notes.push({
+      start: step / data.grid,
+      end: (step + length) / data.grid,
+      pitch,
+      part,
+      given: false,
+      isDrum: part?.role === "drums",
+      sound: soundOf(pitch, part?.role),
+      loudness: velocityOf(part, step - data.upbeat) / USUAL_VELOCITY,
+    });
   }
-  for (const index of data.given) notes[index].given = true;
-  const length = data.steps / data.grid;
-  const sounding = notes.reduce((sum, note) => sum + (note.isDrum ? 0 : note.end - note.start), 0);
-  const [beats, unit] = data.metre;
-  const events = notes.flatMap((note) => [{ start: note.start, note, on: true }, { start: note.end, note, on: false }]);
-  events.sort((a, b) => a.start - b.start || a.on - b.on); // a note ends before its key is struck again
-  events.push({ start: length });
-  const level = 1.15 / Math.sqrt(Math.max(1, sounding / length)); // one voice alone is as loud as a choir
-  const sounds = [...new Set(notes.map((note) => note.sound))]; // in the order in which they come
-  const upbeat = data.upbeat / data.grid;
-  const drums = data.drums ?? [];
-  return { ...data, notes, parts, drums, events, sounds, length, level, upbeat, bar: 4 * beats / unit, beat: 4 / unit };
-});
+  return notes;
+}
 
+// The velocity of a part at a step, counted from the first bar line on.
+function velocityOf(part, step) {
+  const velocities = part?.velocities ?? []; // for each step of a bar
+  const count = velocities.length;
+  if (!count) return USUAL_VELOCITY;
+  return velocities[(step + count) % count] || USUAL_VELOCITY;
+}
+
+// When notes begin and end, and at last when the piece does.
+function eventsOf(notes, length) {
+  const events = [];
+  for (const note of notes) {
+    events.push({ start: note.start, note, on: true });
+    events.push({ start: note.end, note, on: false });
+  }
+  // A note ends before its key is struck again.
+  events.sort((a, b) => a.start - b.start || a.on - b.on);
+  events.push({ start: length });
+  return events;
+}
+
+function pieceOf(data) {
+  const given = data.parts ?? [];
+  const parts = given.map((part) => ({ ...part, mute: false, solo: false, heard: true }));
+  const notes = notesOf(data, parts);
+  const length = data.steps / data.grid;
+  const pitched = notes.filter((note) => !note.isDrum);
+  const sounding = pitched.reduce((sum, note) => sum + (note.end - note.start), 0);
+  const voices = Math.max(1, sounding / length); // that sound together, on average
+  const [beats, unit] = data.timeSignature;
+  return {
+    ...data,
+    notes,
+    parts,
+    drums: data.drums ?? [],
+    events: eventsOf(notes, length),
+    sounds: [...new Set(notes.map((note) => note.sound))], // in the order in which they come
+    length,
+    level: 1.15 / Math.sqrt(voices), // one voice alone is as loud as a choir
+    upbeat: data.upbeat / data.grid,
+    bar: 4 * beats / unit,
+    beat: 4 / unit,
+  };
+}
+
+const pieces = JSON.parse(byId("data").textContent).map(pieceOf);
 const articles = [...document.querySelectorAll("article")];
-const rolls = pieces.map((piece, index) => new Roll(piece, articles[index].querySelector(".roll"), index));
+const rolls = pieces.map((piece, index) => {
+  return new Roll(piece, articles[index].querySelector(".roll"), index);
+});
 
 let current = 0;
 let playing = false;
@@ -47,11 +113,20 @@ let origin = { time: 0, place: 0 }; // a time of the audio clock, and the place 
 let next = 0; // the event to hand over next
 let lap = 0; // quarters before this lap of a loop
 let factor = 1; // of the tempo
-let context, instrument, timer, drawing;
+let context;
+let instrument;
+let timer; // calls `schedule` again and again while the piece plays
+let drawing;
 let held = new Map(); // the voice of each note that sounds
 
-const quartersPerSecond = (piece = pieces[current]) => Math.min(FASTEST, Math.max(SLOWEST, piece.tempo * factor)) / 60;
-const timeOf = (quarters) => origin.time + (quarters - origin.place) / quartersPerSecond();
+function quartersPerSecond(piece = pieces[current]) {
+  return Math.min(FASTEST, Math.max(SLOWEST, piece.tempo * factor)) / 60;
+}
+
+// The time of the audio clock of a place, in quarters since the first lap began.
+function timeOf(quarters) {
+  return origin.time + (quarters - origin.place) / quartersPerSecond();
+}
 
 // Where the piece is at a time of the audio clock, in quarters since the first lap began.
 function placeAt(time) {
@@ -63,9 +138,11 @@ function placeNow() {
   if (!timer) return place;
   const heard = placeAt(context.currentTime - (context.outputLatency || 0)) - lap;
   const { length } = pieces[current];
-  return heard < 0 ? (lap ? length + heard % length : 0) : Math.min(heard, length);
+  if (heard >= 0) return Math.min(heard, length);
+  return lap ? length + heard % length : 0;
 }
 
+// Hand over the events of the next moments, and make a sound that will be needed.
 function schedule() {
   const piece = pieces[current];
   const until = context.currentTime + (document.hidden ? AHEAD_HIDDEN : AHEAD);
@@ -85,8 +162,9 @@ function schedule() {
     next++;
   }
   const missing = piece.sounds.find((sound) => !instrument.samples.has(sound));
-  if (missing !== undefined) instrument.sample(missing); // one a call, before it is needed
-  if (next >= piece.events.length && placeAt(context.currentTime) > piece.length + lap) rest(0); // the last notes die away
+  if (missing !== undefined) instrument.sample(missing); // one a call
+  const isOver = next >= piece.events.length && placeAt(context.currentTime) > piece.length + lap;
+  if (isOver) rest(0); // the last notes die away
 }
 
 function silence() {
@@ -98,12 +176,14 @@ function silence() {
 function begin() {
   const piece = pieces[current];
   // The first sounds are made before the clock is read, so that a chord is struck at one time.
-  for (const note of rolls[current].between(place, place + 2 * AHEAD * quartersPerSecond())) instrument.sample(note.sound);
+  const soon = place + 2 * AHEAD * quartersPerSecond();
+  for (const note of rolls[current].between(place, soon)) instrument.sample(note.sound);
   origin = { time: context.currentTime + 0.06, place };
   lap = 0;
   next = firstFrom(piece.events, place);
-  for (const note of rolls[current].between(place, place + 1e-6)) {
-    if (note.start < place && !note.isDrum) held.set(note, instrument.strike(note, origin.time, piece.level));
+  for (const note of rolls[current].between(place, place + MOMENT)) {
+    const isHeld = note.start < place && !note.isDrum;
+    if (isHeld) held.set(note, instrument.strike(note, origin.time, piece.level));
   }
   schedule();
 }
@@ -187,7 +267,7 @@ function frame() {
 function showPlace(follow) {
   const now = placeNow();
   rolls[current].show(now, follow);
-  byId("clock").textContent = clockOf(now / quartersPerSecond() + 1e-6);
+  byId("clock").textContent = clockOf(now / quartersPerSecond() + MOMENT);
 }
 
 function refresh() {
@@ -203,9 +283,9 @@ function refresh() {
   byId("play").setAttribute("aria-label", `${playing ? "Pause" : "Play"} ${piece.name}`);
   byId("now-title").textContent = piece.name;
   byId("duration").textContent = clockOf(Math.round(piece.length / quartersPerSecond()));
-  const bpm = `♩ = ${Math.round(quartersPerSecond() * 60)}`;
-  byId("tempo-value").textContent = bpm;
-  byId("tempo").setAttribute("aria-valuetext", `${Math.round(quartersPerSecond() * 60)} quarter notes a minute`);
+  const bpm = Math.round(quartersPerSecond() * 60);
+  byId("tempo-value").textContent = `♩ = ${bpm}`;
+  byId("tempo").setAttribute("aria-valuetext", `${bpm} quarter notes a minute`);
   showPlace(false);
 }
 
@@ -219,7 +299,8 @@ function setTempo() {
 function setVolume() {
   const share = byId("volume").value / 100;
   byId("volume-value").textContent = `${Math.round(share * 100)} %`;
-  instrument?.volume.gain.setTargetAtTime(share * share, context.currentTime, 0.02); // the ear hears ratios
+  // The square of the share, as the ear hears ratios.
+  instrument?.volume.gain.setTargetAtTime(share * share, context.currentTime, 0.02);
 }
 
 // Hear the parts that are alone, or without such ones all that are not muted.
@@ -236,40 +317,51 @@ function mix(index) {
 
 async function saveWav(index, button) {
   const status = byId("status");
+  const piece = pieces[index];
   button.disabled = true;
   status.classList.add("unseen");
-  status.textContent = `Rendering ${pieces[index].name}`;
+  status.textContent = `Rendering ${piece.name}`;
   try {
+    const wav = await renderWav(piece, quartersPerSecond(piece));
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(await renderWav(pieces[index], quartersPerSecond(pieces[index])));
-    link.download = `${pieces[index].file}.wav`;
+    link.href = URL.createObjectURL(wav);
+    link.download = `${piece.file}.wav`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
     status.textContent = `Saved ${link.download}`;
   } catch (error) { // a piece of half an hour may need more memory than the browser gives
-    status.textContent = `Cannot render ${pieces[index].name}: ${error.message}`;
+    status.textContent = `Cannot render ${piece.name}: ${error.message}`;
     status.classList.remove("unseen");
   }
   button.disabled = false;
 }
 
 articles.forEach((article, index) => {
-  const [button, wav, roll] = [".play", ".wav", ".roll"].map((name) => article.querySelector(name));
-  button.hidden = wav.hidden = false;
+  const button = article.querySelector(".play");
+  const wav = article.querySelector(".wav");
+  const roll = article.querySelector(".roll");
+  button.hidden = false;
+  wav.hidden = false;
   button.addEventListener("click", () => toggle(index));
   wav.addEventListener("click", () => saveWav(index, wav));
   roll.addEventListener("click", (event) => {
     const there = rolls[index].placeOf(event);
-    if (index === current) seek(there);
-    else choose(index, there);
+    if (index === current) {
+      seek(there);
+    } else {
+      choose(index, there);
+    }
   });
-  article.querySelectorAll(".facts button").forEach((button, place) => {
-    const part = pieces[index].parts[place >> 1], kind = button.className;
-    button.hidden = false;
-    button.setAttribute("aria-label", `${button.textContent} ${part.role} of ${pieces[index].name}`);
-    button.addEventListener("click", () => {
+  // Each part has two buttons, whose classes are `mute` and `solo`.
+  article.querySelectorAll(".facts button").forEach((switcher, place) => {
+    const part = pieces[index].parts[Math.floor(place / 2)];
+    const kind = switcher.className;
+    const name = `${switcher.textContent} ${part.role} of ${pieces[index].name}`;
+    switcher.hidden = false;
+    switcher.setAttribute("aria-label", name);
+    switcher.addEventListener("click", () => {
       part[kind] = !part[kind];
-      button.setAttribute("aria-pressed", part[kind]);
+      switcher.setAttribute("aria-pressed", part[kind]);
       mix(index);
     });
   });
@@ -298,8 +390,9 @@ document.addEventListener("keydown", (event) => {
   } else if (move && !slides) {
     const step = event.shiftKey || key.startsWith("Page") ? piece.bar : piece.beat;
     choose(index);
-    const at = (placeNow() - piece.upbeat) / step; // from the first bar line on
-    seek(piece.upbeat + ((at < 0 ? Math.floor(at) : Math.round(at)) + move) * step);
+    const steps = (placeNow() - piece.upbeat) / step; // from the first bar line on
+    const whole = steps < 0 ? Math.floor(steps) : Math.round(steps);
+    seek(piece.upbeat + (whole + move) * step);
   } else if (key === "Home" && !slides) {
     choose(index);
     seek(0);
@@ -319,7 +412,9 @@ byId("tempo").addEventListener("input", setTempo);
 byId("volume").addEventListener("input", setVolume);
 document.addEventListener("visibilitychange", () => timer && schedule());
 addEventListener("beforeprint", () => rolls.forEach((roll) => roll.layout(700)));
-addEventListener("afterprint", () => rolls.forEach((roll) => roll.layout(roll.element.clientWidth)));
+addEventListener("afterprint", () => {
+  rolls.forEach((roll) => roll.layout(roll.element.clientWidth));
+});
 for (const name of [".transport", ".keys"]) document.querySelector(name).hidden = false;
 setVolume();
 refresh();

@@ -1,12 +1,15 @@
 
-// The piano-roll of a piece, drawn as rows that are as wide as the page, with whole bars in each. An upbeat is in the
-// first row, before its bars.
+// The piano-roll of a piece, drawn as rows that are as wide as the page, with whole bars in each.
+// An upbeat is in the first row, before its bars.
 
-const NAMES = ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"];
 const BLACK = [1, 3, 6, 8, 10];
-const GUTTER = 34, NAMES_OF_DRUMS = 60; // pixels of the keyboard, and of one beside drums
-const DRUM = 9, GAP = 6; // pixels of the row of a drum, and above all of them
+const GUTTER = 34; // pixels of the keyboard
+const NAMES_OF_DRUMS = 60; // pixels of a keyboard beside drums
+const DRUM = 9; // pixels of the row of a drum
+const GAP = 6; // pixels above all drums
 const HEAD = 20; // pixels of the bar numbers
+const SHADES = ["low", "tenor", "alto", "high"];
+const NEARLY = 1e-9; // quarters, for what rounding adds
 
 function svg(name, attributes, parent) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -15,27 +18,46 @@ function svg(name, attributes, parent) {
   return element;
 }
 
-const box = (x, y, width, height) => `M${+x.toFixed(2)} ${+y.toFixed(2)}h${+width.toFixed(2)}v${+height.toFixed(2)}h${-width.toFixed(2)}z`;
+// The path of a rectangle.
+function box(x, y, width, height) {
+  const [left, top, across, down] = [x, y, width, height].map((pixels) => +pixels.toFixed(2));
+  return `M${left} ${top}h${across}v${down}h${-across}z`;
+}
 
 class Roll {
   constructor(piece, element, index) {
-    Object.assign(this, { piece, element, id: `pitches-${index}` });
+    this.piece = piece;
+    this.element = element;
+    this.id = `pitches-${index}`;
     this.gutter = piece.drums.length ? NAMES_OF_DRUMS : GUTTER;
     this.drumRow = new Map(piece.drums.map(([key], row) => [key, row]));
-    const pitches = piece.notes.filter((note) => !note.isDrum).map((note) => note.pitch);
-    const low = pitches.length ? pitches.reduce((a, b) => Math.min(a, b)) : 60;
-    const high = pitches.length ? pitches.reduce((a, b) => Math.max(a, b)) : 71;
-    const short = Math.max(0, 12 - (high - low)); // at least an octave, so that a C with its name is among them
-    this.low = Math.max(0, low - 2 - (short >> 1));
-    this.high = Math.min(127, high + 2 + short - (short >> 1));
-    if (!pitches.length && piece.drums.length) this.high = this.low - 1; // no keyboard
-    this.longest = piece.notes.reduce((longest, note) => Math.max(longest, note.end - note.start), 0);
+    this.choosePitches();
+    const lengths = piece.notes.map((note) => note.end - note.start);
+    this.longest = lengths.reduce((longest, length) => Math.max(longest, length), 0);
     this.position = 0;
     this.playhead = svg("g", { class: "playhead" });
     this.sounding = svg("path", { class: "sounding" });
     this.keysDown = svg("path", { class: "keys-down" });
     new ResizeObserver(() => this.layout(element.clientWidth)).observe(element);
     this.layout(element.clientWidth);
+  }
+
+  // The lowest and highest pitch to show: at least an octave, so that a C with its name is among
+  // them. A piece of drums alone has no keyboard.
+  choosePitches() {
+    const { notes, drums } = this.piece;
+    const pitches = notes.filter((note) => !note.isDrum).map((note) => note.pitch);
+    let lowest = 60;
+    let highest = 71;
+    if (pitches.length) {
+      lowest = pitches.reduce((a, b) => Math.min(a, b));
+      highest = pitches.reduce((a, b) => Math.max(a, b));
+    }
+    const missing = Math.max(0, 12 - (highest - lowest));
+    const below = Math.floor(missing / 2);
+    this.low = Math.max(0, lowest - 2 - below);
+    this.high = Math.min(127, highest + 2 + missing - below);
+    if (!pitches.length && drums.length) this.high = this.low - 1;
   }
 
   y(pitch) {
@@ -53,156 +75,226 @@ class Roll {
     this.width = width;
     const { piece } = this;
     const tallest = width < 600 ? 210 : 270;
-    this.step = Math.max(3.5, Math.min(8, tallest / (this.high - this.low + 1))); // pixels of a semitone
+    const numPitches = this.high - this.low + 1;
+    this.step = Math.max(3.5, Math.min(8, tallest / numPitches)); // pixels of a semitone
     const room = width - this.gutter - 1;
-    const bars = Math.max(1, Math.ceil((piece.length - piece.upbeat) / piece.bar - 1e-9));
-    const narrowest = Math.max(12, Math.min(18, width / 36)); // pixels of a quarter note
-    const most = Math.max(1, Math.floor((room / narrowest - piece.upbeat) / piece.bar));
-    let each = Math.ceil(bars / Math.ceil(bars / most)); // rows of nearly equal length ...
-    for (const phrase of [4, 2]) { // ... and of whole phrases, where there is room
-      const rounded = Math.ceil(each / phrase) * phrase;
-      if (rounded <= most) {
-        each = rounded;
-        break;
-      }
-    }
-    const shown = Math.min(piece.upbeat + each * piece.bar, piece.length);
+    const barsOfRow = this.barsOfRow(room);
+    const shown = Math.min(piece.upbeat + barsOfRow * piece.bar, piece.length);
     this.scale = Math.min(room / shown, 72); // pixels of a quarter note
-    this.rowLength = each * piece.bar;
+    this.rowLength = barsOfRow * piece.bar;
     this.rows = [];
     this.row = undefined;
     const drawn = document.createDocumentFragment();
-    for (let line = piece.upbeat; line < piece.length - 1e-9; line += this.rowLength) {
+    for (let line = piece.upbeat; line < piece.length - NEARLY; line += this.rowLength) {
       const from = this.rows.length ? line : 0;
-      this.rows.push(this.draw(from, Math.min(line + this.rowLength, piece.length), drawn));
+      const to = Math.min(line + this.rowLength, piece.length);
+      this.rows.push(this.draw(from, to, drawn));
     }
     this.element.replaceChildren(drawn);
-    const playhead = `M0 ${HEAD - 2}V${this.rows[0].height}`;
-    this.playhead.replaceChildren(svg("path", { d: playhead }), svg("path", { d: `M-4.5 ${HEAD - 8}h9L0 ${HEAD - 1}z` }));
+    const line = svg("path", { d: `M0 ${HEAD - 2}V${this.rows[0].height}` });
+    const handle = svg("path", { d: `M-4.5 ${HEAD - 8}h9L0 ${HEAD - 1}z` });
+    this.playhead.replaceChildren(line, handle);
     this.show(this.position);
   }
 
+  // How many bars a row has, so that rows are nearly equally long, and whole phrases where there is
+  // room for them.
+  barsOfRow(room) {
+    const { length, upbeat, bar } = this.piece;
+    const bars = Math.max(1, Math.ceil((length - upbeat) / bar - NEARLY));
+    const narrowest = Math.max(12, Math.min(18, this.width / 36)); // pixels of a quarter note
+    const most = Math.max(1, Math.floor((room / narrowest - upbeat) / bar));
+    const numRows = Math.ceil(bars / most);
+    const each = Math.ceil(bars / numRows);
+    for (const phrase of [4, 2]) {
+      const rounded = Math.ceil(each / phrase) * phrase;
+      if (rounded <= most) return rounded;
+    }
+    return each;
+  }
+
+  // Draw a row from one place to another, in quarters.
   draw(from, to, parent) {
-    const { piece, scale, low, high, step, gutter } = this;
-    const keysEnd = this.y(low - 1), drumsTop = keysEnd + GAP;
+    const { piece, scale, gutter } = this;
+    const keysEnd = this.y(this.low - 1);
+    const drumsTop = keysEnd + GAP;
     const bottom = piece.drums.length ? drumsTop + piece.drums.length * DRUM : keysEnd;
     const height = Math.ceil(bottom) + 1;
-    const root = svg("svg", { viewBox: `0 0 ${this.width} ${height}`, "aria-hidden": "true" }, parent);
-    const right = gutter + (to - from) * scale;
-    const x = (quarters) => gutter + (quarters - from) * scale;
+    const viewBox = `0 0 ${this.width} ${height}`;
+    const row = {
+      root: svg("svg", { viewBox, "aria-hidden": "true" }, parent),
+      from,
+      to,
+      height,
+      keysEnd,
+      drumsTop,
+      bottom,
+      right: gutter + (to - from) * scale,
+      x: (quarters) => gutter + (quarters - from) * scale,
+    };
     const sheets = [[HEAD, keysEnd], [drumsTop, bottom]].filter(([top, end]) => end > top);
-    svg("path", { class: "sheet", d: sheets.map(([top, end]) => box(gutter, top, right - gutter, end - top)).join("") }, root);
+    const sheet = ([top, end]) => box(gutter, top, row.right - gutter, end - top);
+    svg("path", { class: "sheet", d: sheets.map(sheet).join("") }, row.root);
+    const keys = this.keys(row);
+    svg("path", { class: "black-rows", d: keys.rows }, row.root);
+    svg("path", { class: "octaves", d: keys.octaves }, row.root);
+    this.drawTime(row);
+    this.drawNotes(row);
+    svg("path", { class: "ivory", d: box(0, HEAD, gutter, keysEnd - HEAD) }, row.root);
+    svg("path", { class: "key-lines", d: keys.lines }, row.root);
+    svg("path", { class: "ebony", d: keys.ebony }, row.root);
+    const frame = ([top, end]) => {
+      return box(0.5, top + 0.5, row.right - 1, end - top - 1) + `M${gutter} ${top}V${end}`;
+    };
+    svg("path", { class: "frame", d: sheets.map(frame).join("") }, row.root);
+    row.names = svg("g", {}, row.root);
+    this.drawNames(row);
+    return row;
+  }
+
+  // The paths of black keys, of lines between keys, and of the rows and octaves beside them.
+  keys(row) {
+    const { step, gutter } = this;
+    const length = row.right - gutter;
     const paths = { rows: "", octaves: "", ebony: "", lines: "" };
-    for (let pitch = low; pitch <= high; pitch++) {
+    for (let pitch = this.low; pitch <= this.high; pitch++) {
       const top = this.y(pitch);
       if (BLACK.includes(pitch % 12)) {
-        paths.rows += box(gutter, top, right - gutter, step);
+        paths.rows += box(gutter, top, length, step);
         paths.ebony += box(0, top, gutter * 0.6, step);
         paths.lines += `M${gutter * 0.6} ${top + step / 2}H${gutter}`;
       } else if (pitch % 12 === 0 || pitch % 12 === 5) {
         paths.lines += `M0 ${top + step}H${gutter}`;
       }
-      if (pitch % 12 === 0) paths.octaves += `M${gutter} ${top + step}H${right}`;
+      if (pitch % 12 === 0) paths.octaves += `M${gutter} ${top + step}H${row.right}`;
     }
-    for (let row = 1; row < piece.drums.length; row += 2) paths.rows += box(gutter, drumsTop + row * DRUM, right - gutter, DRUM);
-    svg("path", { class: "black-rows", d: paths.rows }, root);
-    svg("path", { class: "octaves", d: paths.octaves }, root);
-    this.drawTime(root, from, to, x, bottom);
+    for (let drum = 1; drum < this.piece.drums.length; drum += 2) {
+      paths.rows += box(gutter, row.drumsTop + drum * DRUM, length, DRUM);
+    }
+    return paths;
+  }
 
-    // The colour says how high a note is, alike in all pieces: from E2 to G5, or which part of a band plays it. A note
-    // that was given has none, but an edge of the colour of its part.
+  // The colour of a note says how high it is, alike in all pieces: from E2 to G5, or which part of
+  // a band plays it. A note that was given has none, but an edge of the colour of its part.
+  drawNotes(row) {
+    const { piece } = this;
     const id = `${this.id}-${this.rows.length}`;
     const ends = { x1: 0, x2: 0, y1: this.y(40), y2: this.y(79) };
-    const shades = svg("linearGradient", { id, gradientUnits: "userSpaceOnUse", ...ends }, root);
-    ["low", "tenor", "alto", "high"].forEach((name, index) => svg("stop", { class: name, offset: index / 3 }, shades));
-    const row = { root, from, to, x, height };
-    const notes = this.between(from, to);
+    const gradient = { id, gradientUnits: "userSpaceOnUse", ...ends };
+    const shades = svg("linearGradient", gradient, row.root);
+    SHADES.forEach((name, index) => svg("stop", { class: name, offset: index / 3 }, shades));
     const paint = `url(#${id})`;
-    for (const part of piece.parts.length ? piece.parts : [undefined]) {
+    const notes = this.between(row.from, row.to);
+    const parts = piece.parts.length ? piece.parts : [undefined];
+    for (const part of parts) {
       for (const given of [true, false]) {
         const own = notes.filter((note) => note.part === part && note.given === given);
+        const d = own.map((note) => this.box(note, row)).join("");
         const style = part || given ? {} : { fill: paint, stroke: paint };
-        const path = svg("path", { class: "notes", d: own.map((note) => this.box(note, row)).join(""), ...style }, root);
+        const path = svg("path", { class: "notes", d, ...style }, row.root);
         path.classList.toggle("given", given);
         if (part) path.classList.add("part", part.role);
       }
     }
-
-    svg("path", { class: "ivory", d: box(0, HEAD, gutter, keysEnd - HEAD) }, root);
-    svg("path", { class: "key-lines", d: paths.lines }, root);
-    svg("path", { class: "ebony", d: paths.ebony }, root);
-    const frame = ([top, end]) => box(0.5, top + 0.5, right - 1, end - top - 1) + `M${gutter} ${top}V${end}`;
-    svg("path", { class: "frame", d: sheets.map(frame).join("") }, root);
-    row.names = svg("g", {}, root);
-    for (let pitch = Math.ceil(low / 12) * 12; pitch <= high; pitch += 12) {
-      svg("text", { class: "key-name", x: gutter - 2, y: this.y(pitch) + step / 2 + 2.8 }, row.names).textContent = `C${pitch / 12 - 1}`;
-    }
-    piece.drums.forEach(([, name], index) => {
-      svg("text", { class: "drum-name", x: gutter - 6, y: drumsTop + index * DRUM + 7.3 }, row.names).textContent = name;
-    });
-    return row;
   }
 
-  drawTime(root, from, to, x, bottom) {
-    const { bar, beat, upbeat } = this.piece;
-    let beats = "", bars = "";
-    if (beat * this.scale >= 6) {
-      const first = from || upbeat % beat; // the upbeat may begin inside a beat
-      for (let at = first; at < to - 1e-9; at += beat) beats += `M${Math.round(x(at)) + 0.5} ${HEAD}V${bottom}`;
+  // The name of each C at its key, and that of each drum.
+  drawNames(row) {
+    const { low, high, step, gutter } = this;
+    for (let pitch = Math.ceil(low / 12) * 12; pitch <= high; pitch += 12) {
+      const place = { x: gutter - 2, y: this.y(pitch) + step / 2 + 2.8 };
+      const text = svg("text", { class: "key-name", ...place }, row.names);
+      text.textContent = `C${pitch / 12 - 1}`;
     }
-    const first = Math.max(0, Math.round((from - upbeat) / bar)), last = Math.ceil((to - upbeat) / bar - 1e-9);
+    this.piece.drums.forEach(([, name], index) => {
+      const place = { x: gutter - 6, y: row.drumsTop + index * DRUM + 7.3 };
+      svg("text", { class: "drum-name", ...place }, row.names).textContent = name;
+    });
+  }
+
+  // Bar lines with their numbers, and lines for beats where there is room.
+  drawTime(row) {
+    const { bar, beat, upbeat } = this.piece;
+    const middle = (quarters) => Math.round(row.x(quarters)) + 0.5; // of a pixel, for a sharp line
+    let beats = "";
+    if (beat * this.scale >= 6) {
+      const firstBeat = row.from || upbeat % beat; // the upbeat may begin inside a beat
+      for (let at = firstBeat; at < row.to - NEARLY; at += beat) {
+        beats += `M${middle(at)} ${HEAD}V${row.bottom}`;
+      }
+    }
+    const first = Math.max(0, Math.round((row.from - upbeat) / bar));
+    const end = Math.ceil((row.to - upbeat) / bar - NEARLY);
     let every = 1;
     while (every * bar * this.scale < 24) every *= 2;
-    for (let index = first; index < last; index++) {
-      const left = Math.round(x(upbeat + index * bar)) + 0.5;
-      if (index % every === 0) svg("text", { x: left + 2, y: HEAD - 9 }, root).textContent = index + 1;
-      if (bar * this.scale >= 4 || index % every === 0) bars += `M${left} ${HEAD - 16}V${bottom}`;
+    let bars = "";
+    for (let index = first; index < end; index++) {
+      const left = middle(upbeat + index * bar);
+      const isNumbered = index % every === 0;
+      if (isNumbered) svg("text", { x: left + 2, y: HEAD - 9 }, row.root).textContent = index + 1;
+      if (isNumbered || bar * this.scale >= 4) bars += `M${left} ${HEAD - 16}V${row.bottom}`;
     }
-    svg("path", { class: "beats", d: beats }, root);
-    svg("path", { class: "bars", d: bars }, root);
+    svg("path", { class: "beats", d: beats }, row.root);
+    svg("path", { class: "bars", d: bars }, row.root);
   }
 
   // The notes that sound somewhere from `from` to `to`, in quarters.
   between(from, to) {
     const { notes } = this.piece;
     const found = [];
-    for (let index = firstFrom(notes, from - this.longest); index < notes.length && notes[index].start < to; index++) {
-      if (notes[index].end > from) found.push(notes[index]);
+    for (let index = firstFrom(notes, from - this.longest); index < notes.length; index++) {
+      const note = notes[index];
+      if (note.start >= to) break;
+      if (note.end > from) found.push(note);
     }
     return found;
   }
 
+  // The path of a note, as far as it is in a row.
   box(note, row) {
-    const left = row.x(Math.max(note.start, row.from)), right = row.x(Math.min(note.end, row.to));
-    const [top, height] = this.rowOf(note), inset = Math.min(0.9, height / 5);
+    const left = row.x(Math.max(note.start, row.from));
+    const right = row.x(Math.min(note.end, row.to));
+    const [top, height] = this.rowOf(note);
+    const inset = Math.min(0.9, height / 5);
     return box(left + 1.2, top + inset, Math.max(right - left - 2.4, 0.6), height - 2 * inset);
   }
 
-  // Show the playhead at a place, in quarters, and the notes that sound there. `follow` scrolls a new row
-  // into view, unless the reader has scrolled elsewhere.
+  // The path of the key of a note on the keyboard, or of a mark beside the row of a drum.
+  boxOfKey(note) {
+    const [top, height] = this.rowOf(note);
+    if (note.isDrum) return box(this.gutter - 4, top, 4, height);
+    const isShort = BLACK.includes(note.pitch % 12);
+    return box(0, top, isShort ? this.gutter * 0.6 : this.gutter, height);
+  }
+
+  // Show the playhead at a place, in quarters, and the notes that sound there. `follow` scrolls a
+  // new row into view, unless the reader has scrolled elsewhere.
   show(position, follow = false) {
     this.position = position;
-    const index = Math.floor((position - this.piece.upbeat) / this.rowLength + 1e-9);
+    const index = Math.floor((position - this.piece.upbeat) / this.rowLength + NEARLY);
     const row = this.rows[Math.max(0, Math.min(index, this.rows.length - 1))];
     if (row !== this.row) {
       const seen = this.row?.root.getBoundingClientRect();
       row.root.insertBefore(this.keysDown, row.names);
       row.root.append(this.sounding, this.playhead);
       this.row = row;
-      if (follow && (!seen || (seen.bottom > 0 && seen.top < innerHeight))) this.reveal();
+      const wasInView = !seen || (seen.bottom > 0 && seen.top < innerHeight);
+      if (follow && wasInView) this.reveal();
     }
-    this.playhead.setAttribute("transform", `translate(${row.x(Math.min(position, row.to)).toFixed(2)} 0)`);
-    const now = position > 0 ? this.between(position, position + 1e-6).filter((note) => note.part?.heard !== false) : [];
+    const left = row.x(Math.min(position, row.to)).toFixed(2);
+    this.playhead.setAttribute("transform", `translate(${left} 0)`);
+    let now = [];
+    if (position > 0) {
+      const sounding = this.between(position, position + 1e-6);
+      now = sounding.filter((note) => note.part?.heard !== false);
+    }
     this.sounding.setAttribute("d", now.map((note) => this.box(note, row)).join(""));
-    const key = (note) => {
-      const [top, height] = this.rowOf(note), isShort = BLACK.includes(note.pitch % 12);
-      return note.isDrum ? box(this.gutter - 4, top, 4, height) : box(0, top, this.gutter * (isShort ? 0.6 : 1), height);
-    };
-    this.keysDown.setAttribute("d", now.map(key).join(""));
+    this.keysDown.setAttribute("d", now.map((note) => this.boxOfKey(note)).join(""));
     this.tell();
   }
 
-  // Scroll the row of the playhead into view, above the player. `scrollIntoView` would change where Tab goes next.
+  // Scroll the row of the playhead into view, above the player. `scrollIntoView` would change where
+  // Tab goes next.
   reveal() {
     const { top, bottom } = this.row.root.getBoundingClientRect();
     const below = bottom + 8 - document.querySelector(".transport").getBoundingClientRect().top;
@@ -210,11 +302,12 @@ class Roll {
     else if (below > 0) scrollBy(0, Math.min(below, top - 8));
   }
 
-  // What a screen reader says of the place. An upbeat is bar 0.
+  // Name the place for a screen reader. An upbeat is bar 0.
   tell() {
     const { bar, beat, upbeat, length } = this.piece;
     const at = this.position + 1e-6 + bar - upbeat; // from a bar line before the piece on
-    const words = `bar ${Math.floor(at / bar)}, beat ${Math.floor((at % bar) / beat) + 1}`;
+    const numberOfBeat = Math.floor((at % bar) / beat) + 1;
+    const words = `bar ${Math.floor(at / bar)}, beat ${numberOfBeat}`;
     if (words === this.said) return;
     this.said = words;
     this.element.setAttribute("aria-valuetext", words);
@@ -228,7 +321,8 @@ class Roll {
       const edge = row.root.getBoundingClientRect();
       if (event.clientY > edge.bottom) continue;
       const pixels = (event.clientX - edge.left) * (this.width / edge.width) - this.gutter;
-      return Math.max(row.from, Math.min(row.from + pixels / this.scale, row.to - 1e-3));
+      const place = row.from + pixels / this.scale;
+      return Math.max(row.from, Math.min(place, row.to - 1e-3));
     }
     return 0;
   }
@@ -236,11 +330,15 @@ class Roll {
 
 // The index of the first item that starts at `start` or later, in a list sorted by start.
 function firstFrom(items, start) {
-  let low = 0, high = items.length;
+  let low = 0;
+  let high = items.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (items[middle].start < start) low = middle + 1;
-    else high = middle;
+    if (items[middle].start < start) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
   }
   return low;
 }
