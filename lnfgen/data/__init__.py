@@ -1,6 +1,7 @@
 """From files to sequences of integers on disk, and from there to batches.
 
-`gather` finds files, `rolls` and `texts` read and encode them, `prepared` writes the dataset
-folder, all in one pass that `prepare` begins; `dataset` opens it, `batches` pads it. `named` has
-the datasets with a name.
+`source_files` finds files, `music_dataset` and `text_dataset` read and encode them,
+`dataset_writer` writes the dataset folder, all in one pass that `preprocessing` begins; `dataset`
+opens it, `batches` pads its sequences, and `augmentation` varies them. `named` has the datasets
+with a name.
 """

@@ -27,16 +27,21 @@ from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, PianoRoll
 
 SUFFIXES = (".pickle", ".pkl", ".mat")
 
-# (part of the file's name, steps per quarter, quarters per minute), for samples: no score depends
-# on them. A frame of the chorales is a quarter note. Of the other sets nobody says what it is, but
-# four to a quarter sound right.
-_GRIDS = (("jsb", 1, 80.0), ("nottingham", 4, 120.0), ("piano", 4, 100.0), ("muse", 4, 110.0))
+# By a part of the file's name: steps per quarter, quarters per minute. They are for samples, and no
+# score depends on them. A frame of the chorales is a quarter note. Of the other sets nobody says
+# what it is, but four to a quarter sound right.
+_GRIDS = {
+    "jsb": (1, 80.0),
+    "nottingham": (4, 120.0),
+    "piano": (4, 100.0),
+    "muse": (4, 110.0),
+}
+_USUAL_GRID = (4, 120.0)
 _MAX_STEPS = 2_000_000  # in all; the largest of the sets has about 400,000
 _MAX_INFLATED = _MAX_STEPS * NUM_PITCHES  # bytes; a number that is 0 or 1 is saved as one byte
 _EXPECTED = "a benchmark set as .pickle or .mat"
 
-# Of MATLAB files: the types of numbers, and of other elements; the classes of arrays; a flag of an
-# array.
+# The types of numbers in MATLAB files.
 _NUMBERS = {
     1: "i1",
     2: "u1",
@@ -49,9 +54,11 @@ _NUMBERS = {
     12: "i8",
     13: "u8",
 }
-_ARRAY, _COMPRESSED = 14, 15
-_CELL, _NUMERIC = 1, range(6, 16)
-_COMPLEX = 8
+_ARRAY = 14  # the type of an element that is an array,
+_COMPRESSED = 15  # and of one that is compressed
+_CELL = 1  # the class of an array of arrays,
+_NUMERIC = range(6, 16)  # and the classes of those of numbers
+_COMPLEX = 8  # a flag of an array
 
 
 def read_benchmark(path: Path) -> dict[str, list[PianoRoll]]:
@@ -61,70 +68,92 @@ def read_benchmark(path: Path) -> dict[str, list[PianoRoll]]:
 
 def _parse(content: bytes, path: Path) -> dict[str, list[PianoRoll]]:
     restart_clock()
-    splits = (
-        _read_mat(content, path) if path.suffix.lower() == ".mat" else _read_pickle(content, path)
-    )
-    grid, tempo = next(
-        ((grid, tempo) for part, grid, tempo in _GRIDS if part in path.stem.lower()), (4, 120.0)
-    )
+    if path.suffix.lower() == ".mat":
+        splits = _read_mat(content, path)
+    else:
+        splits = _read_pickle(content, path)
+    steps_per_quarter, tempo_bpm = _grid_of(path)
+    pieces: dict[str, list[PianoRoll]] = {}
     try:
-        return {
-            name: [
-                PianoRoll(sounding, None, steps_per_quarter=grid, tempo_bpm=tempo)
-                for sounding in splits[name]
-            ]
-            for name in SPLITS
-        }
+        for name in SPLITS:
+            pieces[name] = []
+            for sounding in splits[name]:
+                roll = PianoRoll.of_one(
+                    sounding, steps_per_quarter=steps_per_quarter, tempo_bpm=tempo_bpm
+                )
+                pieces[name].append(roll)
     except LnfgenError as error:
         raise UnreadableFileError(f"{path} holds a damaged piece: {error}") from None
+    return pieces
+
+
+def _grid_of(path: Path) -> tuple[int, float]:
+    """Steps per quarter and quarters per minute of a set, by the name of its file."""
+    for part, grid in _GRIDS.items():
+        if part in path.stem.lower():
+            return grid
+    return _USUAL_GRID
 
 
 def _read_pickle(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
     with unreadable(f"{path} is no readable pickle", f"expected {_EXPECTED}"):
         value = _PlainUnpickler(content, path).load()
-    if not isinstance(value, dict) or not all(isinstance(value.get(name), list) for name in SPLITS):
-        keys = (
-            f"keys {', '.join(map(repr, list(value)[:5]))}"
-            if isinstance(value, dict)
-            else type(value).__name__
-        )
+    if not _has_splits(value):
+        found = type(value).__name__
+        if isinstance(value, dict):
+            found = f"keys {', '.join(map(repr, list(value)[:5]))}"
         raise UnreadableFileError(
-            f"{path} holds {keys:.80}; expected lists of pieces under 'train', 'valid', 'test'"
+            f"{path} holds {found:.80}; expected lists of pieces under 'train', 'valid', 'test'"
         )
     with unreadable(f"{path} is no benchmark set"):
         # A few bytes of a pickle can name the same piece a thousand times, so sizes are added up
         # first.
-        steps = sum(len(piece) for name in SPLITS for piece in value[name])
+        steps = 0
+        for name in SPLITS:
+            steps += sum(len(piece) for piece in value[name])
         if steps > _MAX_STEPS:
             raise ValueError(f"it holds {steps} frames; expected at most {_MAX_STEPS}")
-        return {name: [_frames_to_sounding(piece) for piece in value[name]] for name in SPLITS}
+        pieces: dict[str, list[np.ndarray]] = {}
+        for name in SPLITS:
+            pieces[name] = [_frames_to_sounding(piece) for piece in value[name]]
+        return pieces
+
+
+def _has_splits(value: Any) -> bool:
+    """True for a dictionary with a list for each split."""
+    if not isinstance(value, dict):
+        return False
+    return all(isinstance(value.get(name), list) for name in SPLITS)
 
 
 def _frames_to_sounding(piece: Any) -> np.ndarray:
+    """The keys of a piece, bool [T, 88], from a list of frames, each with its MIDI note numbers."""
     if not isinstance(piece, list | tuple):
         raise ValueError(f"a piece is {type(piece).__name__}, not a list of frames")
-    if longest := max((len(frame) for frame in piece if len(frame) > NUM_PITCHES), default=0):
+    longest = max((len(frame) for frame in piece), default=0)
+    if longest > NUM_PITCHES:
         raise ValueError(f"a frame holds {longest} notes; expected at most {NUM_PITCHES}")
-    sounding = np.zeros((len(piece), NUM_PITCHES), dtype=np.bool_)
-    times = [time for time, frame in enumerate(piece) for _ in frame]
-    notes = [note for frame in piece for note in frame]
+    times: list[int] = []
+    notes: list[int] = []
+    for time, frame in enumerate(piece):
+        times += [time] * len(frame)
+        notes += frame
     if any(type(note) is not int for note in notes):
         raise ValueError("a frame holds something else than whole MIDI note numbers")
-    if notes and not LOWEST_PITCH <= min(notes) <= max(notes) < LOWEST_PITCH + NUM_PITCHES:
-        raise ValueError(
-            f"a frame holds a note outside {LOWEST_PITCH} to {LOWEST_PITCH + NUM_PITCHES - 1}"
-        )
+    highest = LOWEST_PITCH + NUM_PITCHES - 1
+    if notes and not LOWEST_PITCH <= min(notes) <= max(notes) <= highest:
+        raise ValueError(f"a frame holds a note outside {LOWEST_PITCH} to {highest}")
+    sounding = np.zeros((len(piece), NUM_PITCHES), dtype=np.bool_)
     sounding[times, [note - LOWEST_PITCH for note in notes]] = True
     return sounding
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads plain containers and numbers, and the numbers of numpy; all else is refused, as a
-    pickle can run programs.
+    """Reads plain containers and numbers, and the numbers of numpy.
 
-    Where a pickle names something of numpy, it gets one of the methods below instead. They have no
-    attributes that a pickle could change. numpy gets nothing but the checked name of a type, and
-    bytes of the right length.
+    All else is refused, as a pickle can run programs. Where a pickle names something of numpy, it
+    gets one of the methods below instead. They have no attributes that a pickle could change. numpy
+    gets nothing but the checked name of a type, and bytes of the right length.
     """
 
     def __init__(self, content: bytes, path: Path) -> None:
@@ -169,35 +198,33 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 class _NumberType:
-    """Stands for `numpy.dtype`: the type of a number, and its byte order once the pickle has given
-    that."""
+    """Stands for `numpy.dtype`: the type of a number, and the byte order that the pickle gives."""
 
     __slots__ = ("code", "order")
 
     def __init__(self, code: str) -> None:
-        self.code, self.order = code, "<"
+        self.code = code
+        self.order = "<"
 
     def __setstate__(self, state: Any) -> None:
         self.order = ">" if state[1] == ">" else "<"
 
 
 def _read_mat(content: bytes, path: Path) -> dict[str, list[np.ndarray]]:
-    wanted = {name: f"{name}data" for name in SPLITS}
+    names = [f"{split}data" for split in SPLITS]
     with unreadable(f"{path} is no readable MATLAB file", f"expected {_EXPECTED}"):
-        arrays = _arrays_of_mat(content, [*wanted.values()])
-    splits = {}
-    for split, name in wanted.items():
+        arrays = _arrays_of_mat(content, names)
+    splits: dict[str, list[np.ndarray]] = {}
+    for split, name in zip(SPLITS, names, strict=True):
         pieces = arrays.get(name)
         if not isinstance(pieces, list):
-            raise UnreadableFileError(
-                f"{path} has no cells {name}; expected {', '.join(wanted.values())}"
-            )
-        if odd := [
-            list(np.shape(piece)) for piece in pieces if np.shape(piece)[1:] != (NUM_PITCHES,)
-        ]:
-            raise UnreadableFileError(
-                f"{path} holds a piece of shape {odd[0]}; expected [steps, {NUM_PITCHES}]"
-            )
+            raise UnreadableFileError(f"{path} has no cells {name}; expected {', '.join(names)}")
+        for piece in pieces:
+            shape = np.shape(piece)
+            if shape[1:] != (NUM_PITCHES,):
+                raise UnreadableFileError(
+                    f"{path} holds a piece of shape {list(shape)}; expected [steps, {NUM_PITCHES}]"
+                )
         splits[split] = [np.asarray(piece) != 0 for piece in pieces]
     return splits
 
@@ -213,14 +240,16 @@ def _arrays_of_mat(content: bytes, names: Sequence[str]) -> dict[str, Any]:
     arrays: dict[str, Any] = {}
     inflated = 0
     for kind, element in _elements(memoryview(content)[128:]):
-        parts = [(kind, element)]
+        elements = [(kind, element)]
         if kind == _COMPRESSED:
             inner = zlib.decompressobj().decompress(element, _MAX_INFLATED + 1)
             inflated += len(inner)
             if inflated > _MAX_INFLATED:
                 raise ValueError(f"it inflates to over {_MAX_INFLATED} bytes")
-            parts = [*_elements(memoryview(inner))]
-        arrays |= [_array(*part, names) for part in parts]
+            elements = list(_elements(memoryview(inner)))
+        for inner_kind, inner_element in elements:
+            name, value = _array(inner_kind, inner_element, names)
+            arrays[name] = value
     return arrays
 
 
@@ -232,29 +261,29 @@ def _array(kind: int, element: memoryview, names: Sequence[str] = ("",)) -> tupl
     if kind == _ARRAY and not element:
         return "", np.zeros((0, 0))
     parts = list(_elements(element)) if kind == _ARRAY else []
-    if len(parts) < 3 or len(parts[0][1]) != 8 or len(parts[1][1]) % 4:
+    contents = [content for _, content in parts]
+    if len(parts) < 3 or len(contents[0]) != 8 or len(contents[1]) % 4:
         raise ValueError("it holds something else than arrays with flags, sizes and a name")
-    (_, flags), (_, sizes), (_, own_name), *values = parts
-    name, types = bytes(own_name).decode("latin1"), [kind for kind, _ in values]
+    array_class, flags = contents[0][:2]
+    shape = np.frombuffer(contents[1], "<i4").tolist()
+    name = bytes(contents[2]).decode("latin1")
     if name not in names:
         return name, None
-    array_class, kinds = flags[:2]
-    shape = np.frombuffer(sizes, "<i4").tolist()
+    values = parts[3:]
     if array_class == _CELL:
         if len(values) != math.prod(shape):
             raise ValueError(f"a cell array of sizes {shape} holds {len(values)} arrays")
-        return name, [_array(*value)[1] for value in values]
-    if (
-        array_class not in _NUMERIC
-        or kinds & _COMPLEX
-        or len(types) != 1
-        or types[0] not in _NUMBERS
-        or min(shape) < 0
-    ):
+        cells = [_array(cell_kind, cell) for cell_kind, cell in values]
+        return name, [value for _, value in cells]
+    types = [kind for kind, _ in values]
+    has_numbers = len(types) == 1 and types[0] in _NUMBERS
+    if array_class not in _NUMERIC or flags & _COMPLEX or not has_numbers or min(shape) < 0:
         raise ValueError(
-            f"an array of class {array_class}, flags {kinds} and sizes {shape} holds the types {types}"
+            f"an array of class {array_class}, flags {flags} and sizes {shape} holds the types"
+            f" {types}"
         )
-    return name, np.frombuffer(values[0][1], "<" + _NUMBERS[types[0]]).reshape(shape, order="F")
+    numbers = np.frombuffer(contents[3], "<" + _NUMBERS[types[0]])
+    return name, numbers.reshape(shape, order="F")
 
 
 def _elements(content: memoryview) -> Iterator[tuple[int, memoryview]]:
@@ -266,11 +295,16 @@ def _elements(content: memoryview) -> Iterator[tuple[int, memoryview]]:
     position = 0
     while position + 8 <= len(content):
         kind, size = struct.unpack_from("<II", content, position)
-        if kind >> 16:
-            kind, size, start, stop = kind & 0xFFFF, kind >> 16, position + 4, position + 8
+        is_small = kind >> 16 != 0
+        if is_small:
+            size = kind >> 16
+            kind &= 0xFFFF
+            start = position + 4
+            stop = position + 8
         else:
             start = position + 8
-            stop = start + size + (0 if kind == _COMPRESSED else -size % 8)
+            padding = 0 if kind == _COMPRESSED else -size % 8
+            stop = start + size + padding
         if start + size > min(stop, len(content)):
             raise ValueError(f"an element of {size} bytes is cut off")
         yield kind, content[start : start + size]

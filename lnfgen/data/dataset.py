@@ -1,5 +1,7 @@
 """The dataset folder: `dataset.json`, and a safetensors file (a shard) for each split.
-`prepared.py` writes it."""
+
+`dataset_writer` writes it.
+"""
 
 import hashlib
 import json
@@ -16,13 +18,15 @@ import numpy as np
 
 from lnfgen.conventions import TimeSignature
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.survey import Survey
+from lnfgen.data.encoding_json import encoding_from_json
+from lnfgen.data.folder_survey import Survey
 from lnfgen.errors import DatasetError
 from lnfgen.files import read_object, sha256_of
-from lnfgen.music.pianoroll import PianoRoll, is_time_signature
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.time_signature import is_time_signature
 from lnfgen.wording import counted
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # since music has an axis of parts
 MANIFEST = "dataset.json"
 Record = Mapping[str, str]
 """An entry of `dataset.json` about a file: {path, sha256} of one that was read, {path, reason} of
@@ -48,10 +52,10 @@ _SPLIT_TYPES: dict[str, type] = {
 
 @dataclass(frozen=True, eq=False)
 class Split(Sequence[np.ndarray]):
-    """The sequences of one split: `split[3]` is uint8 [T, P] of music or int32 [T] of text, and
-    read-only.
+    """The sequences of one split: `split[3]` is uint8 [T, R, P] of music, or int32 [T] of text.
 
-    They are read from the disk as they are used, so that a large dataset does not fill the memory.
+    They cannot be written to, and are read from the disk as they are used, so that a large dataset
+    does not fill the memory.
     """
 
     shard: IO[bytes] = field(repr=False)
@@ -61,8 +65,8 @@ class Split(Sequence[np.ndarray]):
     dropped: int = 0  # how many sequences were left out of the split because they were too long
     # of each sequence, or none at all
     time_signatures: Sequence[TimeSignature] = field(default=(), repr=False)
-    # of each sequence, as `Encoding.metres` gives them
-    metres: np.ndarray | None = field(default=None, repr=False)
+    # of each sequence, as `Encoding.bar_shapes` gives them
+    bar_shapes: np.ndarray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         weakref.finalize(self, self.shard.close)
@@ -78,7 +82,8 @@ class Split(Sequence[np.ndarray]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        first, last = int(self.offsets[:-1][index]), int(self.offsets[1:][index])
+        first = int(self.offsets[:-1][index])
+        last = int(self.offsets[1:][index])
         return _read(self.shard, self.start + first * self.step.itemsize, self.step, last - first)
 
 
@@ -96,8 +101,7 @@ class Dataset:
     survey: Survey | None = None  # of the files that it was just made of, if these are music
 
     def split(self, name: str) -> Split:
-        """The split of that name, or a `DatasetError` if there is none, or it holds no
-        sequences."""
+        """The split of that name, or a `DatasetError` if there is none or it holds no sequences."""
         if name in self.split_names:
             return self._splits[name]
         state = "is empty" if name in self._splits else "does not exist"
@@ -107,14 +111,14 @@ class Dataset:
         )
 
     def pieces(self, name: str) -> Iterator[PianoRoll | str]:
-        """The sequences of a split as pieces, each with its own time signature and the usual tempo
-        of the set."""
+        """The sequences of a split as pieces, with the usual tempo of the set.
+
+        Each has its own time signature, or the usual one where the split has none.
+        """
         split = self.split(name)
-        return map(
-            self.encoding.decode,
-            split,
-            split.time_signatures or [self.encoding.time_signature] * len(split),
-        )
+        if not split.time_signatures:
+            return map(self.encoding.decode, split)
+        return map(self.encoding.decode, split, split.time_signatures)
 
     @property
     def split_names(self) -> list[str]:
@@ -131,20 +135,14 @@ def open_dataset(path: Path) -> Dataset:
     """Open a dataset folder, and check its shards against its `dataset.json`.
 
     Raises:
-        DatasetError: if it is no dataset folder, has a newer format, is incomplete, or has changed
-        since.
+        DatasetError: if it is no dataset folder, has another format, is incomplete, or has changed
+            since.
     """
     file = path / MANIFEST
     if not file.is_file():
-        state = (
-            f"has no {MANIFEST}"
-            if path.is_dir()
-            else "is not a folder"
-            if path.exists()
-            else "does not exist"
-        )
         raise DatasetError(
-            f"{path} {state}; expected a dataset folder; make one with: lnfgen preprocess"
+            f"{path} {_why_no_dataset(path)}; expected a dataset folder; make one with: lnfgen"
+            " preprocess"
         )
     try:
         manifest = read_object(file)
@@ -153,46 +151,45 @@ def open_dataset(path: Path) -> Dataset:
     encoding, fingerprint = check_manifest(
         file, manifest, _ADVICE, sources=list, skipped=list, preprocessing=dict
     )
-    splits = {
-        name: _open_split(path, name, entry, encoding) for name, entry in manifest["splits"].items()
-    }
+    splits = {}
+    for name, entry in manifest["splits"].items():
+        splits[name] = _open_split(path, name, entry, encoding)
     return Dataset(path, manifest["name"], encoding, manifest, fingerprint, splits)
+
+
+def _why_no_dataset(path: Path) -> str:
+    if path.is_dir():
+        return f"has no {MANIFEST}"
+    if path.exists():
+        return "is not a folder"
+    return "does not exist"
 
 
 def check_manifest(
     file: Path, manifest: dict[str, Any], advice: str, **types: type
 ) -> tuple[Encoding, str]:
-    """The encoding and the fingerprint in the content of a `dataset.json`. `types` are those of
-    further keys.
+    """The encoding and the fingerprint in the content of a `dataset.json`.
+
+    `types` are those of further keys.
 
     Raises:
-        DatasetError: if it has a newer format, a key is missing or wrong, or the fingerprint is of
-        something else.
+        DatasetError: if it has another format, a key is missing or wrong, or the fingerprint is of
+            something else.
     """
-    if (version := manifest.get("format_version")) != FORMAT_VERSION:
-        raise DatasetError(
-            f"{file} has dataset format {version!r:.9}; expected {FORMAT_VERSION}; upgrade lnfgen"
-        )
-
-    def require(found: Any, types: Mapping[str, type], what: str) -> None:
-        if not isinstance(found, dict):
-            raise _damaged(file, f"{what} is no JSON object", advice)
-        for key, kind in types.items():
-            if type(found.get(key)) is not kind:
-                value = f"{found.get(key, 'missing')!r:.40}"
-                raise _damaged(
-                    file, f"the key {key!r} of {what} is {value}, not {kind.__name__}", advice
-                )
-
-    require(manifest, _MANIFEST_TYPES | types, "the file")
+    version = manifest.get("format_version")
+    if version != FORMAT_VERSION:
+        found = f"{file} has dataset format {version!r:.9}; expected {FORMAT_VERSION}"
+        if version in range(1, FORMAT_VERSION):
+            raise DatasetError(f"{found}; an earlier lnfgen wrote it; {advice}")
+        raise DatasetError(f"{found}; upgrade lnfgen")
+    _require_types(file, manifest, _MANIFEST_TYPES | types, "the file", advice)
     for name, entry in manifest["splits"].items():
-        require(entry, _SPLIT_TYPES, f"the split {name}")
-        if Path(entry["shard"]).name != entry["shard"]:
-            raise _damaged(
-                file, f"the shard {entry['shard']!r} is not a file in this folder", advice
-            )
+        _require_types(file, entry, _SPLIT_TYPES, f"the split {name}", advice)
+        shard = entry["shard"]
+        if Path(shard).name != shard:
+            raise _damaged(file, f"the shard {shard!r} is not a file in this folder", advice)
     try:
-        encoding = Encoding.from_json(manifest["encoding"])
+        encoding = encoding_from_json(manifest["encoding"])
     except DatasetError as error:
         raise DatasetError(f"{file} has {error}") from None
     if manifest["kind"] != encoding.kind:
@@ -200,12 +197,22 @@ def check_manifest(
     fingerprint = fingerprint_of(encoding, manifest["splits"])
     # a dataset of an earlier lnfgen has none
     if manifest.get("fingerprint", fingerprint) != fingerprint:
-        raise _damaged(
-            file,
-            "its encoding or its splits are not those that its fingerprint was made of",
-            advice,
-        )
+        found = "its encoding or its splits are not those that its fingerprint was made of"
+        raise _damaged(file, found, advice)
     return encoding, fingerprint
+
+
+def _require_types(
+    file: Path, found: Any, types: Mapping[str, type], what: str, advice: str
+) -> None:
+    """Refuse a part of a `dataset.json` that is no object, or lacks a key of one of these types."""
+    if not isinstance(found, dict):
+        raise _damaged(file, f"{what} is no JSON object", advice)
+    for key, expected in types.items():
+        if type(found.get(key)) is not expected:
+            value = f"{found.get(key, 'missing')!r:.40}"
+            wrong = f"the key {key!r} of {what} is {value}, not {expected.__name__}"
+            raise _damaged(file, wrong, advice)
 
 
 def fingerprint_of(encoding: Encoding, splits: Mapping[str, Any]) -> str:
@@ -218,27 +225,22 @@ def fingerprint_of(encoding: Encoding, splits: Mapping[str, Any]) -> str:
 
 
 def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding) -> Split:
-    shard, none = path / entry["shard"], no_steps(encoding)
+    """Open and check the shard of a split, whose part of `dataset.json` is `entry`."""
+    shard = path / entry["shard"]
     with ExitStack() as opened:  # it closes the shard after an error; else the split does
         try:
-            if (found := sha256_of(shard)) != (known := entry["sha256"]):
-                raise _damaged(
-                    shard,
-                    f"its SHA-256 is {found[:12]}..., not {known[:12]}... as {MANIFEST} has it",
-                )
+            found = sha256_of(shard)
+            if found != entry["sha256"]:
+                expected = f"{entry['sha256'][:12]}... as {MANIFEST} has it"
+                raise _damaged(shard, f"its SHA-256 is {found[:12]}..., not {expected}")
             file = opened.enter_context(open(shard, "rb", buffering=0))
-            start = 8 + int(_read(file, 0, np.dtype("<u8"), 1)[0])
-            header = json.loads(_read(file, 8, np.dtype("u1"), start - 8).tobytes())
-            shape, dtype = header["values"]["shape"], DTYPES[header["values"]["dtype"]]
-            first, edges = [
-                start + header[each]["data_offsets"][0] for each in ("values", "offsets")
-            ]
-            offsets = _read(file, edges, DTYPES["I64"], header["offsets"]["shape"][0])
+            start, shape, dtype, offsets = _read_layout(file)
         except OSError as error:
             raise _damaged(shard, error.strerror or str(error)) from None
         except (KeyError, TypeError, ValueError) as error:
             raise _damaged(shard, f"it is no shard ({error})") from None
-        if dtype != none.dtype or shape[1:] != [*none.shape[1:]]:
+        of_step = encoding.no_steps.shape[1:]
+        if dtype != encoding.no_steps.dtype or shape[1:] != list(of_step):
             raise _damaged(shard, f"its values are {dtype} {shape}, which is no {encoding.kind}")
         if offsets[0] != 0 or offsets[-1] != shape[0] or (np.diff(offsets) < 1).any():
             raise _damaged(shard, "its offsets do not divide its values into sequences")
@@ -246,22 +248,41 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
             held = counted(len(offsets) - 1, "sequence")
             raise _damaged(shard, f"it holds {held}, not {entry['sequences']} as {MANIFEST} has it")
         signatures = _time_signatures(path / MANIFEST, name, entry)
-        metres = encoding.metres(signatures) if signatures else None
         opened.pop_all()
     return Split(
-        file,
-        first,
-        np.dtype((dtype, none.shape[1:])),
-        offsets,
-        entry["dropped"],
-        signatures,
-        metres,
+        shard=file,
+        start=start,
+        step=np.dtype((dtype, of_step)),
+        offsets=offsets,
+        dropped=entry["dropped"],
+        time_signatures=signatures,
+        bar_shapes=encoding.bar_shapes(signatures) if signatures else None,
     )
 
 
+def _read_layout(file: IO[bytes]) -> tuple[int, list[int], np.dtype[Any], np.ndarray]:
+    """What the header of a shard says, and its offsets.
+
+    Returns:
+        The byte where the values begin, their shape and type, and the offsets, int64 [N + 1].
+
+    Raises:
+        KeyError, TypeError, ValueError: if it is no shard.
+    """
+    size = int(_read(file, 0, np.dtype("<u8"), 1)[0])
+    header = json.loads(_read(file, 8, np.dtype("u1"), size).tobytes())
+    values = header["values"]
+    offsets = header["offsets"]
+    start = 8 + size
+    edges = _read(file, start + offsets["data_offsets"][0], DTYPES["I64"], offsets["shape"][0])
+    return start + values["data_offsets"][0], values["shape"], DTYPES[values["dtype"]], edges
+
+
 def _read(shard: IO[bytes], start: int, dtype: np.dtype[Any], count: int) -> np.ndarray:
-    """Values from the byte `start` on. The system would end a process that uses a mapped file after
-    it was cut."""
+    """Values from the byte `start` on.
+
+    The file is not mapped: the system would end a process that uses a mapped file after it was cut.
+    """
     # Not by `seek`, which sets a place in the file that processes share if they were forked.
     content = os.pread(shard.fileno(), count * dtype.itemsize, start)
     if len(content) < count * dtype.itemsize:
@@ -270,30 +291,21 @@ def _read(shard: IO[bytes], start: int, dtype: np.dtype[Any], count: int) -> np.
 
 
 def _time_signatures(file: Path, split: str, entry: dict[str, Any]) -> list[TimeSignature]:
-    """The time signature of each sequence, from one string as "4/4 3/4" in `dataset.json`; none for
-    text."""
+    """The time signature of each sequence, from one string as "4/4 3/4"; none for text."""
     if "time_signatures" not in entry:
         return []
     try:
         words = entry["time_signatures"].split()
-        known = {
-            word: (int(beats), int(unit))
-            for word in set(words)
-            for beats, unit in [word.split("/")]
-        }
+        known: dict[str, TimeSignature] = {}
+        for word in set(words):
+            beats, unit = word.split("/")
+            known[word] = (int(beats), int(unit))
         if len(words) != entry["sequences"] or not all(map(is_time_signature, known.values())):
             raise ValueError
     except (AttributeError, ValueError):
         what = f"the time signatures of {split} are not {entry['sequences']} words as 4/4 3/4"
         raise _damaged(file, what) from None
     return [known[word] for word in words]
-
-
-def no_steps(encoding: Encoding) -> np.ndarray:
-    """The values of a shard without sequences, which have the type and shape of all others."""
-    if encoding.kind == "music":
-        return np.empty((0, encoding.num_pitches), "<u1")
-    return np.empty(0, "<i4")
 
 
 def _damaged(file: Path, what: str, advice: str = _ADVICE) -> DatasetError:

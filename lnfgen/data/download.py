@@ -19,9 +19,12 @@ TIMEOUT = 10
 
 
 def cache_folder() -> Path:
-    """The folder, which need not exist, for files that can be made again: `$LNFGEN_CACHE`, or the
-    usual one."""
-    if own := os.environ.get("LNFGEN_CACHE"):
+    """The folder for files that can be made again, which need not exist.
+
+    It is `$LNFGEN_CACHE`, or the usual one of the operating system.
+    """
+    own = os.environ.get("LNFGEN_CACHE")
+    if own:
         return Path(own).expanduser()
     return platformdirs.user_cache_path("lnfgen", appauthor=False)
 
@@ -50,7 +53,8 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress = no_progress) -
 
     Raises:
         DatasetError: if the right file cannot be downloaded. The message says how to put it there
-        by hand. OutputError: if `path` cannot be written.
+            by hand.
+        OutputError: if `path` cannot be written.
     """
     import requests  # it takes long to import, and most commands download nothing
 
@@ -77,7 +81,8 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress = no_progress) -
                 return write_bytes(path, content)
             reason = "what arrives is not the expected file"
     raise DatasetError(
-        f"cannot download {url}: {reason}; fetch it by hand (its SHA-256 is {sha256}) and put it at {path}"
+        f"cannot download {url}: {reason}; fetch it by hand (its SHA-256 is {sha256}) and put it at"
+        f" {path}"
     )
 
 

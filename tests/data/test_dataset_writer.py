@@ -15,13 +15,18 @@ from toy_dataset import write_dataset
 from toy_tunes import folder_of_tunes, tune
 
 from lnfgen.data.dataset import open_dataset
-from lnfgen.data.encoding import UNKNOWN, Encoding
-from lnfgen.data.gather import Options
-from lnfgen.data.prepare import prepare
+from lnfgen.data.dataset_options import Options
+from lnfgen.data.encoding import Encoding
+from lnfgen.data.music_encoding import MusicEncoding
+from lnfgen.data.preprocessing import prepare
+from lnfgen.data.text_encoding import TextEncoding
 from lnfgen.errors import DatasetError
 from lnfgen.formats.read_write import write
+from lnfgen.formats.text import UNKNOWN
+from lnfgen.music.parts import Part
 
-TEXT = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c"))
+TEXT = TextEncoding((UNKNOWN, "a", "b", "c"))
+BAND = MusicEncoding(num_pitches=5, parts=(Part("drums"), Part("melody")))
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -40,21 +45,23 @@ def tunes(folder: Path, count: int) -> Path:
 
 
 @pytest.mark.parametrize(
-    "encoding", [TEXT, Encoding("music", num_pitches=5)], ids=["text", "music"]
+    "encoding",
+    [TEXT, MusicEncoding(num_pitches=5), BAND],
+    ids=["text", "music", "band"],
 )
 @pytest.mark.parametrize("count", [1, 6, 100_000])
 def test_the_library_reads_a_shard(tmp_path: Path, encoding: Encoding, count: int) -> None:
     from safetensors.numpy import load_file
 
     rng = np.random.default_rng(count)
-    shape, dtype = ((), np.int32) if encoding == TEXT else ((5,), np.uint8)
-    sequences = [
-        rng.integers(0, 4, (length, *shape)).astype(dtype) for length in rng.integers(1, 5, count)
-    ]
+    shape = encoding.no_steps.shape[1:]
+    dtype = encoding.no_steps.dtype
+    sequences: list[np.ndarray] = []
+    for length in rng.integers(1, 5, count):
+        sequences.append(rng.integers(0, 4, (length, *shape)).astype(dtype))
     write_dataset(tmp_path / "d", name="d", encoding=encoding, splits={"train": sequences})
-    train, valid = (
-        load_file(tmp_path / "d" / f"{split}.safetensors") for split in ("train", "valid")
-    )
+    train = load_file(tmp_path / "d" / "train.safetensors")
+    valid = load_file(tmp_path / "d" / "valid.safetensors")
     assert np.array_equal(train["values"], np.concatenate(sequences))
     assert train["values"].dtype == valid["values"].dtype == dtype
     assert np.array_equal(train["offsets"], np.cumsum([0, *map(len, sequences)]))

@@ -13,10 +13,17 @@ from command import Call, fails
 from toy_music import song
 
 from lnfgen.conventions import no_progress
-from lnfgen.data.gather import Options
-from lnfgen.data.prepare import prepare
-from lnfgen.data.rolls import folder_facts
-from lnfgen.formats.midi import in_order, metre_message, saved, tempo_message, track, voice_events
+from lnfgen.data.dataset_options import Options
+from lnfgen.data.music_dataset import folder_facts
+from lnfgen.data.preprocessing import prepare
+from lnfgen.formats.midi import (
+    in_order,
+    saved,
+    tempo_message,
+    time_signature_message,
+    track,
+    voice_events,
+)
 
 COUNT, QUARTERS = 12, 320  # pieces and their length, 32 minutes at 120 bpm in all
 TICKS = 480
@@ -34,7 +41,7 @@ def midi(
 ) -> bytes:
     ticks = sorted({round(start * TICKS) for start in starts})
     notes = [(tick, tick + 100, 60 + (tick // 60 + number) % 12, 64) for tick in ticks]
-    head = [] if bpm is None else [(0, tempo_message(bpm)), (0, metre_message((beats, 4)))]
+    head = [] if bpm is None else [(0, tempo_message(bpm)), (0, time_signature_message((beats, 4)))]
     file = mido.MidiFile(type=0, ticks_per_beat=TICKS)
     file.tracks.append(
         track(in_order(head + voice_events(notes, channel, 0, None), QUARTERS * TICKS))
@@ -85,7 +92,8 @@ def found(path: Path, **options: Any) -> dict[str, Any]:
         ),
         (
             lambda n: midi(swung(n), n),
-            "suits in part: its notes need 12 steps per quarter; better: lnfgen preprocess {} --steps-per-quarter 12",
+            "suits in part: its notes need 12 steps per quarter;"
+            " better: lnfgen preprocess {} --steps-per-quarter 12",
             {"finer_grid": 12},
         ),
         (
@@ -193,12 +201,12 @@ def test_preprocess_and_info_say_the_same_and_the_dataset_does_not_hold_it(
 def test_the_survey_is_of_the_files_as_they_are_read_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lnfgen.data import rolls
+    from lnfgen.data import music_dataset
 
     calls = []
-    reader = rolls.read
+    reader = music_dataset.read
     monkeypatch.setattr(
-        rolls, "read", lambda path, **options: calls.append(path) or reader(path, **options)
+        music_dataset, "read", lambda path, **options: calls.append(path) or reader(path, **options)
     )
     dataset = prepare([folder(tmp_path / "songs", lambda n: midi(tune(n), n))], tmp_path / "d")
     assert dataset.survey is not None

@@ -1,5 +1,4 @@
-"""Make a dataset folder of files in one pass, or of a named dataset; or open one of them in the
-cache."""
+"""Make a dataset folder of files in one pass, or of a named dataset; or open one in the cache."""
 
 import hashlib
 import importlib.metadata
@@ -13,12 +12,13 @@ from lnfgen.conventions import Kind, Progress, no_progress
 from lnfgen.data import benchmarks, named
 from lnfgen.data.chorales import add_chorales
 from lnfgen.data.dataset import FORMAT_VERSION, MANIFEST, Dataset, Record, is_dataset, open_dataset
-from lnfgen.data.division import distinct, splits_by_name
+from lnfgen.data.dataset_options import Options
+from lnfgen.data.dataset_writer import new_dataset
 from lnfgen.data.download import cache_errors, cache_folder, fetch
-from lnfgen.data.gather import Options, SourceFile, gather
-from lnfgen.data.prepared import new_dataset
-from lnfgen.data.rolls import add_benchmark, add_music
-from lnfgen.data.texts import add_folk, add_texts
+from lnfgen.data.music_dataset import add_benchmark, add_music
+from lnfgen.data.source_files import SourceFile, gather
+from lnfgen.data.splits import distinct, splits_by_name
+from lnfgen.data.text_dataset import add_folk, add_texts
 from lnfgen.errors import DatasetError, LnfgenWarning, OutputError
 from lnfgen.wording import with_name
 
@@ -26,7 +26,8 @@ SHOWN_LOSSES = 10  # the most files left out that `warn_of_losses` names
 _VERSION = 14  # raised when lnfgen would make another dataset from the same files and options
 
 
-def prepare(
+# Each of these is an option of whoever makes a dataset.
+def prepare(  # noqa: PLR0913
     sources: Sequence[Path],
     path: Path,
     options: Options | None = None,
@@ -36,10 +37,10 @@ def prepare(
     jobs: int | None = None,
     files: Sequence[SourceFile] | None = None,
 ) -> Dataset:
-    """Make a dataset folder, with the name of the first source unless given, and open it; see
-    `lnfgen.preprocess`.
+    """Make a dataset folder, and open it; see `lnfgen.preprocess`.
 
-    `files` are those of the sources, if they are gathered already.
+    Its name is that of the first source, unless given. `files` are those of the sources, if they
+    are gathered already.
     """
     options = options or Options()
     files = files or gather(sources, options.kind)
@@ -58,30 +59,34 @@ def prepare(
             else:
                 add_texts(dataset, chosen, options)
             dataset.skipped += left_out
-    return replace(open_dataset(path), survey=dataset.survey if dataset.survey.read else None)
+    opened = open_dataset(path)
+    if dataset.survey.read:
+        return replace(opened, survey=dataset.survey)
+    return opened
 
 
 def _with_splits(
     files: Sequence[SourceFile], copies: list[Record]
 ) -> tuple[list[SourceFile], list[Record]]:
-    """The files with the splits that their names say, and {path, reason} of those whose name says
-    none.
+    """The files with the splits that their names say, and records of those whose name says none.
 
-    Where the names say no splits, files with the same bytes count once, and the others are noted in
-    `copies`.
+    A record is {path, reason}. Where the names say no splits, files with the same bytes count once,
+    and the others are noted in `copies`.
     """
     given = splits_by_name([file.label for file in files])
     if not given:
         labelled = ((file.label, file) for file in files)
-        return [
-            file
-            for _, file in distinct(labelled, lambda file: file.sha256, "the same bytes", copies)
-        ], []
+        different = distinct(labelled, lambda file: file.sha256, "the same bytes", copies)
+        return [file for _, file in different], []
     reason = "its name gives no split (train, valid, test), as most of the others' do"
-    strays: list[Record] = [
-        {"path": file.label, "reason": reason} for file in files if file.label not in given
-    ]
-    return [replace(file, split=given[file.label]) for file in files if file.label in given], strays
+    chosen: list[SourceFile] = []
+    strays: list[Record] = []
+    for file in files:
+        if file.label in given:
+            chosen.append(replace(file, split=given[file.label]))
+        else:
+            strays.append({"path": file.label, "reason": reason})
+    return chosen, strays
 
 
 def _only_kind(files: Sequence[SourceFile]) -> Kind:
@@ -112,9 +117,10 @@ def build_named(
         for remote, sha256 in found.files.items():
             fetch(named.mirror() + remote, found.path(remote), sha256, progress)
     elif not named.is_downloaded(found):
+        names = ", ".join(path.name for path in paths)
         raise DatasetError(
-            f"{name} is not on this machine; fetch it first with: lnfgen preprocess {name} --download "
-            f"(or put {', '.join(path.name for path in paths)} into {paths[0].parent} by hand)"
+            f"{name} is not on this machine; fetch it first with: lnfgen preprocess {name}"
+            f" --download (or put {names} into {paths[0].parent} by hand)"
         )
     if paths:
         return prepare(paths, path, Options(kind=found.kind), progress, name=name)
@@ -127,10 +133,10 @@ def build_named(
 
 
 def build_cached(source: Path, is_named: bool, options: Options, progress: Progress) -> Dataset:
-    """Open the dataset that is made of `source`, files or the name of a dataset, and make it in the
-    cache if necessary.
+    """Open the dataset that is made of `source`, and make it in the cache if necessary.
 
-    A named dataset that needs a download is a `DatasetError`: only `lnfgen.preprocess` downloads.
+    `source` is a file, a folder, or the name of a dataset. A named dataset that needs a download is
+    a `DatasetError`: only `lnfgen.preprocess` downloads.
     """
     files = [] if is_named else gather([source], options.kind)
     name = str(source) if is_named else source_name(source)
@@ -154,26 +160,31 @@ def build_cached(source: Path, is_named: bool, options: Options, progress: Progr
 
 
 def _key(name: str, files: Sequence[SourceFile], options: Options) -> str:
-    """Hash all that decides the content of a dataset: the files and options, or else what a name
-    stands for."""
+    """Hash all that decides the content of a dataset.
+
+    These are the files and options, or what a name stands for.
+    """
     made_of: object
     if files:
         made_of = [(file.label, file.sha256) for file in files], options
-    # without files music21 carries the pieces, and another version of music21 may carry others
+    elif named.NAMED[name].files:
+        made_of = [*named.NAMED[name].files.values()]
     else:
-        made_of = [*named.NAMED[name].files.values()] or importlib.metadata.version("music21")
+        # music21 carries the pieces, and another version of music21 may carry others
+        made_of = importlib.metadata.version("music21")
     text = repr((FORMAT_VERSION, _VERSION, made_of))
     return hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()[:12]
 
 
 def warn_of_losses(dataset: Dataset) -> None:
-    """Warn of what a dataset that has just been made lost: its remarks, and the files that were
-    left out."""
+    """Warn of what a dataset that has just been made lost.
+
+    These are its remarks, and the files that were left out.
+    """
     remarks = list(dataset.manifest["preprocessing"]["remarks"])
     skipped = dataset.manifest["skipped"]
-    remarks += [
-        f"left out: {with_name(skip['path'], skip['reason'])}" for skip in skipped[:SHOWN_LOSSES]
-    ]
+    for skip in skipped[:SHOWN_LOSSES]:
+        remarks.append(f"left out: {with_name(skip['path'], skip['reason'])}")
     if len(skipped) > SHOWN_LOSSES:
         remarks.append(
             f"left out: {len(skipped) - SHOWN_LOSSES:,} more; {dataset.path / MANIFEST} lists all"

@@ -1,10 +1,9 @@
-"""Write a dataset folder: each sequence goes to the shard of its split as it comes, and
-`dataset.json` is written last.
+"""Write a dataset folder: the shards of its splits as sequences come, then its `dataset.json`.
 
-A shard has two tensors. `values` are the sequences one after the other (uint8 [steps, P] for music,
-int32 [steps] for text), and `offsets` (int64 [N + 1]) say where each one starts and the last one
-ends. The header of a safetensors file (https://huggingface.co/docs/safetensors) comes first. It has
-their sizes, so its place is filled at the end.
+A shard has two tensors. `values` are the sequences one after the other (uint8 [steps, R, P] for
+music, int32 [steps] for text), and `offsets` (int64 [N + 1]) say where each one starts and the last
+one ends. The header of a safetensors file (https://huggingface.co/docs/safetensors) comes first. It
+has their sizes, so its place is filled at the end.
 """
 
 import json
@@ -19,14 +18,15 @@ from typing import IO, Any, TypeVar
 import numpy as np
 
 from lnfgen.conventions import SPLITS, TimeSignature
-from lnfgen.data.dataset import DTYPES, FORMAT_VERSION, MANIFEST, Record, fingerprint_of, no_steps
+from lnfgen.data.dataset import DTYPES, FORMAT_VERSION, MANIFEST, Record, fingerprint_of
 from lnfgen.data.encoding import Encoding
-from lnfgen.data.facts import losses_in_words
-from lnfgen.data.gather import SourceFile
-from lnfgen.data.survey import Survey
+from lnfgen.data.facts import PIANO_KEYS, report_in_words
+from lnfgen.data.folder_survey import Survey
+from lnfgen.data.music_encoding import MusicEncoding
+from lnfgen.data.source_files import SourceFile
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.files import new_folder, sha256_of, write_json
-from lnfgen.music.pianoroll import LOSSES
+from lnfgen.music.conversion import REPORTED
 from lnfgen.wording import counted, with_name
 
 _Content = TypeVar("_Content")
@@ -35,21 +35,25 @@ _HEADER_BYTES = 256  # with the 8 that say how long the rest is; a header needs 
 
 @contextmanager
 def new_dataset(path: Path, name: str, *, strict: bool = False) -> Iterator["DatasetWriter"]:
-    """Yield a writer to add sequences to. At the end of the block the dataset folder is there, or
-    else nothing is."""
+    """Yield a writer to add sequences to.
+
+    At the end of the block the dataset folder is there, or else nothing is.
+    """
     with new_folder(path) as folder, ExitStack() as stack:
-        files = {
-            split: stack.enter_context(open(folder / f"{split}.safetensors", "wb"))
-            for split in SPLITS
-        }
-        writer = DatasetWriter(name, {split: _Shard(file) for split, file in files.items()}, strict)
+        shards = {}
+        for split in SPLITS:
+            file = stack.enter_context(open(folder / f"{split}.safetensors", "wb"))
+            shards[split] = _Shard(file)
+        writer = DatasetWriter(name, shards, strict)
         yield writer
         write_json(folder / MANIFEST, writer.finish(), indent=1)
 
 
 class DatasetWriter:
-    """The sequences of a new dataset folder, and all that its `dataset.json` says. See
-    `new_dataset`."""
+    """The sequences of a new dataset folder, and all that its `dataset.json` says.
+
+    `new_dataset` makes one.
+    """
 
     # set before the first sequence comes; its tempo and time signature may change later
     encoding: Encoding
@@ -75,11 +79,10 @@ class DatasetWriter:
     def add(
         self, split: str, values: np.ndarray, time_signature: TimeSignature | None = None
     ) -> bool:
-        """Append a sequence to a split, [T, P] of music or [T] of text. False if it is left out,
-        see `disjoint`.
+        """Append a sequence to a split, [T, R, P] of music or [T] of text.
 
-        Sequences are compared by a hash of 64 bits, which mistakes two of a million with a chance
-        of 1 in 10 million.
+        The result is False if it is left out, see `disjoint`. Sequences are compared by a hash of
+        64 bits, which mistakes two of a million with a chance of 1 in 10 million.
         """
         if not len(values):
             raise DatasetError(
@@ -89,13 +92,13 @@ class DatasetWriter:
         first = self._first.setdefault(hash(content), split)
         if self.disjoint and first != split:
             return False
-        self._shared[split] += first == "train" != split
+        if first == "train" and split != "train":
+            self._shared[split] += 1
         self._shards[split].append(content, len(values), time_signature)
         return True
 
     def skip(self, path: str, reason: str) -> None:
-        """Note that a file or piece cannot be taken, or raise that where the dataset is made
-        strictly."""
+        """Note that a file or piece cannot be taken, or if the dataset is strict raise that."""
         if self._strict:
             raise UnreadableFileError(with_name(path, reason))
         self.skipped.append({"path": path, "reason": reason})
@@ -103,8 +106,7 @@ class DatasetWriter:
     def readable(
         self, results: Iterable[tuple[SourceFile, _Content | LnfgenError]], what: str
     ) -> Iterator[tuple[SourceFile, _Content]]:
-        """The files that could be read, at least one, with their contents. The others are
-        skipped."""
+        """The files that could be read, at least one, with their contents. Others are skipped."""
         for file, result in results:
             if isinstance(result, LnfgenError):
                 self.skip(file.label, str(result))
@@ -119,19 +121,15 @@ class DatasetWriter:
 
     def finish(self) -> dict[str, Any]:
         """Write the ends of the shards. The result is the content of `dataset.json`."""
-        if not self._shards["train"].lengths:
-            count = self.dropped["train"]
-            dropped = f" ({count:,} dropped for their length)" if count else ""
-            chunks = "--chunks, which cuts texts without lines, " if count else ""
-            raise DatasetError(
-                f"{self.name} leaves no sequence to train on{dropped}; give more or longer pieces, "
-                f"or preprocess with {chunks}another --split or a larger --max-length"
-            )
-        none, by_path = no_steps(self.encoding), itemgetter("path")
-        splits = {
-            split: shard.finish(none) | {"dropped": self.dropped[split]}
-            for split, shard in self._shards.items()
-        }
+        self._require_train()
+        splits: dict[str, dict[str, Any]] = {}
+        for split, shard in self._shards.items():
+            splits[split] = shard.finish(self.encoding.no_steps)
+            splits[split]["dropped"] = self.dropped[split]
+        report = {}
+        if isinstance(self.encoding, MusicEncoding):
+            report = {name: self.survey.report[name] for name in REPORTED}
+        by_path = itemgetter("path")
         return {
             "format_version": FORMAT_VERSION,
             "name": self.name,
@@ -143,24 +141,43 @@ class DatasetWriter:
             "skipped": [*sorted(self.skipped, key=by_path), *self.copies],
             "preprocessing": {
                 "options": self.options,
-                "losses": {name: self.survey.losses[name] for name in LOSSES}
-                if self.encoding.kind == "music"
-                else {},
+                "report": report,
                 "remarks": [*self.remarks, *self._further_remarks()],
             },
         }
 
+    def _require_train(self) -> None:
+        """Refuse a dataset without a sequence to train on."""
+        if self._shards["train"].lengths:
+            return
+        dropped = ""
+        chunks = ""
+        count = self.dropped["train"]
+        if count:
+            dropped = f" ({count:,} dropped for their length)"
+            chunks = "--chunks, which cuts texts without lines, "
+        raise DatasetError(
+            f"{self.name} leaves no sequence to train on{dropped}; give more or longer pieces, "
+            f"or preprocess with {chunks}another --split or a larger --max-length"
+        )
+
     def _further_remarks(self) -> Iterator[str]:
-        keys = ["the four octaves of their part"] if self.encoding.parts else []
-        yield from losses_in_words(self.survey.losses, self.encoding.grid, *keys)
+        """Remarks on what was lost, on copies, and on splits that share sequences or are empty."""
+        if isinstance(self.encoding, MusicEncoding):
+            keys = "the four octaves of their part" if self.encoding.parts else PIANO_KEYS
+            yield from report_in_words(self.survey.report, self.encoding.steps_per_quarter, keys)
         if self.copies:
-            yield f"files, pieces or stretches that were left out as copies of others: {len(self.copies):,}"
-        lengths = {split: shard.lengths for split, shard in self._shards.items()}
-        if shared := [
-            f"{n:,} of {len(lengths[split]):,} in {split}" for split, n in self._shared.items() if n
-        ]:
+            what = "files, pieces or stretches that were left out as copies of others"
+            yield f"{what}: {len(self.copies):,}"
+        shared = []
+        for split, count in self._shared.items():
+            if count:
+                shared.append(f"{count:,} of {len(self._shards[split].lengths):,} in {split}")
+        if shared:
             yield f"sequences that train holds as well: {', '.join(shared)}"
-        yield from (f"the split {split} is empty" for split, own in lengths.items() if not own)
+        for split, shard in self._shards.items():
+            if not shard.lengths:
+                yield f"the split {split} is empty"
 
 
 class _Shard:
@@ -178,19 +195,22 @@ class _Shard:
         if time_signature is not None:
             self._time_signatures.append(time_signature)
 
-    def finish(self, none: np.ndarray) -> dict[str, Any]:
-        """Write the offsets and the header. The result is the part of `dataset.json` about the
-        shard.
+    def finish(self, no_steps: np.ndarray) -> dict[str, Any]:
+        """Write the offsets and the header. The result is the part of `dataset.json` on the shard.
 
-        `none` are values without steps, which have the type and the other axes of all values.
+        `no_steps` has the type and the other axes of all values.
         """
         offsets = np.zeros(len(self.lengths) + 1, DTYPES["I64"])
         np.cumsum(self.lengths, out=offsets[1:])
-        values, end = (int(offsets[-1]), *none.shape[1:]), self._file.tell() - _HEADER_BYTES
+        end = self._file.tell() - _HEADER_BYTES
         self._file.write(offsets.tobytes())
-        names = {dtype: name for name, dtype in DTYPES.items()}
+        dtypes = {dtype: name for name, dtype in DTYPES.items()}
         header = {
-            "values": {"dtype": names[none.dtype], "shape": values, "data_offsets": [0, end]},
+            "values": {
+                "dtype": dtypes[no_steps.dtype],
+                "shape": [int(offsets[-1]), *no_steps.shape[1:]],
+                "data_offsets": [0, end],
+            },
             "offsets": {
                 "dtype": "I64",
                 "shape": offsets.shape,
@@ -202,13 +222,14 @@ class _Shard:
         self._file.write(len(text).to_bytes(8, "little") + text)
         self._file.flush()
         os.fsync(self._file.fileno())
-        path, sizes = (
-            Path(self._file.name),
-            {"sequences": len(self.lengths), "steps": sum(self.lengths)},
-        )
-        entry: dict[str, Any] = {**sizes, "shard": path.name, "sha256": sha256_of(path)}
+        path = Path(self._file.name)
+        entry: dict[str, Any] = {
+            "sequences": len(self.lengths),
+            "steps": sum(self.lengths),
+            "shard": path.name,
+            "sha256": sha256_of(path),
+        }
         if self._time_signatures:
-            entry["time_signatures"] = " ".join(
-                f"{beats}/{unit}" for beats, unit in self._time_signatures
-            )
+            words = [f"{beats}/{unit}" for beats, unit in self._time_signatures]
+            entry["time_signatures"] = " ".join(words)
         return entry

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toy_dataset import all_texts, sizes, texts_in
 
 from lnfgen.conventions import SPLITS
-from lnfgen.data import texts
-from lnfgen.data.gather import Options
-from lnfgen.data.prepare import prepare
+from lnfgen.data import named, text_dataset
+from lnfgen.data.dataset_options import Options
+from lnfgen.data.preprocessing import prepare
 from lnfgen.errors import DatasetError
 from lnfgen.formats.abc import read_tunes
+from lnfgen.runs.evaluation_data import open_source
 
 ODD = (
     "\ufeffone  \r\n\r\n\u2003 caf\u00e9\u00a0\r\r\n\x0c\U0001d11e two \x1f\n \nlong "
@@ -31,55 +33,47 @@ def words(count: int, width: int = 40) -> str:
     return letters.tobytes().decode()
 
 
+def with_unknown(text: str, known: set[str]) -> str:
+    """A text with the unknown symbol for each character that is not known."""
+    return "".join(character if character in known else "\ufffd" for character in text)
+
+
 @pytest.mark.parametrize("together", [3, 4096])
 @pytest.mark.parametrize("content", [ODD, words(30), words(30) + ODD], ids=["odd", "plain", "both"])
 def test_each_line_is_a_sequence_of_one_split(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, together: int
 ) -> None:
-    monkeypatch.setattr(texts, "_TOGETHER", together)
+    monkeypatch.setattr(text_dataset, "_TOGETHER", together)
     path = tmp_path / "a.txt"
     path.write_bytes(content.encode())
     dataset = prepare([path], tmp_path / "d", Options(max_length=39))
-    lines = [
-        line.strip()
-        for line in re.split(r"\r\n|\n|\r", content.removeprefix("\ufeff"))
-        if line.strip()
-    ]
+    lines = re.split(r"\r\n|\n|\r", content.removeprefix("\ufeff"))
+    lines = [line.strip() for line in lines if line.strip()]
     short = [line for line in lines if len(line) < 40]
-    found = {name: [str(piece) for piece in dataset.pieces(name)] for name in dataset.split_names}
     known = set(dataset.encoding.vocabulary)
-    assert known == {"\ufffd"}.union(*found["train"])
-    said = ["".join(char if char in known else "\ufffd" for char in line) for line in short]
-    assert sorted(line for part in found.values() for line in part) == sorted(said)
-    assert sum(counts["dropped"] for counts in dataset.manifest["splits"].values()) == len(
-        lines
-    ) - len(short)
+    assert known == {"\ufffd"}.union(*texts_in(dataset, "train"))
+    assert sorted(all_texts(dataset)) == sorted(with_unknown(line, known) for line in short)
+    splits = dataset.manifest["splits"].values()
+    assert sum(counts["dropped"] for counts in splits) == len(lines) - len(short)
 
 
 @pytest.mark.parametrize("max_length", [7, 50, 10_000])
 def test_chunks_keep_all_text_in_order(tmp_path: Path, max_length: int) -> None:
-    contents = [
-        ODD.removeprefix("\ufeff") + "".join(f"line {number}\r\n\n" for number in range(200)),
-        "second\r\nfile",
-    ]
+    numbered = "".join(f"line {number}\r\n\n" for number in range(200))
+    contents = [ODD.removeprefix("\ufeff") + numbered, "second\r\nfile"]
     for number, content in enumerate(contents):
         (tmp_path / f"{number}.txt").write_bytes(content.encode())
-    options = Options(
-        chunks=True, max_length=max_length, split=(0.8, 0.1, 0.1) if max_length < 100 else (1, 0, 0)
-    )
+    has_all_splits = max_length < 100
+    split = (0.8, 0.1, 0.1) if has_all_splits else (1, 0, 0)
+    options = Options(chunks=True, max_length=max_length, split=split)
     dataset = prepare([tmp_path / "0.txt", tmp_path / "1.txt"], tmp_path / "d", options)
     known = set(dataset.encoding.vocabulary)
-    chunks = [
-        content[at : at + max_length]
-        for content in contents
-        for at in range(0, len(content), max_length)
-    ]
-    said = [
-        "".join(character if character in known else "\ufffd" for character in chunk)
-        for chunk in chunks
-    ]
-    assert [piece for name in dataset.split_names for piece in dataset.pieces(name)] == said
-    assert len(dataset.split_names) == (3 if max_length < 100 else 1)
+    expected: list[str] = []
+    for content in contents:
+        for start in range(0, len(content), max_length):
+            expected.append(with_unknown(content[start : start + max_length], known))
+    assert all_texts(dataset) == expected
+    assert len(dataset.split_names) == (3 if has_all_splits else 1)
 
 
 def test_long_lines_are_dropped_and_counted_by_split(tmp_path: Path) -> None:
@@ -141,14 +135,42 @@ M:6/8
 
 
 def test_a_plain_tune_is_played_as_the_tune_it_is_from() -> None:
-    assert texts.plain_tune(WRITTEN) == texts.plain_tune(PLAIN) == PLAIN
+    assert text_dataset.plain_tune(WRITTEN) == text_dataset.plain_tune(PLAIN) == PLAIN
     assert read_tunes(PLAIN)[0].tracks == read_tunes(WRITTEN)[0].tracks
-    assert texts.plain_tune("X:1\nK:C\n") == "X:1\nT:\nK:C\n"
+    assert text_dataset.plain_tune("X:1\nK:C\n") == "X:1\nT:\nK:C\n"
 
 
 def test_ptb(tmp_path: Path, shared_data) -> None:
     dataset = prepare([shared_data("ptb")], tmp_path / "ptb")
-    splits = [dataset.split(name) for name in SPLITS]
-    assert [len(split) for split in splits] == [41740, 3356, 3735]
-    assert [split.dropped for split in splits] == [328, 14, 26]
+    assert sizes(dataset) == [41740, 3356, 3735]
+    assert [dataset.split(name).dropped for name in SPLITS] == [328, 14, 26]
     assert dataset.encoding.num_symbols == 49 + 1
+
+
+def test_folk_abc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "cache"))
+    dataset = open_source("folk-abc")
+    assert sizes(dataset) == [2379, 313, 271]
+    assert named.NAMED["folk-abc"].size == "2,963 tunes"
+    header = re.compile(r"X:1\nT:.*\n(?:[ML]:\S+\n)*K:\S+\n")
+    passages: dict[str, set[tuple[str, ...]]] = {name: set() for name in SPLITS}
+    notes: list[str] = []
+    for name in SPLITS:
+        for tune in texts_in(dataset, name):
+            assert header.match(tune)
+            assert len(tune) <= text_dataset.MAX_TUNE
+            bars = _bars(tune)
+            notes.append("".join(bars))
+            for start in range(len(bars) - 3):
+                passages[name].add(bars[start : start + 4])
+    assert not passages["train"] & passages["valid"]
+    assert not passages["train"] & passages["test"]
+    assert not passages["valid"] & passages["test"]
+    assert len(notes) == len(set(notes))
+    assert open_source("folk-abc").path == dataset.path
+
+
+def _bars(tune: str) -> tuple[str, ...]:
+    """The notes of the bars of a plain tune, without their spaces."""
+    music = re.sub(r"^[A-Z]:.*|\[[A-Z]:.*?\]|\s", "", tune, flags=re.MULTILINE)
+    return tuple(bar for bar in re.split(r":*\|[|\]:]*(?:\[?\d)?|::", music) if bar)
