@@ -2,8 +2,8 @@
 
     >>> import lnfgen
     >>> tunes = lnfgen.preprocess("my-midi-folder", out="tunes")
-    >>> model = lnfgen.train(tunes, preset="tiny", seed=1)  # or
-    lnfgen.load("runs/my-midi-folder-af-scf-001")
+    >>> model = lnfgen.train(tunes, preset="tiny", seed=1)
+    >>> model = lnfgen.load("runs/my-midi-folder-af-scf-001")  # the same at another time
     >>> lnfgen.write("song.mid", model.sample(seed=1)[0])
     >>> model.nll(lnfgen.read("song.mid"))
 
@@ -19,11 +19,13 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not see names that 
     from lnfgen.errors import LnfgenError
     from lnfgen.formats.read_write import read, write
     from lnfgen.music.pianoroll import PianoRoll
+    from lnfgen.music.song import Song
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "PianoRoll": "lnfgen.music.pianoroll",
+    "Song": "lnfgen.music.song",
     "read": "lnfgen.formats.read_write",
     "write": "lnfgen.formats.read_write",
     "preprocess": "lnfgen.api",
@@ -36,6 +38,7 @@ _HOMES = {
 __all__ = [
     "LnfgenError",
     "PianoRoll",
+    "Song",
     "__version__",
     "compare",
     "load",
@@ -47,9 +50,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'lnfgen' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lnfgen' has no attribute {name!r}")
+    home = importlib.import_module(_HOMES[name])
+    return getattr(home, name)
 
 
 def __dir__() -> list[str]:

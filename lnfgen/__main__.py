@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line; ends the process with a documented exit code."""
     try:
-        # it takes a moment, in which a Ctrl-C is no traceback either
+        # This import takes a moment, in which a Ctrl-C is no traceback either.
         from lnfgen.cli import main as run
 
         run()

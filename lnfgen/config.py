@@ -10,23 +10,23 @@ import json
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 from lnfgen.errors import ConfigError
 from lnfgen.files import read_object
 
-# the `format_version` of `config.json`, one more when a key is renamed or means something else
+# The `format_version` of `config.json`, one more when a key is renamed or means something else.
 CONFIG_FORMAT = 1
 TIMES = ("af", "iaf", "coupling", "blocks", "none")
 FEATURES = ("af", "scf", "none", "codes")
 BACKBONES = ("lstm", "scan", "conv-scan")
 TRANSFORMS = ("affine", "nlsq", "mixture", "spline")
-# the outputs that fit each kind of data
-EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "past")}
+# The outputs that fit each kind of data.
+EMISSIONS = {"text": ("categorical",), "music": ("bernoulli", "nade", "autoregressive")}
 
-# the greatest size or count of a model; no computer holds a network with larger layers
+# The greatest size or count of a model; no computer holds a network with larger layers.
 MAX_SIZE = 65_536
 
 WITHOUT_LAYERS: dict[str, Any] = {"transform": "none", "num_flow_layers": 0, "conditioner_size": 0}
@@ -52,9 +52,9 @@ NAMED_MODELS: dict[str, dict[str, Any]] = {
 """The keys of `model` that each name stands for. A key that means nothing for a model is `none` or
 0."""
 
-# so many times `patience` validations in a row without improvement end training
+# So many times `patience` validations in a row without improvement end training.
 DECAYS_BEFORE_STOP = 3
-# the samples of each round of calibration for a band; twice as many where there are no parts
+# The samples of each round of calibration for a band; twice as many where there are no parts.
 CALIBRATION_PIECES = 40
 
 # A string has its choices beside its type, and a number the least and the greatest value.
@@ -71,36 +71,40 @@ class ModelConfig:
     """Sizes and choices of a model."""
 
     time: Annotated[str, TIMES]  # how the flow runs across time
-    # how it runs across the features of a step; codes: z says the symbol of a text
+    # How it runs across the features of a step; with codes, z stands for the symbol of a text.
     features: Annotated[str, FEATURES]
     backbone: Annotated[str, BACKBONES]  # the network through time of posterior, prior and emission
     transform: Annotated[str, ("none", *TRANSFORMS)]  # the elementwise transform; none with codes
     emission: Annotated[str, (*EMISSIONS["text"], *EMISSIONS["music"])]  # the output
-    # layers of the flow within a step, or of couplings through time; 0 with codes
+    # Layers of the flow within a step, or of couplings through time; 0 with codes.
     num_flow_layers: _SizeOrNone
-    # units in each of the two hidden layers of a flow layer's conditioner; 0 with codes
+    # Units in each of the two hidden layers of a flow layer's conditioner; 0 with codes.
     conditioner_size: _SizeOrNone
-    # features of z_t; 0 is the autoregressive LSTM baseline, which has no latent and no flow
+    # Features of z_t; 0 is the autoregressive LSTM baseline, which has no latent and no flow.
     latent_size: _SizeOrNone
     hidden_size: _Size  # units of each layer of the backbone
     num_layers: _Size  # layers of the backbone
     embedding_size: _Size  # features that a symbol or frame is embedded in
     near_end: bool  # the networks also see how near the end is, so that a text ends as a whole
-    in_metre: bool  # they also see each piece's time signature, and the place in its bars
+    reads_time_signature: (
+        bool  # they also see each piece's time signature, and the place in its bars
+    )
     dropout: _Rate  # around and after the backbone; above 0, 0.1 on its inputs goes with it
-    # share of earlier keys hidden or moved in training, for the output past, which reads them
+    # Share of earlier keys hidden or moved in training, for the autoregressive output, which reads
+    # them.
     note_noise: _Rate
-    # past, or else the prior of af, sees what came next where the piece was alike before
+    # The autoregressive output, or else the prior of af, sees what came next where the piece was
+    # alike.
     copy_attention: bool
 
     @property
     def name(self) -> str:
-        """The named model that this is, or its way across time and across features, as in
-        `iaf-af`."""
+        """The named model that this is, or its ways across time and features, as in `iaf-af`."""
         if self.baseline:
             return "lstm"
         name = f"{self.time}-{self.features}"
-        return {"none-af": "af-only", "coupling-none": "coupling"}.get(name, name)
+        shorter = {"none-af": "af-only", "coupling-none": "coupling"}
+        return shorter.get(name, name)
 
     @property
     def baseline(self) -> bool:
@@ -119,11 +123,10 @@ class ModelConfig:
 
     def facts(self) -> dict[str, str | None]:
         """The name and the choices of the model, for reports."""
-        transform = self.transform if self.has_transform else None
         return {
             "model": self.name,
             "backbone": self.backbone,
-            "transform": transform,
+            "transform": self.transform if self.has_transform else None,
             "emission": self.emission,
         }
 
@@ -134,9 +137,11 @@ class ModelConfig:
             )
         if self.time == "iaf" and self.features == "codes":
             raise ConfigError(
-                "model.features: found 'codes' beside time 'iaf', which reads eps; expected another one"
+                "model.features: found 'codes' beside time 'iaf', which reads eps; "
+                "expected another one"
             )
-        if (self.features == "scf" or self.time == "coupling") and self.latent_size == 1:
+        has_split = self.features == "scf" or self.time == "coupling"
+        if has_split and self.latent_size == 1:
             raise ConfigError(
                 "model.latent_size: found 1, expected at least 2, one on each side of a split"
             )
@@ -154,23 +159,23 @@ class TrainingConfig:
     max_steps: _Limit  # updates; with `epochs` as well, whichever ends first
     epochs: _Limit  # passes over the training split
     batch_size: _Count  # sequences
-    # of the networks, in training and its validations
+    # Of the networks, in training and its validations.
     precision: Annotated[str, ("float32", "bfloat16")]
     learning_rate: Annotated[float, (1e-9, 1)]
-    # fraction of the run after which the learning rate falls linearly to 0; 1: never
+    # Fraction of the run after which the learning rate falls linearly to 0; 1: never.
     cooldown_start: _Share
-    # validations without improvement before the rate decays; three times that ends the run
+    # Validations without improvement before the rate decays; three times that ends the run.
     patience: _Count
-    # of the moving average of the weights, which is scored and sampled
+    # Of the moving average of the weights, which is scored and sampled.
     ema_decay: Annotated[float, (0, 0.999999)]
-    # the averaged weights that become the model; best: of the best valid ELBO
+    # The averaged weights that become the model; best: those of the best valid ELBO.
     keep: Annotated[str, ("best", "last")]
     kl_warmup_start: _Share  # fraction of the run after which the KL weight begins to rise from 0
     kl_warmup_end: _Share  # fraction of the run after which it is 1; 0: from the first update on
     free_bits: Annotated[float, (0, 1000)]  # nats of KL a step that cost nothing, so that z is used
-    # music: sequences move by up to so many semitones, in the register of train
+    # Music: sequences move by up to so many semitones, within the pitch range of train.
     transpose: Annotated[int, (0, 127)]
-    # in which samples are moved to the figures of train
+    # Rounds in which samples are moved to the figures of train.
     calibration_rounds: Annotated[int, (0, 100_000)]
     seed: Annotated[int, (0, 2**63 - 1)]  # a seed that torch's generators take
 
@@ -181,29 +186,42 @@ class TrainingConfig:
             )
         if self.kl_warmup_start > self.kl_warmup_end:
             raise ConfigError(
-                f"training.kl_warmup_start: found {self.kl_warmup_start}, expected at most kl_warmup_end"
+                f"training.kl_warmup_start: found {self.kl_warmup_start}, "
+                "expected at most kl_warmup_end"
             )
 
     def total_steps(self, num_sequences: int) -> int:
         """The updates of the whole run, where the training split has so many sequences."""
-        limits = [
-            self.max_steps,
-            self.epochs and self.epochs * math.ceil(num_sequences / self.batch_size),
-        ]
-        return min(limit for limit in limits if limit is not None)
+        limits = []
+        if self.max_steps is not None:
+            limits.append(self.max_steps)
+        if self.epochs is not None:
+            updates_per_epoch = math.ceil(num_sequences / self.batch_size)
+            limits.append(self.epochs * updates_per_epoch)
+        return min(limits)
 
     def rounds_after(self, step: int) -> int:
-        """The rounds of calibration after so many updates. They draw at most twice as many pieces
-        as these saw."""
-        return min(self.calibration_rounds, step * self.batch_size // CALIBRATION_PIECES)
+        """The rounds of calibration after `step` updates.
+
+        They draw at most twice as many pieces as these updates saw.
+        """
+        num_seen = step * self.batch_size
+        return min(self.calibration_rounds, num_seen // CALIBRATION_PIECES)
 
 
 _SECTIONS: dict[str, Any] = {"model": ModelConfig, "training": TrainingConfig}
-KEYS: dict[str, Any] = {
-    f"{name}.{key}": annotation
-    for name, settings in _SECTIONS.items()
-    for key, annotation in get_type_hints(settings, include_extras=True).items()
-}
+
+
+def _annotated_keys() -> dict[str, Any]:
+    keys = {}
+    for name, settings in _SECTIONS.items():
+        annotations = get_type_hints(settings, include_extras=True)
+        for key, annotation in annotations.items():
+            keys[f"{name}.{key}"] = annotation
+    return keys
+
+
+KEYS: dict[str, Any] = _annotated_keys()
 """All keys of `config.json`, and their types with the values that they can take."""
 
 
@@ -219,57 +237,64 @@ class Config:
 
     def to_json(self) -> str:
         """The content of `config.json`."""
-        return json.dumps({"format_version": CONFIG_FORMAT, **asdict(self)}, indent=2) + "\n"
+        content = {"format_version": CONFIG_FORMAT, **asdict(self)}
+        return json.dumps(content, indent=2) + "\n"
 
     def flat(self) -> dict[str, Any]:
         """All settings by their keys, as in `training.learning_rate`."""
-        return {
-            f"{name}.{key}": value
-            for name in _SECTIONS
-            for key, value in vars(getattr(self, name)).items()
-        }
+        keys = {}
+        for name in _SECTIONS:
+            for key, value in vars(getattr(self, name)).items():
+                keys[f"{name}.{key}"] = value
+        return keys
 
 
 def config_of(keys: Mapping[str, Any], where: str = "config") -> Config:
     """The configuration with these values of all keys, as in `training.learning_rate`.
 
     Raises:
-        ConfigError: if a key is unknown or missing, or a value is impossible. `where` begins the
-        line.
+        ConfigError: if a key is unknown or missing, or a value is impossible. `where` begins its
+            message.
     """
     keys = checked(keys, where)
-    if missing := [key for key in KEYS if key not in keys]:
+    missing = [key for key in KEYS if key not in keys]
+    if missing:
         raise ConfigError(f"{where}: found no {' and no '.join(missing)}; expected all keys")
+    sections: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
+    for key in KEYS:
+        name, _, own = key.partition(".")
+        sections[name][own] = keys[key]
     try:
-        model, training = (
-            {key.name: keys[f"{name}.{key.name}"] for key in fields(section)}
-            for name, section in _SECTIONS.items()
-        )
-        return Config(ModelConfig(**model), TrainingConfig(**training))
-    # values that do not go together, which do not know where they come from
+        return Config(ModelConfig(**sections["model"]), TrainingConfig(**sections["training"]))
     except ConfigError as error:
+        # Values that do not go together do not know where they come from.
         raise ConfigError(f"{where}: {error}") from error
 
 
 def checked(keys: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The keys with their values, a whole number as a float where need be; `ConfigError` if one is
-    not possible."""
-    if unknown := [key for key in keys if key not in KEYS]:
-        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; {_hint(unknown[0])}")
+    """The keys with their values, a whole number as a float where the key has one.
+
+    Raises:
+        ConfigError: if a key is unknown, or a value is impossible. `where` begins its message.
+    """
+    for key in keys:
+        if key not in KEYS:
+            raise ConfigError(f"{where}: unknown key {key!r}; {_hint(key)}")
     return {key: _possible(f"{where}: {key}", KEYS[key], value) for key, value in keys.items()}
 
 
 def read_config(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
-    """The keys in a file such as `config.json`, in the folder of a run, or in a dictionary of the
-    same form.
+    """The keys in a file such as `config.json`, in a run folder, or in a dictionary of that form.
 
     Raises:
         ConfigError: if the file is missing or no JSON object, or a key is unknown or its value
-        impossible.
+            impossible.
     """
     where = "config"
     if isinstance(source, str | Path):
-        where = str(Path(source, "config.json") if Path(source).is_dir() else source)
+        where = str(source)
+        if Path(source).is_dir():
+            where = str(Path(source, "config.json"))
         try:
             source = read_object(Path(where))
         except (OSError, ValueError) as error:
@@ -280,7 +305,8 @@ def read_config(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     version = source.get("format_version", CONFIG_FORMAT)
     if type(version) is not int or version != CONFIG_FORMAT:
         raise ConfigError(
-            f"{where}: format_version: found {version!r}, expected {CONFIG_FORMAT}; another version of lnfgen wrote it"
+            f"{where}: format_version: found {version!r}, expected {CONFIG_FORMAT}; "
+            "another version of lnfgen wrote it"
         )
     keys: dict[str, Any] = {}
     for name, inner in source.items():
@@ -289,53 +315,70 @@ def read_config(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
                 raise ConfigError(
                     f"{where}: {name}: found {inner!r}, expected an object of settings"
                 )
-            keys |= {f"{name}.{key}": value for key, value in inner.items()}
+            for key, value in inner.items():
+                keys[f"{name}.{key}"] = value
         elif name != "format_version":
             keys[name] = inner  # an unknown key
     return checked(keys, where)
 
 
 def _hint(key: str) -> str:
-    """The known key that is most like an unknown one, by its own name, its initials or its whole
-    name."""
-    known = {} if "." in key or key in _SECTIONS else {name: name for name in _SECTIONS}
+    """The known key that is most like an unknown one, in words for a message.
+
+    It is found by its own name, its initials or its whole name.
+    """
+    known = {}
+    if "." not in key and key not in _SECTIONS:  # it may be a misspelt section
+        known = {name: name for name in _SECTIONS}
     for name in KEYS:
         own = name.partition(".")[2]
-        known |= dict.fromkeys((own, name, "".join(word[0] for word in own.split("_"))), name)
-    near = difflib.get_close_matches(
-        key.rpartition(".")[2], known, n=1
-    ) or difflib.get_close_matches(key, known, n=1)
-    return f"did you mean {known[near[0]]!r}?" if near else "expected one of " + ", ".join(KEYS)
+        initials = "".join(word[0] for word in own.split("_"))
+        known[own] = name
+        known[name] = name
+        known[initials] = name
+    own_key = key.rpartition(".")[2]
+    near = difflib.get_close_matches(own_key, known, n=1)
+    if not near:
+        near = difflib.get_close_matches(key, known, n=1)
+    if not near:
+        return "expected one of " + ", ".join(KEYS)
+    return f"did you mean {known[near[0]]!r}?"
+
+
+_TYPE_NAMES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a string",
+    type(None): "null",
+}
+"""The types of values, in words for a message."""
 
 
 def _possible(where: str, annotation: Any, value: Any) -> Any:
-    """The value, if it has the annotated type and is one of the choices or in the range beside
-    it."""
-    annotated, limits = (
-        get_args(annotation) if hasattr(annotation, "__metadata__") else (annotation, None)
-    )
+    """The value, if it has the annotated type and is a choice or in the range beside that.
+
+    Raises:
+        ConfigError: if it is not. `where` begins its message.
+    """
+    annotated = annotation
+    limits: Any = None
+    if hasattr(annotation, "__metadata__"):
+        annotated, limits = get_args(annotation)
     types = get_args(annotated) or (annotated,)
     if float in types and type(value) is int and abs(value) <= sys.float_info.max:
         value = float(value)
     if type(value) not in types:  # true and false are not numbers
-        names = {
-            bool: "true or false",
-            int: "a whole number",
-            float: "a number",
-            str: "a string",
-            type(None): "null",
-        }
-        raise ConfigError(
-            f"{where}: found {value!r}, expected {' or '.join(names[accept] for accept in types)}"
-        )
+        expected = " or ".join(_TYPE_NAMES[accept] for accept in types)
+        raise ConfigError(f"{where}: found {value!r}, expected {expected}")
     if isinstance(value, str):
         if value not in limits:
             raise ConfigError(f"{where}: found {value!r}, expected one of {', '.join(limits)}")
-    elif limits and value is not None and not limits[0] <= value <= limits[1]:  # NaN is refused too
-        expected = (
-            f"at least {limits[0]}"
-            if limits[1] == math.inf
-            else f"from {limits[0]:g} to {limits[1]:.15g}"
-        )
-        raise ConfigError(f"{where}: found {value}, expected {expected}")
+    elif limits and value is not None:
+        least, greatest = limits
+        if not least <= value <= greatest:  # NaN is refused too
+            expected = f"from {least:g} to {greatest:.15g}"
+            if greatest == math.inf:
+                expected = f"at least {least}"
+            raise ConfigError(f"{where}: found {value}, expected {expected}")
     return value

@@ -1,5 +1,4 @@
-"""Conventions that the data wing and the model wing share, and default numbers of commands and
-Python.
+"""Conventions that data and models share, and default numbers of commands and Python.
 
 Both wings import this module and it imports neither, so that a dataset, a model and a score cannot
 disagree about it. It loads no library, so that a command can show a default in its --help.
@@ -12,9 +11,7 @@ Kind = Literal["music", "text"]  # the content of a dataset
 TimeSignature = tuple[int, int]  # the beats of a bar, and the unit of a beat: 3/4 is (3, 4)
 SplitName = Literal["train", "valid", "test"]  # the parts of every dataset
 SPLITS: Final = get_args(SplitName)  # to train on, to choose a model by, and to report
-# the units of a negative log-likelihood, of music and of text
-Unit = Literal["nats_per_step", "bits_per_char"]
-# the unit of each kind
+Unit = Literal["nats_per_step", "bits_per_char"]  # of a negative log-likelihood
 UNITS: Final[dict[Kind, Unit]] = {"music": "nats_per_step", "text": "bits_per_char"}
 UNIT_WORDS: Final[dict[Unit, str]] = {
     "nats_per_step": "nats per time step",
@@ -22,10 +19,11 @@ UNIT_WORDS: Final[dict[Unit, str]] = {
 }
 """The units as people read them."""
 
-# the most steps that one may ask for: three hours of sixteenths, gigabytes of memory
+# The most steps that one may ask for: three hours of sixteenths, gigabytes of memory.
 MAX_LENGTH: Final = 100_000
-# takes the name of the work, how much is done, and how much there is
+
 Progress = Callable[[str, int, int], None]
+"""A function that takes the name of the work, how much is done, and how much there is."""
 
 
 def no_progress(description: str, done: int, total: int) -> None:
@@ -34,15 +32,16 @@ def no_progress(description: str, done: int, total: int) -> None:
 
 # A key of a piano-roll at one step is an integer of two bits: 0 silent, 1 held, 3 struck.
 SOUNDING: Final = 1  # the bit that says that the key sounds: `x & SOUNDING`
-# how far to the right the onset's bit must move to be 0 or 1: `x >> ONSET_SHIFT`
+# The onset's bit is 0 or 1 after a move to the right by so many places: `x >> ONSET_SHIFT`.
 ONSET_SHIFT: Final = 1
-# the bit that says that the key is struck at this step; set only where `SOUNDING` is
+# This bit says that the key is struck at this step; it is set only where `SOUNDING` is.
 ONSET: Final = 1 << ONSET_SHIFT
 
 
 def stream_seed(seed: int, index: int) -> int:
-    """The seed of stream number `index` of `seed`; each pair of the two numbers gives an unrelated
-    stream.
+    """The seed of stream number `index` of `seed`.
+
+    Each pair of the two numbers gives an unrelated stream.
 
         generator = torch.Generator().manual_seed(stream_seed(seed, index))
 
@@ -50,21 +49,20 @@ def stream_seed(seed: int, index: int) -> int:
     """
     import numpy as np
 
-    return int(
-        np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)[0] >> np.uint64(1)
-    )
+    [state] = np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)
+    return int(state >> np.uint64(1))  # 63 bits, as a generator of torch takes
 
 
 # Default numbers that a command and a Python function share.
 
 NLL_SAMPLES: Final = 50  # samples K of the latent for each sequence that is scored
 MUSIC_COUNT: Final = 200  # pieces that are drawn to be compared with other music
-# for each piece that is filled; with more, harmonies follow what is known better, for more time
+# The particles of each piece that is filled. With more of them, harmonies follow what is known
+# better, for more time.
 PARTICLES: Final = 32
-# for a known melody, whose steps keep the particles from going astray; and for wishes
+# The particles for a known melody, whose steps keep them from going astray, and for wishes.
 MELODY_PARTICLES: Final = 16
-# for all pieces of a command that are drawn towards wishes; then the nearest ones are taken
+# The time for all pieces of a command that are drawn towards wishes; then the nearest are taken.
 SECONDS: Final = 30.0
-# in how many passes a model by blocks draws and scores, if nobody asks for another number
-PASSES: Final = 32
+PASSES: Final = 32  # in which a model by blocks draws and scores
 AMOUNT: Final = 0.25  # the share of a piece that a variation draws anew

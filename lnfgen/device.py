@@ -1,6 +1,6 @@
-"""The device that a model computes on, and what makes torch faster on a CPU: threads, memory,
-dropout, AdamW.
+"""The device that a model computes on, and what makes torch faster on a CPU.
 
+That is the number of threads, freed memory that is kept, and a dropout and an AdamW of their own.
 All that computes with a model calls `prepare_machine` before it builds or loads one.
 """
 
@@ -17,19 +17,20 @@ from torch import Tensor, nn
 
 from lnfgen.errors import LnfgenError
 
-# models up to this size use one thread of a CPU: two are hardly faster, and slow on a busy one
+# Models up to this size use one thread of a CPU: two are hardly faster, and slow on a busy one.
 SMALL_HIDDEN_SIZE = 128
 
-# With the output `past`, which computes each of some fifty keys with a quarter to a half of
-# `hidden_size`, a step is as much work as one of a network so many times as wide.
+# With the output `autoregressive`, which computes each of some fifty keys with a quarter to a half
+# of `hidden_size`, a step is as much work as one of a network so many times as wide.
 PAST_WORK = 16
 
 _default_threads = torch.get_num_threads()
 
 
 def prepare_machine(device: str, hidden_size: int, emission: str) -> torch.device:
-    """Make the process ready to compute with a model of this size and output; return the device
-    that `device` names.
+    """Make the process ready to compute with a model of this size and output.
+
+    Returns the device that `device` names.
 
     Raises:
         LnfgenError: if the device is unknown or not on this machine.
@@ -39,13 +40,20 @@ def prepare_machine(device: str, hidden_size: int, emission: str) -> torch.devic
     # The number of threads follows from the model alone, not from the load of the machine, because
     # other numbers of threads round otherwise: so the same seed gives the same bytes.
     if "OMP_NUM_THREADS" not in os.environ:
-        work = hidden_size * (PAST_WORK if emission == "past" else 1)
-        torch.set_num_threads(1 if work <= SMALL_HIDDEN_SIZE else _default_threads)
+        work = hidden_size
+        if emission == "autoregressive":
+            work *= PAST_WORK
+        threads = 1 if work <= SMALL_HIDDEN_SIZE else _default_threads
+        torch.set_num_threads(threads)
     return found
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of that name; `auto` takes CUDA if it is there, else the CPU."""
+    """The device of that name; `auto` takes CUDA if it is there, else the CPU.
+
+    Raises:
+        LnfgenError: if the name is unknown or its device not on this machine.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -58,17 +66,24 @@ def resolve_device(name: str) -> torch.device:
 
 
 def keep_freed_memory() -> None:
-    """Keep freed memory in the process: glibc returns large blocks, and each page of the next one
-    is a page fault."""
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+    """Keep freed memory in the process.
+
+    glibc returns large blocks, and then each page of the next one is a page fault.
+    """
+    if sys.platform != "linux":
+        return
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):  # another C library may lack it
         library.mallopt(-4, 0)  # M_MMAP_MAX (malloc.h)
         library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
 @contextmanager
 def without_onednn(is_off: bool) -> Iterator[None]:
-    """A context in which a CPU does not use oneDNN, if `is_off`. Under autocast an LSTM then
-    computes in float32."""
+    """A context in which a CPU does not use oneDNN, if `is_off`.
+
+    Under autocast an LSTM then computes in float32.
+    """
     settings: Any = torch.backends.mkldnn  # its types do not know that its settings can be assigned
     before = settings.enabled
     settings.enabled = before and not is_off
@@ -79,8 +94,7 @@ def without_onednn(is_off: bool) -> Iterator[None]:
 
 
 class AdamW(torch.optim.AdamW):
-    """`torch.optim.AdamW`, to the bit, without guards whose first call loads the compiler of
-    torch."""
+    """`torch.optim.AdamW`, to the bit, without guards that load the compiler of torch."""
 
     add_param_group = unwrap(torch.optim.AdamW.add_param_group)
     zero_grad = unwrap(torch.optim.AdamW.zero_grad)
@@ -99,14 +113,14 @@ class Dropout(nn.Dropout):
             return x
         if x.device.type != "cpu":
             return super().forward(x)
-        # how many of the 2^16 possible draws keep an element
-        threshold = round((1 - self.p) * 2**16)
-        # all 64 bits are random
-        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)
-        # fits in 16 bits
-        mask = words.view(torch.int16)[: x.numel()].view(x.shape) <= threshold - 2**15 - 1
-        # torch converts bytes faster
-        return _Mask.apply(x, mask.view(torch.uint8), 2**16 / threshold)
+        # of the 2^16 possible draws, the number that keeps an element
+        num_kept = round((1 - self.p) * 2**16)
+        num_words = -(-x.numel() // 4)
+        words = torch.empty(num_words, dtype=torch.int64).random_(-(1 << 63), None)  # all 64 bits
+        draws = words.view(torch.int16)[: x.numel()].view(x.shape)
+        mask = draws <= num_kept - 2**15 - 1  # the limit fits in 16 bits
+        # torch converts bytes faster than booleans
+        return _Mask.apply(x, mask.view(torch.uint8), 2**16 / num_kept)
 
 
 class _Mask(torch.autograd.Function):

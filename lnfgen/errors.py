@@ -1,8 +1,7 @@
-"""Errors that a user sees. A message is one line: what went wrong, what was found, what was
-expected, how to mend it.
+"""Errors that a user sees.
 
-Any other exception, except an `OSError`, which names its file, is a defect in lnfgen and shows its
-traceback.
+A message is one line: what went wrong, what was found, what was expected, how to mend it. Any other
+exception, except an `OSError`, which names its file, is a defect in lnfgen and shows its traceback.
 """
 
 import re
@@ -10,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _OUT_OF_MEMORY = re.compile(
-    "out of memory|can't allocate memory|not enough memory|alloc_failed|size calculation overflowed",
+    "out of memory|can't allocate memory|not enough memory|alloc_failed|"
+    "size calculation overflowed",
     re.IGNORECASE,
 )
 
@@ -20,8 +20,7 @@ class LnfgenError(Exception):
 
 
 class UnreadableFileError(LnfgenError):
-    """A piece, text or benchmark file that is missing, damaged, or of another kind than its
-    suffix."""
+    """A file of music or text that is missing, damaged, or of another kind than its suffix."""
 
 
 class DatasetError(LnfgenError):
@@ -29,8 +28,7 @@ class DatasetError(LnfgenError):
 
 
 class ConfigError(LnfgenError):
-    """A configuration with an unknown key, a value out of range, or a combination that makes no
-    sense."""
+    """A configuration with an unknown key, an impossible value, or a combination without sense."""
 
 
 class RunError(LnfgenError):
@@ -42,23 +40,25 @@ class OutputError(LnfgenError):
 
 
 class LnfgenWarning(UserWarning):
-    """A remark on a result that is not quite what a person may expect. The command line prints it
-    as a line."""
+    """A remark on a result that is not quite what a person may expect.
+
+    The command line prints it as a line.
+    """
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True if an exception means that memory is too small. For a CPU, torch has no class of errors
-    for that."""
-    is_of_torch = isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
-    return is_of_torch or isinstance(error, MemoryError)
+    """True if an exception means that memory is too small."""
+    if isinstance(error, MemoryError):
+        return True
+    # For a CPU, torch has no class of errors for that.
+    return isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 @contextmanager
 def unreadable(what: str, expected: str = "") -> Iterator[None]:
-    """Turn whatever a parser raises in the block into an `UnreadableFileError`, because parsers
-    raise errors of many kinds on damaged files. Its message is "WHAT: REASON", and then ";
-    EXPECTED".
+    """Turn whatever a parser raises in the block into an `UnreadableFileError`.
 
+    Parsers raise errors of many kinds on damaged files. The message is "WHAT: REASON; EXPECTED".
     An error of lnfgen's own passes as it is, and so does a lack of memory, which says nothing about
     the file.
     """
@@ -67,12 +67,15 @@ def unreadable(what: str, expected: str = "") -> Iterator[None]:
     except (LnfgenError, MemoryError):
         raise
     except Exception as error:
-        words = (
-            "it ends too early"
-            if isinstance(error, EOFError)
-            else " ".join(str(error).split())[:120]
-        )
-        reason = words or type(error).__name__
-        raise UnreadableFileError(
-            f"{what}: {reason}; {expected}" if expected else f"{what}: {reason}"
-        ) from error
+        message = f"{what}: {_reason(error)}"
+        if expected:
+            message += f"; {expected}"
+        raise UnreadableFileError(message) from error
+
+
+def _reason(error: Exception) -> str:
+    """What a parser's error says, in one short line."""
+    if isinstance(error, EOFError):
+        return "it ends too early"
+    words = " ".join(str(error).split())
+    return words[:120] or type(error).__name__

@@ -1,5 +1,7 @@
-"""Write files and folders as a whole: a crash, a full disk or Ctrl-C never leaves half of one
-behind. Lock folders."""
+"""Write files and folders as a whole, and lock folders.
+
+A crash, a full disk or Ctrl-C never leaves half of a file or folder behind.
+"""
 
 import fcntl
 import glob
@@ -17,9 +19,10 @@ from typing import Any
 
 from lnfgen.errors import OutputError
 
-# an older temporary folder without a lock is of a killed process; a new one soon gets its lock
+# An older temporary folder without a lock is of a killed process; a new one soon gets its lock.
 UNLOCKED_SECONDS = 60.0
-STALE_SECONDS = 24 * 3600.0  # so is any older one where the file system has no locks
+# Where the file system has no locks, any older temporary folder is of a killed process.
+STALE_SECONDS = 24 * 3600.0
 
 
 def sha256_of(path: Path) -> str:
@@ -81,8 +84,10 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, value: Any, indent: int) -> None:
-    """Write a value as JSON in UTF-8. Bytes in names of files that are no UTF-8 become escapes,
-    which are read back."""
+    """Write a value as JSON in UTF-8.
+
+    Bytes in names of files that are no UTF-8 become escapes, which are read back.
+    """
     text = json.dumps(value, indent=indent, ensure_ascii=False) + "\n"
     write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
@@ -97,7 +102,8 @@ def require_free_folder(path: Path) -> None:
     """Raise an `OutputError` if `path` cannot become a new folder."""
     if path.resolve() == Path.cwd():
         raise OutputError(
-            f"{path} is the folder that you are in; expected the name of a new folder; choose another"
+            f"{path} is the folder that you are in; expected the name of a new folder; "
+            "choose another"
         )
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file; expected the name of a new folder; choose another")
@@ -105,12 +111,15 @@ def require_free_folder(path: Path) -> None:
         raise OutputError(
             f"{path} is not empty; expected a new or empty folder; remove it or choose another"
         )
-    require_writable(next(parent for parent in path.resolve().parents if parent.exists()), path)
+    nearest = next(parent for parent in path.resolve().parents if parent.exists())
+    require_writable(nearest, path)
 
 
 def require_parent(path: Path) -> None:
-    """Raise an `OutputError` if no file can be written at `path`; call it before the work whose
-    result goes there."""
+    """Raise an `OutputError` if no file can be written at `path`.
+
+    Call it before the work whose result goes there.
+    """
     parent = path.parent
     if not parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {parent}; make it first")
@@ -128,19 +137,21 @@ def require_writable(folder: Path, path: Path) -> None:
 
 
 def numbered(path: Path, index: int, count: int) -> Path:
-    """One of `count` files that a person named `path`: `song.mid` alone, or else `song-01.mid` for
-    index 0."""
+    """One of `count` files that a person named `path`.
+
+    It is `song.mid` if there is one alone, or else `song-01.mid` for index 0.
+    """
     if count == 1:
         return path
-    return path.with_name(f"{path.stem}-{index + 1:0{max(2, len(str(count)))}d}{path.suffix}")
+    digits = max(2, len(str(count)))
+    return path.with_name(f"{path.stem}-{index + 1:0{digits}d}{path.suffix}")
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder to fill. It is renamed to `path` at the end of the block, or deleted
-    after an error.
+    """Yield a temporary folder to fill, which becomes `path` at the end of the block.
 
-    Where `path` is a symbolic link, the folder is where it leads to.
+    After an error it is deleted. Where `path` is a symbolic link, the folder is where it leads to.
 
     Raises:
         OutputError: if `path` holds something already, or cannot be written.
@@ -156,8 +167,8 @@ def new_folder(path: Path) -> Iterator[Path]:
         with output_errors(path), try_lock(temporary):
             yield temporary
             os.replace(temporary, target)  # this also replaces an empty folder
-    # an error of a file inside names the temporary folder, which nobody knows
     except OutputError as error:
+        # An error about a file inside names the temporary folder, which nobody knows.
         raise OutputError(str(error).replace(str(temporary), str(path))) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -165,8 +176,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def try_lock(folder: Path) -> Iterator[bool | None]:
-    """Take the lock of a folder for the length of the block if it is free, and yield True;
-    otherwise yield False.
+    """Take the lock of a folder for the length of the block, and yield True; False if it is taken.
 
     Where the file system has no locks, None is yielded. The system takes a lock away when its
     process ends.
@@ -176,20 +186,30 @@ def try_lock(folder: Path) -> Iterator[bool | None]:
         free: bool | None = True
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            free = False if isinstance(error, BlockingIOError) else None
+        except BlockingIOError:
+            free = False
+        except OSError:
+            free = None
         yield free
     finally:
         os.close(descriptor)
 
 
 def _sweep(path: Path) -> None:
-    """Delete the folders that killed processes left beside `path`. A process at work holds the lock
-    of its folder."""
+    """Delete the folders that killed processes left beside `path`.
+
+    A process at work holds the lock of its folder.
+    """
     for item in path.parent.glob(f"{glob.escape(_prefix(path))}????????.tmp"):
         with suppress(OSError), try_lock(item) as free:
+            if free is None:
+                oldest = STALE_SECONDS
+            elif free:
+                oldest = UNLOCKED_SECONDS
+            else:
+                continue
             age = time.time() - item.stat().st_mtime
-            if age > STALE_SECONDS if free is None else free and age > UNLOCKED_SECONDS:
+            if age > oldest:
                 shutil.rmtree(item)
 
 
@@ -199,8 +219,10 @@ def _beside(path: Path) -> Path:
 
 
 def _prefix(path: Path) -> str:
-    """The start of temporary names for `path`: 12 bytes follow, of 255, and a character takes up to
-    4."""
+    """The start of temporary names for `path`.
+
+    A name has at most 255 bytes: 12 follow this start, in which a character takes up to 4.
+    """
     return f".{path.name[:60]}."
 
 

@@ -7,9 +7,13 @@ from typing import Any
 
 
 def counted(number: int, noun: str, nouns: str = "") -> str:
-    """A number with its noun, as in `1 note` and `2,100 notes`. `nouns` is the plural, if it is not
-    just with an s."""
-    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+    """A number with its noun, as in `1 note` and `2,100 notes`.
+
+    `nouns` is the plural, if it is not just with an s.
+    """
+    if number != 1:
+        noun = nouns or f"{noun}s"
+    return f"{number:,} {noun}"
 
 
 def counted_ends(number: int) -> str:
@@ -18,37 +22,43 @@ def counted_ends(number: int) -> str:
 
 
 def frequencies(words: Iterable[str], most: int | None = None) -> str:
-    """How often each word comes, or `most` of them, the most common one first, as in `4/4: 12, 3/4:
-    5`."""
-    return ", ".join(f"{word}: {count}" for word, count in Counter(words).most_common(most))
+    """How often each word comes, the most common one first, as in `4/4: 12, 3/4: 5`.
+
+    `most` is how many words to say, if not all.
+    """
+    counts = Counter(words).most_common(most)
+    return ", ".join(f"{word}: {count}" for word, count in counts)
 
 
 def shown(value: Any) -> str:
-    """A fact for a person; of a dictionary those that are not empty or 0, with their names, in one
-    line."""
+    """A fact for a person, in one line.
+
+    Of a dictionary it is those facts that are not empty or 0, with their names.
+    """
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, dict):
-        return "; ".join(
-            f"{key.replace('_', ' ')}: {shown(item)}" for key, item in value.items() if item
-        )
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.6g}"
     if isinstance(value, list):
         return "; ".join(map(shown, value))
-    return (
-        f"{value:,}"
-        if isinstance(value, int)
-        else f"{value:,.6g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, dict):
+        facts = []
+        for key, item in value.items():
+            if item:
+                name = key.replace("_", " ")
+                facts.append(f"{name}: {shown(item)}")
+        return "; ".join(facts)
+    return str(value)
 
 
 def in_one_line(name: str) -> str:
-    """A name without what a terminal cannot show, and with a space for each stretch of white
-    space."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())
+    """A name without what a terminal cannot show, and with one space between its words."""
+    printable = "".join(sign if sign.isprintable() else " " for sign in name)
+    return " ".join(printable.split())
 
 
 def with_name(path: str, reason: str) -> str:
@@ -58,7 +68,9 @@ def with_name(path: str, reason: str) -> str:
     as `sub/song.mid`.
     """
     has_name = re.search(rf"(^|[\s/\\]){re.escape(path)}(?=[\s:,;/\\])", reason)
-    return reason if has_name else f"{path}: {reason}"
+    if has_name:
+        return reason
+    return f"{path}: {reason}"
 
 
 def in_utf8(name: str) -> str:

@@ -44,13 +44,19 @@ def test_json_round_trip_of_every_named_model(model, tmp_path):
 
 def possible(key: str) -> st.SearchStrategy[Any]:
     """The values that a key can take."""
-    kind, limits = (
-        get_args(KEYS[key]) if hasattr(KEYS[key], "__metadata__") else (KEYS[key], (False, True))
-    )
-    if kind in (bool, str):
+    if KEYS[key] is bool:
+        return st.booleans()
+    kind, limits = get_args(KEYS[key])
+    if kind is str:
         return st.sampled_from(limits)
-    whole = st.integers(math.ceil(limits[0]), None if limits[1] == math.inf else int(limits[1]))
-    return whole if kind is int else whole | (st.floats(*limits) if kind is float else st.none())
+    least, greatest = limits
+    greatest_whole = None if greatest == math.inf else int(greatest)
+    whole = st.integers(math.ceil(least), greatest_whole)
+    if kind is int:
+        return whole
+    if kind is float:
+        return whole | st.floats(least, greatest)
+    return whole | st.none()
 
 
 @given(st.fixed_dictionaries({}, optional={key: possible(key) for key in KEYS}))

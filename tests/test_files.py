@@ -19,8 +19,10 @@ from lnfgen.files import (
 
 
 def test_what_a_killed_process_left_of_a_folder_is_swept(tmp_path):
-    names = (".run.abcd_123.tmp", ".run.abcdefgh.tmp", ".run.01234567.tmp", ".runs.abcdefgh.tmp")
-    left, held, new, other = (tmp_path / name for name in names)
+    left = tmp_path / ".run.abcd_123.tmp"
+    held = tmp_path / ".run.abcdefgh.tmp"
+    new = tmp_path / ".run.01234567.tmp"
+    other = tmp_path / ".runs.abcdefgh.tmp"
     for folder in (left, held, new, other):
         folder.mkdir()
         (folder / "file").write_text("x")
@@ -36,7 +38,8 @@ def test_without_locks_only_an_old_folder_is_swept(tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, "no locks")
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
-    old, young = (tmp_path / name for name in (".run.abcd_123.tmp", ".run.abcdefgh.tmp"))
+    old = tmp_path / ".run.abcd_123.tmp"
+    young = tmp_path / ".run.abcdefgh.tmp"
     for folder in (old, young):
         folder.mkdir()
     os.utime(old, (0, time.time() - STALE_SECONDS - 10))
@@ -59,7 +62,8 @@ def test_a_file_that_is_replaced_passes_on_its_mode(mode, tmp_path):
     path.touch()
     path.chmod(mode)
     write_text(path, "new")
-    assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", mode)
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == mode
 
 
 def test_new_files_and_folders_have_the_modes_that_the_umask_leaves(tmp_path, monkeypatch):

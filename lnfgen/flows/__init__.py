@@ -1,5 +1,6 @@
-"""Normalizing flows over a sequence of latents: `features` within a step, `temporal` and `coupling`
-across steps.
+"""Normalizing flows over a sequence of latents.
+
+`features` has those within a step, `temporal`, `coupling` and `blockwise` those across steps.
 
 Every flow keeps this contract:
 
@@ -12,6 +13,6 @@ Every flow keeps this contract:
 - The batch comes first: `[N, T, D]`, where N may be K samples of B sequences.
 - A flow computes at padded steps too, but its real steps never depend on them. The model masks the
   padding.
-- With its initial weights a flow is close to the identity. A mixture of codes is not: they are
+- With its initial weights a flow is close to the identity. A mixture of codes is not: its codes are
   apart from the start.
 """

@@ -1,8 +1,7 @@
-"""A codebook: a mixture of normal distributions, for a latent that says which symbol of some fifty
-it is.
+"""A codebook: normal distributions, one for each symbol that a latent can stand for.
 
-The prior of z_t then has a mode for each likely symbol. Layers of NLSq have two modes each, and
-learn fifty slowly.
+The prior of z_t is a mixture of them, so it has a mode for each likely symbol, of some fifty.
+Layers of NLSq have two modes each, and learn fifty slowly.
 """
 
 import math
@@ -15,9 +14,10 @@ from lnfgen.nn.masking import tempered
 from lnfgen.nn.mlp import MLP
 from lnfgen.transforms.bounds import LOG_SCALE_BOUND, bounded
 
-# initial deviations of a code, where codes are mixed and where they are read
-MIXTURE_SCALE, READING_SCALE = 0.5, 0.3
-FAR = 1e9  # a reading takes a larger |z| for this, so that its square is finite in float32
+# Initial standard deviations of a code, where codes are mixed and where they are embedded.
+MIXTURE_SCALE = 0.5
+EMBEDDING_SCALE = 0.3
+FAR = 1e9  # the soft embedding takes a larger |z| for this, so that its square is finite in float32
 
 
 class Codebook(nn.Module):
@@ -28,12 +28,14 @@ class Codebook(nn.Module):
     ) -> None:
         """The first centres are drawn from N(0, spread^2)."""
         super().__init__()
-        self.num_features, self.num_codes = num_features, num_codes
+        self.num_features = num_features
+        self.num_codes = num_codes
         self.means = nn.Parameter(spread * torch.randn(num_features, num_codes))  # [D, K]
         self.raw_log_scales = nn.Parameter(torch.full_like(self.means, math.log(initial_scale)))
 
     @property
     def log_scales(self) -> Tensor:
+        """log s within its bound, `[D, K]`."""
         return bounded(self.raw_log_scales, LOG_SCALE_BOUND)
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -66,26 +68,29 @@ class CodeMixture(FeaturePrior):
         temperature: float = 1.0,
         added: Tensor | float = 0.0,
     ) -> Tensor:
-        """log w_k(context) at a temperature, `[..., K]`; `added` `[..., K]` is added to the scores
-        of the codes."""
-        return torch.log_softmax(
-            tempered(self.conditioner(context).to(dtype) + added, temperature), -1
-        )
+        """log w_k(context) at a temperature: context `[..., C]` -> `[..., K]`.
+
+        `added` `[..., K]` is added to the scores of the codes.
+        """
+        scores = self.conditioner(context).to(dtype) + added
+        return torch.log_softmax(tempered(scores, temperature), -1)
 
     def draw(
         self, noise: Tensor, context: Tensor, temperature: float = 1.0, added: Tensor | float = 0.0
     ) -> Tensor:
-        """z from noise `[..., D + 1]`, whose last number chooses the code; at temperature 0 z is
-        the code's mean."""
-        cumulative = torch.exp(self.log_weights(context, noise.dtype, temperature, added)).cumsum(
-            -1
-        )
+        """z `[..., D]` from noise `[..., D + 1]`, whose last number chooses the code.
+
+        At temperature 0 z is the mean of the code.
+        """
+        weights = torch.exp(self.log_weights(context, noise.dtype, temperature, added))
+        cumulative = weights.cumsum(-1)
         chosen = torch.special.ndtr(noise[..., -1:]) * cumulative[..., -1:]
         code = torch.searchsorted(cumulative, chosen)[..., 0].clamp(max=self.codebook.num_codes - 1)
-        mean, log_scale = self.codebook.means.t()[code], self.codebook.log_scales.t()[code]
-        return (
-            torch.addcmul(mean, torch.exp(log_scale), noise[..., :-1]) if temperature > 0 else mean
-        )
+        mean = self.codebook.means.t()[code]
+        if temperature == 0:
+            return mean
+        scale = torch.exp(self.codebook.log_scales.t()[code])
+        return torch.addcmul(mean, scale, noise[..., :-1])
 
     def log_prob(
         self, z: Tensor, context: Tensor, temperature: float = 1.0, added: Tensor | float = 0.0
@@ -94,17 +99,16 @@ class CodeMixture(FeaturePrior):
         return torch.logsumexp(log_weights + self.codebook.log_prob(z), -1)
 
 
-class CodeReading(nn.Module):
-    """The inputs of a network from z: `sum_k p(k | z) table_k` of a codebook, and z: `[..., D]` ->
-    `[..., E + D]`.
+class SoftEmbedding(nn.Module):
+    """`sum_k p(k | z) table_k` for the codes k of a codebook, and z itself.
 
-    All codes are as likely before z is seen. The sum is an embedding of the symbol that z stands
-    for.
+    z `[..., D]` -> `[..., E + D]`. All codes are as likely before z is seen. The sum is an
+    embedding of the symbol that z stands for, soft as z leaves that open.
     """
 
     def __init__(self, num_features: int, num_codes: int, embedding: int) -> None:
         super().__init__()
-        self.codebook = Codebook(num_features, num_codes, READING_SCALE)
+        self.codebook = Codebook(num_features, num_codes, EMBEDDING_SCALE)
         self.table = nn.Parameter(torch.randn(num_codes, embedding))
 
     def forward(self, z: Tensor) -> Tensor:
@@ -113,8 +117,13 @@ class CodeReading(nn.Module):
 
     @torch.no_grad()
     def codes(self, z: Tensor) -> Tensor:
-        """The likeliest code of z `[..., D]`, `[...]`."""
+        """The likeliest code of each z: `[..., D]` -> `[...]`."""
         return self._log_prob(z).argmax(-1)
 
     def _log_prob(self, z: Tensor) -> Tensor:
+        """log p(z | k): `[..., D]` -> `[..., K]`."""
         return self.codebook.log_prob(z.clamp(-FAR, FAR))
+
+
+# `lnfgen.models.build` still imports the class by this name.
+SoftEmbedding = SoftEmbedding

@@ -1,9 +1,8 @@
-"""Flows across the D features of one step, given the context of that step. They are parallel over
-the steps."""
+"""Flows across the D features of one step, given its context; they are parallel over the steps."""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +11,13 @@ from lnfgen.flows.fixed_point import solve_triangular
 from lnfgen.nn.mlp import MADE, MLP
 from lnfgen.transforms import Transform
 
-# of a conditioner's last layer at first: near the identity, yet gradients reach the other layers
+# The initial weights of a conditioner's last layer are scaled by this: the flow is near the
+# identity, yet gradients reach the other layers.
 OUTPUT_GAIN = 0.1
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
-# the forward or inverse method of a flow or transform
 Direction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""The forward or the inverse method of a flow or transform."""
 
 
 class FeaturePrior(nn.Module, ABC):
@@ -27,8 +27,7 @@ class FeaturePrior(nn.Module, ABC):
 
     @abstractmethod
     def log_prob(self, z: Tensor, context: Tensor, temperature: float = 1.0) -> Tensor:
-        """log p(z | context) `[...]` of what `draw` draws at the temperature, which must be above
-        0."""
+        """log p(z | context) `[...]` of what `draw` draws at a temperature above 0."""
 
     @abstractmethod
     def draw(self, noise: Tensor, context: Tensor, temperature: float = 1.0) -> Tensor:
@@ -40,12 +39,12 @@ class FeaturePrior(nn.Module, ABC):
 
 
 class FeatureFlow(FeaturePrior):
-    """A flow of one step's features: eps and z `[..., D]`, context `[..., C]`, log-determinants
-    `[...]`.
+    """A flow of the features of one step.
 
-    A conditioner is the network that computes the parameters of the transform. Under autocast it
-    may run in bfloat16. Its output is cast to the dtype of eps and z, so that the two directions
-    invert each other in full precision.
+    eps and z are `[..., D]`, the context `[..., C]`, log-determinants `[...]`. A conditioner is the
+    network that computes the parameters of the transform. Under autocast it may run in bfloat16.
+    Its output is cast to the dtype of eps and z, so that the two directions invert each other in
+    full precision.
     """
 
     @abstractmethod
@@ -64,8 +63,10 @@ class FeatureFlow(FeaturePrior):
 
 
 def with_base(eps: Tensor, log_abs_det_jacobian: Tensor, temperature: float = 1.0) -> Tensor:
-    """log p(z) `[...]`, where eps is N(0, temperature^2), from the eps `[..., D]` and ladj `[...]`
-    of an `inverse`."""
+    """log p(z) `[...]` from what an `inverse` returned, where eps is N(0, temperature^2).
+
+    eps is `[..., D]`, the log-determinant `[...]`.
+    """
     if temperature != 1:
         eps = eps / temperature
         log_abs_det_jacobian = log_abs_det_jacobian - eps.shape[-1] * math.log(temperature)
@@ -91,9 +92,9 @@ class ContextTransform(FeatureFlow):
         )
 
     def _transform_parameters(self, context: Tensor, dtype: torch.dtype) -> Tensor:
-        return (
-            self.conditioner(context).unflatten(-1, (-1, self.transform.num_parameters)).to(dtype)
-        )
+        """Context `[..., C]` -> parameters of the transform, `[..., D, num_parameters]`."""
+        parameters = self.conditioner(context)
+        return parameters.unflatten(-1, (-1, self.transform.num_parameters)).to(dtype)
 
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         z, ladj = self.transform.forward(eps, self._transform_parameters(context, eps.dtype))
@@ -107,24 +108,23 @@ class ContextTransform(FeatureFlow):
 def couple(
     direction: Direction, x: Tensor, num_kept: int, context: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """A coupling: `y_a = x_a; y_b = f(x_b; h(x_a))` (Dinh et al., 2017). x `[..., D]`,
-    log-determinants `[...]`.
+    """A coupling: `y_a = x_a; y_b = f(x_b; h(x_a))` (Dinh et al., 2017).
 
-    a is the first `num_kept` features, b the others. `context(x_a)` is the input of h.
-    `direction(x_b, context)` is that of the flow that consists of f and h.
+    x and y are `[..., D]`, the log-determinant is `[...]`. a is the first `num_kept` features, b
+    the others. `context(x_a)` is the input of h. `direction(x_b, context)` is that of the flow that
+    consists of f and h.
     """
-    kept, moved = x[..., :num_kept], x[..., num_kept:]
-    moved, ladj = direction(moved, context(kept))
+    kept = x[..., :num_kept]
+    moved, ladj = direction(x[..., num_kept:], context(kept))
     return torch.cat([kept, moved], -1), ladj
 
 
 class SplitCoupling(FeatureFlow):
-    """`eps_a = z_a; eps_b = f(z_b; h(z_a, context))`, where a is the first half of the features
-    (the paper's SCF).
+    """`eps_a = z_a; eps_b = f(z_b; h(z_a, context))`, where a is the first half of the features.
 
-    Either direction takes one pass, because the half that the conditioner reads is known in both.
-    Limit: a layer moves only half of the features, so several are stacked, with the order reversed
-    between them.
+    It is the paper's SCF. Either direction takes one pass, because the half that the conditioner
+    reads is known in both. Limit: a layer moves only half of the features, so several are stacked,
+    with the order reversed between them.
     """
 
     def __init__(
@@ -137,14 +137,14 @@ class SplitCoupling(FeatureFlow):
         )
 
     def forward(self, eps: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        return couple(
-            self.inner.forward, eps, self.num_kept, lambda kept: torch.cat([kept, context], -1)
-        )
+        return self._couple(self.inner.forward, eps, context)
 
     def inverse(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        return couple(
-            self.inner.inverse, z, self.num_kept, lambda kept: torch.cat([kept, context], -1)
-        )
+        return self._couple(self.inner.inverse, z, context)
+
+    def _couple(self, direction: Direction, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Move the second half of the features of x `[..., D]` in a direction of `inner`."""
+        return couple(direction, x, self.num_kept, lambda kept: torch.cat([kept, context], -1))
 
 
 class MaskedAutoregressive(FeatureFlow):
@@ -179,10 +179,12 @@ class MaskedAutoregressive(FeatureFlow):
 
 
 class FeatureStack(FeatureFlow):
-    """Layers listed from z to eps, with the order of the features reversed after each. Their costs
-    add up."""
+    """Layers listed from z to eps, with the order of the features reversed after each.
 
-    def __init__(self, layers: list[FeatureFlow]) -> None:
+    The costs of the layers add up.
+    """
+
+    def __init__(self, layers: Sequence[FeatureFlow]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
@@ -197,7 +199,8 @@ class FeatureStack(FeatureFlow):
         total = z.new_zeros(z.shape[:-1])
         for layer in self.layers:
             z, ladj = layer.inverse(z, context)  # type: ignore[operator]
-            z, total = z.flip(-1), total + ladj
+            z = z.flip(-1)
+            total = total + ladj
         return z, total
 
 
@@ -210,7 +213,8 @@ FEATURE_FLOWS: dict[
 }
 
 
-def build_feature_flow(
+# The sizes come from the configuration, which knows nothing of layers.
+def build_feature_flow(  # noqa: PLR0913
     kind: str,
     num_features: int,
     num_context: int,
@@ -218,9 +222,7 @@ def build_feature_flow(
     num_layers: int,
     transform: Transform,
 ) -> FeatureStack:
-    """A stack of `num_layers` layers of a kind from `FEATURE_FLOWS`, all with the same
-    transform."""
+    """A stack of `num_layers` layers of a kind of `FEATURE_FLOWS`, all with the same transform."""
     layer = FEATURE_FLOWS[kind]
-    return FeatureStack(
-        [layer(num_features, num_context, hidden, transform) for _ in range(num_layers)]
-    )
+    layers = [layer(num_features, num_context, hidden, transform) for _ in range(num_layers)]
+    return FeatureStack(layers)

@@ -15,26 +15,28 @@ from torch import Tensor
 TOLERANCE = 8  # a feature has settled when a sweep moves it by at most so many units of round-off
 
 Update = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""A function from y `[..., D]` to update(y) and the log-determinants of the map that it applies,
-`[..., D]` each."""
+"""A function from y to update(y) and the log-determinants of the map that it applies, each
+`[..., D]`."""
 
 
 def solve_triangular(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
-    """The y with `y = update(y)[0]`, by sweeps from the first guess `start`, and the
-    log-determinants there.
+    """The y with `y = update(y)[0]`, and the log-determinants there, each `[..., D]`.
 
-    A feature is final once a sweep moves it and all features before it by round-off only, whatever
-    other rows still need. Gradients reach every tensor that `update` uses: where they are recorded,
-    as many sweeps as features follow from the solution, and their gradients are exact too.
+    Sweeps begin with the first guess `start` `[..., D]`. A feature is final once a sweep moves it
+    and all features before it by round-off only, whatever other rows still need. Gradients reach
+    every tensor that `update` uses: where they are recorded, as many sweeps as features follow from
+    the solution, and their gradients are exact too.
     """
     with torch.no_grad():
         value, ladj = update(start)
-        count, final = 1, _final(_close(value, start), 1)
+        count = 1
+        final = _final(_close(value, start), count)
         while count < value.shape[-1] and not bool(final.all()):
             swept, swept_ladj = update(value)
             count += 1
             settled = final | _close(swept, value)
-            value, ladj = torch.where(final, value, swept), torch.where(final, ladj, swept_ladj)
+            value = torch.where(final, value, swept)
+            ladj = torch.where(final, ladj, swept_ladj)
             final = _final(settled, count)
     if torch.is_grad_enabled():
         for _ in range(value.shape[-1]):
@@ -43,15 +45,18 @@ def solve_triangular(update: Update, start: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _final(settled: Tensor, count: int) -> Tensor:
-    """Where all features up to this one have settled, or are exact after so many sweeps."""
+    """Where all features up to this one have settled, or are exact after `count` sweeps.
+
+    bool `[..., D]` -> bool `[..., D]`.
+    """
     features = torch.arange(settled.shape[-1], device=settled.device)
     return (settled.logical_not().cumsum(-1) == 0) | (features < count)
 
 
 def _close(swept: Tensor, value: Tensor) -> Tensor:
+    """Where a sweep moved a feature by round-off only: two `[..., D]` -> bool `[..., D]`."""
     size = swept.abs()
     # The mean size counts too, because a number near 0 is only as exact as the numbers that it was
     # computed from.
-    return (swept - value).abs() <= TOLERANCE * torch.finfo(value.dtype).eps * (
-        size + size.mean(-1, keepdim=True)
-    )
+    round_off = torch.finfo(value.dtype).eps * (size + size.mean(-1, keepdim=True))
+    return (swept - value).abs() <= TOLERANCE * round_off

@@ -11,40 +11,46 @@ from lnfgen.flows.features import Direction, FeaturePrior, with_base
 from lnfgen.nn.masking import shift
 from lnfgen.nn.stepper import looping, steps_of
 
-Move = Callable[["FlowSteps", Tensor], tuple[Tensor, ...]]
-"""From the steps and x_t `[N, ...]`, the value of the step that is next, `[N, D]`, and any other
-results of it."""
+StepMove = Callable[["FlowSteps", Tensor], tuple[Tensor, ...]]
+"""A function that moves the step that is next, from the steps and x_t `[N, ...]`.
+
+It returns the value of the step, `[N, D]`, and any other results.
+"""
 
 
 class TemporalFlow(nn.Module, ABC):
-    """A flow of sequences: eps and z `[N, T, D]`, positions `[N, T, F]`, lengths `[N]`,
-    log-determinants `[N, T]`."""
+    """A flow of sequences.
+
+    eps and z are `[N, T, D]`, positions `[N, T, F]`, lengths `[N]`, log-determinants `[N, T]`.
+    """
 
     def __init__(self, num_features: int, extra_noise: int = 0) -> None:
         """z_t has `num_features`; `draw` needs `extra_noise` numbers more for each step."""
         super().__init__()
-        self.num_features, self.noise_size = num_features, num_features + extra_noise
+        self.num_features = num_features
+        self.noise_size = num_features + extra_noise
 
     @abstractmethod
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """z, and of each step its summand of log|det dz/deps|."""
+        """z, and the summands of log|det dz/deps|, one for each step."""
 
     @abstractmethod
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """eps, and of each step its summand of log|det deps/dz|."""
+        """eps, and the summands of log|det deps/dz|, one for each step."""
 
     def log_prob(
         self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0
     ) -> Tensor:
-        """log p(z_t | z_<t, T) `[N, T]` of what `draw` draws at the temperature, which must be
-        above 0."""
+        """log p(z_t | z_<t, T) `[N, T]` of what `draw` draws at a temperature above 0."""
         return with_base(*self.inverse(z, positions, lengths), temperature)
 
     def draw(
         self, positions: Tensor, lengths: Tensor, noise: Tensor, temperature: float = 1.0
     ) -> Tensor:
-        """Draw z at a temperature from noise of N(0, 1), `[N, T, noise_size]`; see
-        `FeaturePrior.draw`."""
+        """Draw z at a temperature from noise of N(0, 1), `[N, T, noise_size]`.
+
+        `FeaturePrior.draw` says what a temperature does.
+        """
         return self(temperature * noise, positions, lengths)[0]
 
 
@@ -64,7 +70,8 @@ class ContextFlow(TemporalFlow):
         """The context of each step, `[N, T, C]`."""
 
     def inverse(self, z: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.features.inverse(z, self.contexts(z, positions, lengths))  # type: ignore[operator]
+        inverse: Direction = self.features.inverse  # type: ignore[assignment]
+        return inverse(z, self.contexts(z, positions, lengths))
 
     def log_prob(
         self, z: Tensor, positions: Tensor, lengths: Tensor, temperature: float = 1.0
@@ -73,10 +80,9 @@ class ContextFlow(TemporalFlow):
 
 
 class IndependentFlow(ContextFlow):
-    """`eps_t = g(z_t; positions_t)`, named `none` in the configuration's `time`. Both directions
-    are parallel.
+    """`eps_t = g(z_t; positions_t)`, named `none` in the configuration's `time`.
 
-    Limit: given the length, the steps are independent.
+    Both directions are parallel over T. Limit: given the length, the steps are independent.
     """
 
     def contexts(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
@@ -106,38 +112,44 @@ class CausalFlow(ContextFlow):
         features: FeaturePrior,
         network: nn.Module,
         input_dropout: float,
-        reading: nn.Module,
+        embedding: nn.Module,
     ) -> None:
-        """The causal `network` computes the contexts from positions and the `reading` of the values
-        of one side."""
+        """The causal `network` computes contexts from positions and what `embedding` makes of z.
+
+        In an inverse autoregressive flow, `embedding` reads eps instead.
+        """
         super().__init__(num_features, features)
-        self.reading = reading
+        self.embedding = embedding
         self.network = network
         self.input_dropout = Dropout(input_dropout)
 
     def contexts(self, z: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
-        return self.network(torch.cat([self.read(shift(z)), positions], -1))[0]
+        inputs = torch.cat([self.read(shift(z)), positions], -1)
+        return self.network(inputs)[0]
 
     def read(self, earlier: Tensor) -> Tensor:
-        """The inputs of the network from values `[..., D]`."""
-        return self.input_dropout(self.reading(earlier))
+        """What the network reads of values of one side: `[..., D]` -> `[..., E]`."""
+        return self.input_dropout(self.embedding(earlier))
 
     def in_order(
-        self, x: Tensor, positions: Tensor, move: Move, temperature: float = 1.0
+        self, x: Tensor, positions: Tensor, move: StepMove, temperature: float = 1.0
     ) -> list[Tensor]:
-        """Move x `[N, T, ...]` one step after another, where contexts come from the results, and
-        stack each result."""
-        steps, moved = FlowSteps(self, positions, temperature), []
+        """Move x `[N, T, ...]` one step after another, and stack each result to `[N, T, ...]`.
+
+        The context of a step comes from the results of earlier ones.
+        """
+        steps = FlowSteps(self, positions, temperature)
+        results = []
         with looping(x):
             for x_t in x.unbind(1):
-                moved.append(move(steps, x_t))
-                steps.take(moved[-1][0])
-        return [torch.stack(part, 1) for part in zip(*moved, strict=True)]
+                result = move(steps, x_t)
+                results.append(result)
+                steps.take(result[0])
+        return [torch.stack(each, 1) for each in zip(*results, strict=True)]
 
 
 class FlowSteps:
-    """The steps of a causal flow, first step first, for N rows that may be chosen anew between
-    steps.
+    """The steps of a causal flow, in order, for N rows that may be chosen anew between steps.
 
     In each step of an `AutoregressiveFlow`, z_t comes from `draw` or from elsewhere, may be weighed
     by `log_prob`, and is taken; `keep` may follow. In an inverse autoregressive flow, what is taken
@@ -146,7 +158,8 @@ class FlowSteps:
 
     def __init__(self, flow: CausalFlow, positions: Tensor, temperature: float) -> None:
         """`positions` `[N, T, F]` are those of all steps."""
-        self._flow, self._temperature = flow, temperature
+        self._flow = flow
+        self._temperature = temperature
         self._network = steps_of(flow.network, positions)
         dtype = next(flow.parameters()).dtype
         self._value = torch.zeros(
@@ -171,24 +184,29 @@ class FlowSteps:
         return self._flow.features.log_prob(z, self.context, self._temperature)
 
     def take(self, value: Tensor) -> None:
-        """Go on to the next step, where `value` `[N, D]` is z_t, or eps_t in an inverse
-        autoregressive flow."""
-        self._value, self._context, self._t = value, None, self._t + 1
+        """Go on to the next step.
 
-    def keep(self, rows: Tensor) -> None:
-        """Before the first step or after `take`: go on with these rows `[N']`, row i as row
-        `rows[i]` was."""
+        `value` `[N, D]` is z_t, or eps_t in an inverse autoregressive flow.
+        """
+        self._value = value
+        self._context = None
+        self._t += 1
+
+    def reindex(self, rows: Tensor) -> None:
+        """Go on with these rows `[N']`: row i becomes what row `rows[i]` was.
+
+        It may be called before the first step and after `take`.
+        """
         assert self._context is None
         self._value = self._value[rows]
-        self._network.keep(rows)
+        self._network.reindex(rows)
 
 
 class AutoregressiveFlow(CausalFlow):
-    """`eps_t = g(z_t; c_t)` with `c_t = network(z_<t, positions_<=t)`, named `af` in `time` (paper,
-    section 4.2).
+    """`eps_t = g(z_t; c_t)` with `c_t = network(z_<t, positions_<=t)`, named `af` in `time`.
 
     `inverse` is parallel over T, apart from the recurrence of an LSTM. `forward` is sequential in
-    T.
+    T. Source: the paper, section 4.2.
     """
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -208,7 +226,8 @@ class InverseAutoregressiveFlow(CausalFlow):
     training, is sequential in T. Source: the paper, section 4.2, and Kingma et al. (2016).
     """
 
-    log_prob, draw = TemporalFlow.log_prob, TemporalFlow.draw
+    log_prob = TemporalFlow.log_prob
+    draw = TemporalFlow.draw
 
     def forward(self, eps: Tensor, positions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self.features(eps, self.contexts(eps, positions, lengths))

@@ -1,2 +1,1 @@
-"""Neural networks that the flows and models are built from: masks, positions, recurrent networks,
-perceptrons, MADE."""
+"""Neural networks that the flows and models are built from."""

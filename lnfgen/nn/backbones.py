@@ -1,5 +1,4 @@
-"""The backbones: the networks over time that a model can be built on, and a bidirectional network
-of each.
+"""The backbones, networks over time that a model can be built on, and a bidirectional network.
 
 To add one, write a causal class and name it in `BACKBONES` here and in `lnfgen.config`.
 """
@@ -25,16 +24,17 @@ step: a list with one tuple of tensors `[..., B, features]` for each layer.
 
 
 class Bidirectional(nn.Module):
-    """Two networks of a backbone, one in each direction: x `[B, T, F]`, lengths `[B]` -> `[B, T, 2
-    * hidden]`.
+    """Two networks of a backbone, one in each direction.
 
-    With `exclusive`, step t sees x_<t through the forward network and x_>t through the backward
-    one, but never x_t. The backward network reads a sequence that `flip` reversed, so the padding
-    comes last and no real step sees it. Packed sequences would give the same values, but their
-    backward pass on a CPU takes time that grows as T^2.
+    x `[B, T, F]`, lengths `[B]` -> `[B, T, 2 * hidden]`. With `exclusive`, step t sees x_<t through
+    the forward network and x_>t through the backward one, but never x_t. The backward network reads
+    a sequence that `flip` reversed, so the padding comes last and no real step sees it. Packed
+    sequences would give the same values, but their backward pass on a CPU takes time that grows as
+    T^2.
     """
 
-    def __init__(
+    # Its sizes are those of the causal networks, and come from the configuration.
+    def __init__(  # noqa: PLR0913
         self,
         backbone: str,
         num_inputs: int,
@@ -51,7 +51,9 @@ class Bidirectional(nn.Module):
         self.exclusive = exclusive
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        past, future = self.forwards(x)[0], self.backwards(flip(x, lengths))[0]
+        past, _ = self.forwards(x)
+        future, _ = self.backwards(flip(x, lengths))
         if self.exclusive:
-            past, future = shift(past), shift(future)
+            past = shift(past)
+            future = shift(future)
         return torch.cat([past, flip(future, lengths)], -1)

@@ -5,22 +5,25 @@ from torch import Tensor, nn
 
 
 def over_keys(convolution: nn.Conv1d, x: Tensor) -> Tensor:
-    """A convolution over the keys: `[..., P, channels]` -> the same."""
-    return convolution(x.flatten(0, -3).transpose(1, 2)).transpose(1, 2).unflatten(0, x.shape[:-2])
+    """A convolution over the keys: `[..., P, channels]` -> `[..., P, channels]`."""
+    rows = x.flatten(0, -3).transpose(1, 2)  # [rows, channels, P]
+    return convolution(rows).transpose(1, 2).unflatten(0, x.shape[:-2])
 
 
 def over_keys_by(spectrum: Tensor, convolution: nn.Conv1d, x: Tensor) -> Tensor:
-    """The same by the convolution's spectrum, a product of Fourier transforms: over many keys it is
-    less arithmetic."""
-    rows, num_keys = x.flatten(0, -3).to(convolution.weight.dtype), x.shape[-2]
-    places, reach = 2 * (len(spectrum) - 1), convolution.kernel_size[0] // 2
+    """`over_keys`, as a product of Fourier transforms, by the convolution's `spectrum_of`.
+
+    Over many keys that is less arithmetic.
+    """
+    rows = x.flatten(0, -3).to(convolution.weight.dtype)
+    places = 2 * (len(spectrum) - 1)
     product = torch.fft.rfft(rows, places, 1).transpose(0, 1) @ spectrum
-    y = (
-        torch.fft.irfft(product.transpose(0, 1), places, 1)
-        .roll(reach, 1)[:, :num_keys]
-        .unflatten(0, x.shape[:-2])
-    )
-    return y if convolution.bias is None else y + convolution.bias
+    y = torch.fft.irfft(product.transpose(0, 1), places, 1)  # [rows, places, channels]
+    reach = convolution.kernel_size[0] // 2
+    y = y.roll(reach, 1)[:, : x.shape[-2]].unflatten(0, x.shape[:-2])
+    if convolution.bias is None:
+        return y
+    return y + convolution.bias
 
 
 def spectrum_of(convolution: nn.Conv1d, num_keys: int) -> Tensor:

@@ -1,5 +1,4 @@
-"""Masks, sums, shifts and reversals of padded batches; the temperature of a choice; the precision
-of networks."""
+"""Padded batches, the temperature of a choice, and the precision of networks."""
 
 import torch
 from torch import Tensor
@@ -11,15 +10,19 @@ def length_mask(lengths: Tensor, num_steps: int) -> Tensor:
 
 
 def sum_real(steps: Tensor, lengths: Tensor) -> Tensor:
-    """Sum over the real steps only: `[..., B, T]` -> `[..., B]`. The padding may hold anything,
-    even infinity."""
+    """Sum over the real steps only: `[..., B, T]` -> `[..., B]`.
+
+    The padding may hold anything, even infinity.
+    """
     mask = length_mask(lengths, steps.shape[-1])
     return torch.where(mask, steps, torch.zeros_like(steps)).sum(-1)
 
 
 def flip(x: Tensor, lengths: Tensor) -> Tensor:
-    """Reverse the first `lengths[b]` steps of each sequence of x `[B, T, F]`. The padding stays at
-    the end."""
+    """Reverse the first `lengths[b]` steps of each sequence b of x `[B, T, F]`.
+
+    The padding stays at the end.
+    """
     steps = torch.arange(x.shape[1], device=x.device)
     reverse = lengths[:, None] - 1 - steps
     index = torch.where(reverse >= 0, reverse, steps)
@@ -27,19 +30,25 @@ def flip(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def shift(x: Tensor, by: int = 1) -> Tensor:
-    """Delay x `[B, T, F]` by one step or more: step t holds x_{t - by}, and the first steps hold
-    0."""
+    """Delay x `[B, T, F]` by one step or more.
+
+    Step t holds x_{t - by}, and the first steps hold 0.
+    """
     return torch.nn.functional.pad(x[:, :-by], (0, 0, by, 0))
 
 
-# replaces temperature 0, which means the likeliest value, so that logits can be divided by it
+# It replaces temperature 0, which means the likeliest value, so that logits can be divided by it.
 MIN_TEMPERATURE = 1e-6
 
 
 def tempered(scores: Tensor, temperature: float) -> Tensor:
-    """The scores of a choice at a temperature: those below 1 make likely values likelier, and 0
-    gives the likeliest."""
-    return scores if temperature == 1 else scores / max(temperature, MIN_TEMPERATURE)
+    """The scores (logits) of a choice at a temperature: `[..., choices]` -> `[..., choices]`.
+
+    A temperature below 1 makes likely values likelier, and 0 leaves the likeliest alone.
+    """
+    if temperature == 1:
+        return scores
+    return scores / max(temperature, MIN_TEMPERATURE)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -1,5 +1,4 @@
-"""A multi-layer perceptron, and MADE, one whose output for a feature depends only on the features
-before it."""
+"""A multi-layer perceptron, and MADE, whose output for a feature depends on earlier ones alone."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -12,10 +11,10 @@ from lnfgen.device import Dropout
 
 
 class MLP(nn.Module):
-    """Linear layers with GELU and dropout between them: `[..., num_inputs]` -> `[...,
-    num_outputs]`.
+    """Linear layers with GELU and dropout between them.
 
-    `output_gain` scales the initial weights of the last layer. With 0 the output is 0 at the start.
+    `[..., num_inputs]` -> `[..., num_outputs]`. `output_gain` scales the initial weights of the
+    last layer. With 0 the output is 0 at the start.
     """
 
     def __init__(
@@ -60,7 +59,8 @@ class MADE(nn.Module):
     other.
     """
 
-    def __init__(
+    # All of these sizes differ between the outputs and flows that have a MADE.
+    def __init__(  # noqa: PLR0913
         self,
         num_features: int,
         num_context: int,
@@ -73,13 +73,12 @@ class MADE(nn.Module):
         super().__init__()
         self.num_parameters = num_parameters
         features = torch.arange(num_features)
-        # spread evenly from 0 to num_features - 1
+        # They are spread evenly from 0 to num_features - 1.
         degrees = torch.arange(hidden) * num_features // hidden
         self.first = MaskedLinear((degrees[:, None] > features).repeat(1, inputs_per_feature))
         self.second = MaskedLinear(degrees[:, None] >= degrees)
-        self.last = MaskedLinear(
-            (features[:, None] >= degrees).repeat_interleave(num_parameters, 0)
-        )
+        of_parameters = features.repeat_interleave(num_parameters)
+        self.last = MaskedLinear(of_parameters[:, None] >= degrees)
         self.hidden_context = nn.Linear(num_context, 2 * hidden)
         self.output_context = nn.Linear(num_context, num_features * num_parameters)
         for layer in (self.last, self.output_context):
@@ -87,8 +86,10 @@ class MADE(nn.Module):
         nn.init.zeros_(self.output_context.bias)
 
     def given(self, context: Tensor) -> Callable[[Tensor], Tensor]:
-        """The function from x to parameters for this context. It multiplies the context by the
-        weights only once."""
+        """The function from x to parameters for this context, `[..., C]`.
+
+        It multiplies the context by the weights only once.
+        """
         context_1, context_2 = self.hidden_context(context).chunk(2, -1)
         context_3 = self.output_context(context)
 
@@ -104,8 +105,10 @@ class MADE(nn.Module):
 
 
 class MaskedLinear(nn.Linear):
-    """A linear layer without bias. Weights count as 0 where the mask, bool `[num_outputs,
-    num_inputs]`, is False."""
+    """A linear layer without bias, whose weights count as 0 where a mask is False.
+
+    The mask is bool `[num_outputs, num_inputs]`.
+    """
 
     mask: Tensor
 

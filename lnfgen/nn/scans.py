@@ -1,5 +1,4 @@
-"""Backbones that are parallel over time, because their recurrence is linear and elementwise: for
-music and for text."""
+"""Backbones that are parallel over time, because their recurrence is linear and elementwise."""
 
 import math
 from typing import Any
@@ -11,18 +10,19 @@ from torch.nn.functional import pad
 
 from lnfgen.device import Dropout
 
-# the gates of the first see only their own step; those of the second see earlier ones, as an LSTM
+# The gates of the first block see only their own step; those of the second see earlier ones, as
+# those of an LSTM do.
 MIN_BLOCKS = 2
-# initial weights let the fastest features remember 2 steps, the slowest this many: a phrase
+# Initial weights let the fastest features remember 2 steps, the slowest this many: a phrase.
 LONGEST_MEMORY = 32.0
-# a CPU uses `scan_in_blocks` where one step of the batch has at most so many numbers
+# A CPU uses `scan_in_blocks` where one step of the batch has at most so many numbers.
 SMALL_STEP = 512
 KERNEL = 4  # steps that a convolution reads: its own and three before it
 INITIAL_SCALE = 0.02  # of the weights of a convolution, small, so that it hardly changes its input
 
 ScanState = list[tuple[Tensor, ...]]
-"""The state h of each block, `[B, hidden]`, and the last inputs of its convolution, `[KERNEL - 1,
-B, F]`, if any."""
+"""Of each block the state h, `[B, hidden]`, and, if it has a convolution, the last inputs of that,
+`[KERNEL - 1, B, F]`."""
 
 
 class CausalScan(nn.Module):
@@ -35,27 +35,31 @@ class CausalScan(nn.Module):
 
     def __init__(self, num_inputs: int, hidden: int, num_layers: int, dropout: float) -> None:
         super().__init__()
-        sizes = [num_inputs] + [hidden] * (max(num_layers, MIN_BLOCKS) - 1)
-        self.convolutions = nn.ModuleList(
-            CausalConvolution(size) for size in sizes if self.convolves
-        )
-        self.blocks = nn.ModuleList(
-            GatedRecurrence(size, hidden, entry=i == 0) for i, size in enumerate(sizes)
-        )
+        num_blocks = max(num_layers, MIN_BLOCKS)
+        sizes = [num_inputs] + [hidden] * (num_blocks - 1)
+        self.convolutions = nn.ModuleList()
+        if self.convolves:
+            self.convolutions.extend(CausalConvolution(size) for size in sizes)
+        self.blocks = nn.ModuleList()
+        for index, size in enumerate(sizes):
+            self.blocks.append(GatedRecurrence(size, hidden, entry=index == 0))
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, state: ScanState | None = None) -> tuple[Tensor, ScanState]:
-        """The outputs and the state after the last step. A later call with that state continues
-        from there."""
+        """The outputs `[B, T, hidden]`, and the state after the last step.
+
+        A later call with that state continues from there.
+        """
         states: ScanState = []
         for index, block in enumerate(self.blocks):
-            start, *before = (None, None) if state is None else state[index]
-            last: list[Tensor] = []
+            before = () if state is None else state[index]
+            last_inputs: tuple[Tensor, ...] = ()
             if self.convolves:
-                x, *last = self.convolutions[index](x, before[0])
-            x, h = block(x, start)
+                x, last = self.convolutions[index](x, before[1] if before else None)
+                last_inputs = (last,)
+            x, h = block(x, before[0] if before else None)
             x = self.dropout(x)
-            states.append((h, *last))
+            states.append((h, *last_inputs))
         return x, states
 
 
@@ -73,11 +77,10 @@ class CausalConvScan(CausalScan):
 
 
 class GatedRecurrence(nn.Module):
-    """`h_t = f_t h_{t-1} + (1 - f_t) tanh(c_t)`, `y_t = o_t h_t + (1 - o_t) s_t`: x `[B, T, F]` ->
-    y `[B, T, hidden]`.
+    """`h_t = f_t h_{t-1} + (1 - f_t) tanh(c_t)`, `y_t = o_t h_t + (1 - o_t) s_t`.
 
-    With x `[B, T, P, F]` each of the P rows of a step has a recurrence of its own, with the same
-    weights.
+    x `[B, T, F]` -> y `[B, T, hidden]`. With x `[B, T, P, F]`, each of the P keys of a step has a
+    recurrence of its own, with the same weights.
 
     c_t and the inputs of the gates f_t and o_t (sigmoids) are linear in x_t. The skip connection
     s_t is x_t itself. At the `entry` of the stack, where the sizes differ, it is tanh of a linear
@@ -91,8 +94,8 @@ class GatedRecurrence(nn.Module):
     def __init__(self, num_inputs: int, hidden: int, *, entry: bool = False) -> None:
         super().__init__()
         self.hidden = hidden
-        # f, o, c, and at the entry s
-        self.project = nn.Linear(num_inputs, (4 if entry else 3) * hidden)
+        num_outputs = 4 if entry else 3  # f, o, c, and at the entry s
+        self.project = nn.Linear(num_inputs, num_outputs * hidden)
         nn.init.xavier_uniform_(self.project.weight)
         nn.init.zeros_(self.project.bias)
         with torch.no_grad():  # a forget gate of 1 - 1 / n remembers about n steps
@@ -103,38 +106,41 @@ class GatedRecurrence(nn.Module):
         # Full precision even under autocast, because a state adds up many steps, and a gate is
         # often close to 1.
         projected = self.project(x).to(self.project.weight.dtype)
-        gates, values = projected.split(
-            [2 * self.hidden, projected.shape[-1] - 2 * self.hidden], -1
-        )
+        num_gates = 2 * self.hidden
+        gates, values = projected.split([num_gates, projected.shape[-1] - num_gates], -1)
         forget, output = torch.sigmoid(gates).chunk(2, -1)
         candidate, *entry_skip = _tanh(values).split(self.hidden, -1)
         states = gated_average(forget, candidate, start)
-        return torch.lerp(
-            entry_skip[0] if entry_skip else x.to(states.dtype), states, output
-        ), states[:, -1]
+        skip = entry_skip[0] if entry_skip else x.to(states.dtype)
+        return torch.lerp(skip, states, output), states[:, -1]
 
 
 def _tanh(x: Tensor) -> Tensor:
-    """tanh(x) as `2 sigmoid(2 x) - 1`, which takes a third of the time on a CPU. The error is
-    round-off of 1."""
+    """tanh(x) as `2 sigmoid(2 x) - 1`, which takes a third of the time on a CPU.
+
+    The error is round-off of 1.
+    """
     return torch.sigmoid(x + x).mul(2).sub(1)
 
 
 def gated_average(gate: Tensor, x: Tensor, start: Tensor | None = None) -> Tensor:
-    """`h_t = f_t h_{t-1} + (1 - f_t) x_t`, h_{-1} = start (default 0): gate f and x `[B, T, ...]`,
-    start `[B, ...]`.
+    """`h_t = f_t h_{t-1} + (1 - f_t) x_t`, where h_{-1} is `start`, by default 0.
 
-    Arithmetic and memory are O(T), gradients included. There is no division, so gates may be 0.
+    Gate f, x and the result are `[B, T, ...]`, `start` is `[B, ...]`. Arithmetic and memory are
+    O(T), gradients included. There is no division, so gates may be 0.
     """
-    start = torch.zeros_like(x[:, 0]) if start is None else start
+    if start is None:
+        start = torch.zeros_like(x[:, 0])
     if x.shape[1] == 1:  # one step of a loop, where the number of calls decides the time
         return torch.addcmul(torch.addcmul(x, gate, x, value=-1), gate, start[:, None])
     return _GatedAverage.apply(gate.flatten(2), x.flatten(2), start.flatten(1)).view_as(x)
 
 
 class _GatedAverage(torch.autograd.Function):
-    """The backward pass is a linear recurrence too, from the last step: `a_t = gradient_t + f_{t+1}
-    a_{t+1}`."""
+    """The backward pass is a linear recurrence too, from the last step to the first.
+
+    It is `a_t = gradient_t + f_{t+1} a_{t+1}`.
+    """
 
     @staticmethod
     def forward(ctx: Any, gate: Tensor, x: Tensor, start: Tensor) -> Tensor:
@@ -148,14 +154,14 @@ class _GatedAverage(torch.autograd.Function):
         gate, x, start, states = ctx.saved_tensors
         adjoint = _recurrence(gate.roll(-1, 1), gradient, torch.zeros_like(start), reverse=True)
         before = torch.cat([start[:, None], states[:, :-1]], 1)
-        return (
-            adjoint * (before - x),
-            torch.addcmul(adjoint, gate, adjoint, value=-1),
-            adjoint[:, 0] * gate[:, 0],
-        )
+        by_gate = adjoint * (before - x)
+        by_x = torch.addcmul(adjoint, gate, adjoint, value=-1)
+        by_start = adjoint[:, 0] * gate[:, 0]
+        return by_gate, by_x, by_start
 
 
 def _recurrence(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
+    """`scan_in_order`, or the faster way to the same values."""
     # Large steps on a CPU are limited by memory traffic; small steps, and all steps on a GPU, by
     # the number of calls.
     if x.device.type == "cpu" and x[:, 0].numel() > SMALL_STEP:
@@ -166,30 +172,37 @@ def _recurrence(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = Fals
 
 
 def scan_in_order(decay: Tensor, x: Tensor, start: Tensor, *, reverse: bool = False) -> Tensor:
-    """`h_t = decay_t h_{t-1} + x_t`, or with `reverse` from the last step to the first. It makes
-    one call per step.
+    """`h_t = decay_t h_{t-1} + x_t`, or with `reverse` from the last step to the first.
 
-    decay and x are `[B, T, H]`, start is `[B, H]`, and the result is all h, `[B, T, H]`.
+    It makes one call per step. decay and x are `[B, T, H]`, start is `[B, H]`, and the result is
+    all h, `[B, T, H]`.
     """
     states = torch.empty_like(x)
-    order = slice(None, None, -1 if reverse else 1)
-    for factor, added, state in zip(*(v.unbind(1)[order] for v in (decay, x, states)), strict=True):
-        start = torch.addcmul(added, factor, start, out=state)
+    steps = list(zip(decay.unbind(1), x.unbind(1), states.unbind(1), strict=True))
+    if reverse:
+        steps.reverse()
+    before = start
+    for factor, added, state in steps:
+        before = torch.addcmul(added, factor, before, out=state)
     return states
 
 
 def scan_in_blocks(decay: Tensor, x: Tensor, start: Tensor) -> Tensor:
-    """`scan_in_order` (forward) in about 2 sqrt(T) calls: blocks of sqrt(T) steps run together and
-    then are joined."""
+    """`scan_in_order` (forward) in about 2 sqrt(T) calls.
+
+    Blocks of sqrt(T) steps run together and then are joined.
+    """
     num_steps = x.shape[1]
     length = math.isqrt(num_steps)
-    if num_steps % length:
-        decay, x = (pad(v, (0, 0, 0, -num_steps % length)) for v in (decay, x))
-    decay, x = (v.unflatten(1, (-1, length)) for v in (decay, x))  # [B, blocks, length, H]
-    within = scan_in_order(
-        decay.flatten(0, 1), x.flatten(0, 1), torch.zeros_like(x[:, :, 0]).flatten(0, 1)
-    )
-    within, total_decay = within.view_as(x), decay.cumprod(2)
+    missing = -num_steps % length
+    if missing:
+        decay = pad(decay, (0, 0, 0, missing))
+        x = pad(x, (0, 0, 0, missing))
+    decay = decay.unflatten(1, (-1, length))  # [B, blocks, length, H]
+    x = x.unflatten(1, (-1, length))
+    zero = torch.zeros_like(x[:, :, 0]).flatten(0, 1)
+    within = scan_in_order(decay.flatten(0, 1), x.flatten(0, 1), zero).view_as(x)
+    total_decay = decay.cumprod(2)
     ends = scan_in_order(total_decay[:, :, -1], within[:, :, -1], start)
     starts = torch.cat([start[:, None], ends[:, :-1]], 1)
     return torch.addcmul(within, total_decay, starts[:, :, None]).flatten(1, 2)[:, :num_steps]
@@ -200,23 +213,27 @@ class CausalConvolution(nn.Module):
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
-        # from the oldest step to the newest
+        # It is listed from the oldest step to the newest.
         self.weight = nn.Parameter(torch.empty(KERNEL, num_features))
         nn.init.normal_(self.weight, std=INITIAL_SCALE)
 
     def forward(self, x: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
-        """y, and the last inputs `[KERNEL - 1, B, F]`, which a call for the steps after these takes
-        as `before`."""
+        """y `[B, T, F]`, and the last inputs `[KERNEL - 1, B, F]`.
+
+        A call for the steps after these takes the last inputs as `before`.
+        """
         return convolved(x, self.weight, before)
 
 
 def convolved(x: Tensor, weight: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """`CausalConvolution` with this weight `[KERNEL, F]`."""
+    """`CausalConvolution.forward` with this weight `[KERNEL, F]`."""
     num_steps = x.shape[1]
-    start = (
-        x.new_zeros(len(x), KERNEL - 1, x.shape[2]) if before is None else before.transpose(0, 1)
-    )
-    read, y = torch.cat([start, x], 1), x
+    if before is None:
+        start = x.new_zeros(len(x), KERNEL - 1, x.shape[2])
+    else:
+        start = before.transpose(0, 1)
+    read = torch.cat([start, x], 1)
+    y = x
     for k, of_step in enumerate(weight):
         y = torch.addcmul(y, read[:, k : k + num_steps], of_step)
     return y, read[:, num_steps:].transpose(0, 1)

@@ -28,38 +28,43 @@ _DASHES = ("-", "--", ":")
 
 @dataclass(frozen=True)
 class Course:
-    """A run in a picture: its name, its validations (`RunFolder.metrics`), and the file that they
-    come from."""
+    """A run in a picture."""
 
     name: str
-    lines: Sequence[dict[str, Any]]
-    where: str
+    lines: Sequence[dict[str, Any]]  # its validations (`RunFolder.metrics`)
+    where: str  # the file that they come from
 
     def values(self, key: str) -> np.ndarray:
         """A figure of each validation; nan where there is none."""
         return np.array([line.get(key, math.nan) for line in self.lines], float)
 
     def warmup(self) -> int:
-        """How many validations were in the warm-up, where the KL weight is below 1. Costs count
-        only after these."""
+        """How many validations were in the warm-up, where the KL weight is below 1.
+
+        Costs count only after these.
+        """
         return int((self.values("kl_weight") < 1).sum())
 
     def require(self, *keys: str) -> None:
-        """Check that there are validations enough for a curve, and that each has the figures that
-        are drawn."""
+        """Check that there are validations enough for a curve, and that each has these figures.
+
+        Raises:
+            RunError: if not.
+        """
         if len(self.lines) < 2:
+            run = Path(self.where).parent
             raise RunError(
-                f"{self.where} holds {len(self.lines)} of the at least 2 validations that a curve needs; go on with "
-                f"the run: lnfgen train --resume --out {Path(self.where).parent} (if it is finished, add --max-steps N)"
+                f"{self.where} holds {len(self.lines)} of the at least 2 validations that a curve "
+                f"needs; go on with the run: lnfgen train --resume --out {run} "
+                "(if it is finished, add --max-steps N)"
             )
         for key in keys:
-            if any(not isinstance(line.get(key), int | float) for line in self.lines):
-                why = (
-                    "its dataset has no valid split"
-                    if key == "valid_elbo"
-                    else "the file is damaged"
-                )
-                raise RunError(f"{self.where}: a line has no {key}, as {why}; leave that run out")
+            if all(isinstance(line.get(key), int | float) for line in self.lines):
+                continue
+            why = "the file is damaged"
+            if key == "valid_elbo":
+                why = "its dataset has no valid split"
+            raise RunError(f"{self.where}: a line has no {key}, as {why}; leave that run out")
 
 
 def training_curves(course: Course, unit: Unit, suffix: str = ".png") -> bytes:
@@ -72,30 +77,36 @@ def training_curves(course: Course, unit: Unit, suffix: str = ".png") -> bytes:
         RunError: if there are fewer than two validations, or if one lacks a figure.
     """
     course.require("step", "kl_weight", "train_elbo", "train_reconstruction", "train_kl")
-    panels = _PANELS if np.any(course.values("train_kl")) else {"elbo": "NLL (= ELBO)"}
+    panels = _PANELS
+    if not np.any(course.values("train_kl")):  # a model without a latent
+        panels = {"elbo": "NLL (= ELBO)"}
     figure = new_figure(4.2 * len(panels) + 0.6, 4.2)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    steps, warmup = course.values("step"), course.warmup()
     for axis, (name, words) in zip(axes, panels.items(), strict=True):
-        shown = []
-        for side, color, dashes in (("train", MID, "--"), ("valid", DARK, "-")):
-            costs = course.values(f"{side}_{name}")
-            if not np.isnan(costs).all():
-                axis.plot(steps, costs, dashes, color=color, label=side, linewidth=1.5)
-                shown.append(_after_warmup(costs, warmup))
-        if warmup:
-            end = steps[min(warmup, len(steps) - 1)]
-            axis.axvspan(
-                0, end, color="#000000", alpha=0.06, linewidth=0, label="KL weight below 1"
-            )
-        _finish(axis, np.concatenate(shown), f"{words}, {UNIT_WORDS[unit]}")
+        _draw_panel(axis, course, name, f"{words}, {UNIT_WORDS[unit]}")
+    title = course.name
     kept = _ring(axes[0], course, ACCENT)
+    if kept is not None:
+        title += f"\nring: the model that is kept, {kept:.4g}"
     show_legend(figure, axes[0])
-    set_title(
-        figure,
-        course.name if kept is None else f"{course.name}\nring: the model that is kept, {kept:.4g}",
-    )
+    set_title(figure, title)
     return file_bytes(figure, suffix)
+
+
+def _draw_panel(axis: Any, course: Course, name: str, label: str) -> None:
+    """Draw a figure of the train and the valid split, and the region of the warm-up."""
+    updates = course.values("step")
+    warmup = course.warmup()
+    shown = []
+    for side, color, dashes in (("train", MID, "--"), ("valid", DARK, "-")):
+        costs = course.values(f"{side}_{name}")
+        if not np.isnan(costs).all():
+            axis.plot(updates, costs, dashes, color=color, label=side, linewidth=1.5)
+            shown.append(_after_warmup(costs, warmup))
+    if warmup:
+        end = updates[min(warmup, len(updates) - 1)]
+        axis.axvspan(0, end, color="#000000", alpha=0.06, linewidth=0, label="KL weight below 1")
+    _finish(axis, np.concatenate(shown), label)
 
 
 def compared_curves(courses: Sequence[Course], unit: Unit, suffix: str = ".png") -> bytes:
@@ -112,14 +123,18 @@ def compared_curves(courses: Sequence[Course], unit: Unit, suffix: str = ".png")
     shown = []
     for index, course in enumerate(courses):
         course.require("valid_elbo", "step", "kl_weight")
-        steps, costs, warmup = course.values("step"), course.values("valid_elbo"), course.warmup()
-        color, dashes = _COLORS[index % len(_COLORS)], _DASHES[index // len(_COLORS) % len(_DASHES)]
-        axis.plot(
-            steps[: warmup + 1], costs[: warmup + 1], dashes, color=color, linewidth=1.2, alpha=0.35
-        )
+        updates = course.values("step")
+        costs = course.values("valid_elbo")
+        warmup = course.warmup()
+        color = _COLORS[index % len(_COLORS)]
+        dashes = _DASHES[index // len(_COLORS) % len(_DASHES)]
+        faint = slice(warmup + 1)
+        axis.plot(updates[faint], costs[faint], dashes, color=color, linewidth=1.2, alpha=0.35)
+        label = course.name
         kept = _ring(axis, course, color)
-        label = course.name if kept is None else f"{course.name}: {kept:.4g}"
-        axis.plot(steps[warmup:], costs[warmup:], dashes, color=color, linewidth=1.6, label=label)
+        if kept is not None:
+            label += f": {kept:.4g}"
+        axis.plot(updates[warmup:], costs[warmup:], dashes, color=color, linewidth=1.6, label=label)
         shown.append(_after_warmup(costs, warmup))
     _finish(axis, np.concatenate(shown), f"valid ELBO, {UNIT_WORDS[unit]}")
     show_legend(figure, axis)
@@ -130,27 +145,35 @@ def compared_curves(courses: Sequence[Course], unit: Unit, suffix: str = ".png")
 
 
 def _ring(axis: Any, course: Course, color: str) -> float | None:
-    """Mark the validation whose weights are kept, and return its valid ELBO; None if there is
-    none."""
-    kept = [line for line in course.lines if line.get("kept") and "valid_elbo" in line][-1:]
-    for line in kept:
-        axis.scatter(
-            line["step"], line["valid_elbo"], s=60, facecolors="none", edgecolors=color, zorder=5
-        )
-    return kept[0]["valid_elbo"] if kept else None
+    """Mark the last validation whose weights were kept, and return its valid ELBO.
+
+    Returns:
+        None if there is none.
+    """
+    kept = [line for line in course.lines if line.get("kept") and "valid_elbo" in line]
+    if not kept:
+        return None
+    update = kept[-1]["step"]
+    elbo = kept[-1]["valid_elbo"]
+    axis.scatter(update, elbo, s=60, facecolors="none", edgecolors=color, zorder=5)
+    return elbo
 
 
 def _after_warmup(costs: np.ndarray, warmup: int) -> np.ndarray:
-    """The costs since the KL weight is 1, without the first eighth: high ones from the start would
-    flatten the rest."""
-    return costs[max(min(warmup, len(costs) - 2), len(costs) // 8) :]
+    """The costs since the KL weight is 1, without the first eighth.
+
+    High costs from the start would flatten the rest. At least two are left.
+    """
+    first = min(warmup, len(costs) - 2)
+    return costs[max(first, len(costs) // 8) :]
 
 
 def _finish(axis: Any, costs: np.ndarray, label: str) -> None:
     """Let an axis span these costs, with a margin, and label it."""
-    if len(costs := costs[np.isfinite(costs)]):
-        margin = 0.12 * np.ptp(costs) + 1e-3 * abs(costs.max()) + 1e-9
-        axis.set_ylim(costs.min() - margin, costs.max() + margin)
+    finite = costs[np.isfinite(costs)]
+    if len(finite):
+        margin = 0.12 * np.ptp(finite) + 1e-3 * abs(finite.max()) + 1e-9
+        axis.set_ylim(finite.min() - margin, finite.max() + margin)
     axis.set_xlim(left=0)
     axis.set_xlabel("updates", fontsize=9)
     axis.set_ylabel(label, fontsize=9)

@@ -1,5 +1,4 @@
-"""Elementwise transforms between noise eps and latent z. A conditioner network gives their
-parameters.
+"""Elementwise transforms between noise eps and latent z, with parameters from a network.
 
 - `forward(eps, parameters) -> (z, log_abs_det_jacobian)` generates. Some transforms must solve an
   equation for it.
@@ -13,8 +12,8 @@ changed in place.
 
 Example:
     transform = TRANSFORMS["nlsq"]()
-    eps, log_abs_det_jacobian = transform.inverse(torch.randn(10), torch.randn(10,
-    transform.num_parameters))
+    parameters = torch.randn(10, transform.num_parameters)
+    eps, log_abs_det_jacobian = transform.inverse(torch.randn(10), parameters)
 """
 
 from typing import Protocol

@@ -1,5 +1,4 @@
-"""Bounds on raw parameters. They keep log-determinants finite for every finite output of a
-network."""
+"""Bounds on raw parameters, which keep log-determinants finite for every output of a network."""
 
 from functools import lru_cache
 
@@ -18,8 +17,10 @@ def bounded(raw: Tensor, bound: float) -> Tensor:
 
 
 def constant(value: float | tuple[float, ...], like: Tensor) -> Tensor:
-    """A number as a tensor `[]`, or several as one `[n]`, of the dtype and device of `like`: faster
-    than floats."""
+    """A number as a tensor `[]`, or several as one `[n]`, of the dtype and device of `like`.
+
+    Arithmetic with it is faster than with floats.
+    """
     return _constant(value, like.dtype, like.device)
 
 

@@ -12,12 +12,11 @@ P = TypeVar("P")
 
 
 class CoreTransform(ABC, Generic[P]):
-    """Inverse (z -> eps): `eps = a + b f(z)` with b > 0. The core f is an increasing function with
-    parameters P.
+    """Inverse (z -> eps): `eps = a + b f(z)` with b > 0, where f is the core.
 
-    `inverse` is the closed formula. `forward` solves `f(z) = (eps - a) / b` with `_solve`, and its
-    gradients come from the implicit function theorem. Raw parameters: a, log b before its bound,
-    then those of the core.
+    The core is an increasing function with parameters P. `inverse` is the closed formula. `forward`
+    solves `f(z) = (eps - a) / b` with `_solve`, and its gradients come from the implicit function
+    theorem. Raw parameters: a, log b before its bound, then those of the core.
     """
 
     num_parameters: int

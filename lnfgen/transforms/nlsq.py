@@ -9,17 +9,16 @@ from torch import Tensor
 from lnfgen.transforms.bounds import LOG_SCALE_BOUND, constant
 from lnfgen.transforms.core import CoreTransform
 
-# f is monotone if |c| d / b is at most this: (1 / (1 + y^2))' >= -9 / (8 sqrt 3)
+# f is monotone if |c| d / b is at most this: (1 / (1 + y^2))' >= -9 / (8 sqrt 3).
 MONOTONE_LIMIT = 8 * math.sqrt(3) / 9
-# its distance from that limit: slopes stay above 0.03 b, where float32 solves f(u) = v
+# |c| d / b stays below that limit by this: slopes are above 0.03 b, where float32 solves f(u) = v.
 MONOTONE_MARGIN = 0.05
 _UNITS = (LOG_SCALE_BOUND, LOG_SCALE_BOUND, 1.0)
 _SIZES = (LOG_SCALE_BOUND, LOG_SCALE_BOUND, (MONOTONE_LIMIT - MONOTONE_MARGIN) / 2)
-"""Raw log b, log d and c become `size * tanh(raw / unit)`. For the two logarithms this is
-`bounded`."""
+"""Raw log b, log d and c become `size * tanh(raw / unit)`; for the logarithms it is `bounded`."""
 
-# larger |w| count as this in the cubic, so that w^6 is finite; there the bump is below the
-# round-off of w
+# A larger |w| counts as this in the cubic, so that w^6 is finite. There the bump is below the
+# round-off of w.
 LARGE = 1e6
 
 
@@ -30,20 +29,21 @@ class _Parameters(NamedTuple):
 
 
 class NLSq(CoreTransform[_Parameters]):
-    """Inverse (z -> eps): `eps = a + b z + c / (1 + (d z + g)^2)` with b, d > 0 and |c| < 8 sqrt(3)
-    / 9 * b / d.
+    """Inverse (z -> eps): `eps = a + b z + c / (1 + (d z + g)^2)`.
 
-    `inverse` is this formula. `forward` is a closed formula too, for the only real root of a cubic
-    equation, and costs up to twice as much. Raw parameters: a, log b, log d, c, g, three before
-    their bounds. Limit: two modes per layer.
+    b, d > 0 and `|c| < 8 sqrt(3) / 9 * b / d`. `inverse` is this formula. `forward` is a closed
+    formula too, for the only real root of a cubic equation, and costs up to twice as much. Raw
+    parameters: a, log b, log d, c, g, three before their bounds. Limit: two modes per layer.
     """
 
     num_parameters = 5
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, _Parameters]:
         a, _, _, _, g = parameters.unbind(-1)
-        units, sizes = constant(_UNITS, parameters), constant(_SIZES, parameters)
-        log_b, log_d, half_bump = (sizes * torch.tanh(parameters[..., 1:4] / units)).unbind(-1)
+        units = constant(_UNITS, parameters)
+        sizes = constant(_SIZES, parameters)
+        bounded = sizes * torch.tanh(parameters[..., 1:4] / units)
+        log_b, log_d, half_bump = bounded.unbind(-1)
         return a, log_b, _Parameters(torch.exp(log_d), g, half_bump)
 
     def _value(self, z: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
@@ -51,12 +51,12 @@ class NLSq(CoreTransform[_Parameters]):
         return torch.addcdiv(z, half, p.d, value=2), slope
 
     def _solve(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
-        """With `y = d z + g` and `w = d t + g`, f(z) = t becomes the cubic `y + bump / (1 + y^2) =
-        w`.
+        """The z with f(z) = t, and f'(z), by a cubic equation.
 
-        z is computed as `t - bump / (1 + y^2) / d` and not as `(y - g) / d`, because an error in y
-        then changes the result by less than that error, and by almost nothing where y is large and
-        the formula for y loses digits.
+        With `y = d z + g` and `w = d t + g` it is `y + bump / (1 + y^2) = w`. z is computed as `t -
+        bump / (1 + y^2) / d` and not as `(y - g) / d`, because an error in y then changes the
+        result by less than that error, and by almost nothing where y is large and the formula for y
+        loses digits.
         """
         limit = constant(LARGE, t)
         w = torch.addcmul(p.g, t, p.d).clamp(-limit, limit)

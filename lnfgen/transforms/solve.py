@@ -1,5 +1,4 @@
-"""Roots of increasing functions, elementwise, by Newton steps within a bracket; and the gradient of
-a root."""
+"""Roots of increasing functions, elementwise, by Newton steps in a bracket, and their gradients."""
 
 from collections.abc import Callable
 
@@ -11,7 +10,7 @@ PATIENCE = 10
 that is more than half as long as the one before is replaced by halving the bracket. This bounds the
 iterations where Newton is slow."""
 
-# Newton takes about 6, at worst 32; bisection takes 55 if the bracket is as wide as the root
+# Newton takes about 6, at worst 32; bisection takes 55 if the bracket is as wide as the root.
 MAX_ITERATIONS = 160
 
 
@@ -22,30 +21,31 @@ def solve(
     high: Tensor,
     tolerance: Tensor,
 ) -> Tensor:
-    """The y within `[low, high]` at which an increasing function is 0. All tensors are `[...]`,
-    elementwise.
+    """The y between `low` and `high` at which an increasing function is 0, elementwise.
 
-    `evaluate(y)` returns the value of the function and its positive slope. y never leaves the
-    bracket, so nothing overflows. An element has converged when it moves by at most 2 ulp, or when
-    its value is within `tolerance`, the round-off of the value, because closer values do not locate
-    the root any better. It must be called without gradients; `root_with_gradient` adds the
-    gradient.
+    All tensors are `[...]`. `evaluate(y)` returns the value of the function and its positive slope.
+    y never leaves the bracket, so nothing overflows. An element has converged when it moves by at
+    most 2 ulp, or when its value is within `tolerance`, the round-off of the value, because closer
+    values do not locate the root any better. It must be called without gradients;
+    `root_with_gradient` adds the gradient.
     """
     eps = torch.finfo(start.dtype).eps
-    y, last = start, torch.full_like(start, torch.inf)
+    y = start
+    last = torch.full_like(start, torch.inf)
     for iteration in range(MAX_ITERATIONS):
         value, slope = evaluate(y)
         above = value > 0
-        low, high = torch.where(above, low, y), torch.where(above, y, high)
+        low = torch.where(above, low, y)
+        high = torch.where(above, y, high)
         newton = torch.addcdiv(y, value, slope, value=-1)
         usable = newton.clamp(low, high) == newton
         if iteration >= PATIENCE:
             distance = (newton - y).abs()
-            # the latter: nearly converged
-            usable &= (distance <= last / 2) | (distance <= eps**0.5 * y.abs())
+            nearly_converged = distance <= eps**0.5 * y.abs()
+            usable &= (distance <= last / 2) | nearly_converged
         step = torch.where(usable, newton, torch.lerp(low, high, 0.5))
         step = torch.where(value.abs() <= tolerance, y, step)
-        # it hardly ever converges earlier, and for small tensors this test costs as much as a step
+        # It hardly ever converges earlier, and for small tensors this test costs as much as a step.
         if iteration >= 3:
             last = (step - y).abs()
             if bool((last <= 2 * eps * y.abs()).all()):

@@ -1,5 +1,4 @@
-"""The monotone rational-quadratic spline (Durkan et al., 2019, arXiv 1906.04032, sections 3.1 and
-3.2)."""
+"""The monotone rational-quadratic spline (Durkan et al., 2019, arXiv 1906.04032, section 3)."""
 
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from lnfgen.transforms.bounds import bounded
 from lnfgen.transforms.core import CoreTransform
 
 NUM_BINS = 8  # as in most experiments of that paper; one mode needs about two bins
-# the spline covers ±this, where nearly all of a latent of unit scale lies; its tails are linear
+# The spline covers ±this, where nearly all of a latent of unit scale lies; its tails are linear.
 TAIL_BOUND = 5.0
 
 MIN_BIN = 0.03
@@ -20,9 +19,9 @@ MIN_BIN = 0.03
 bin is 0.038 to 26. The slope in its middle is 2 s^2 / (s + t), with t at both knots, or 4e-4 to 52,
 which float32 can invert."""
 
-# |log slope| at a knot is below; a flat bin between steep knots has an even flatter middle
+# |log slope| at a knot stays below this; a flat bin between steep knots has a flatter middle.
 LOG_SLOPE_BOUND = 2.0
-# Newton steps after the quadratic formula, which loses digits in a flat bin between steep knots
+# Newton steps follow the quadratic formula, which loses digits in a flat bin between steep knots.
 POLISHING_STEPS = 2
 
 
@@ -45,26 +44,26 @@ class _Bin(NamedTuple):
 
 
 class Spline(CoreTransform[_Parameters]):
-    """Inverse (z -> eps): `a + b S(z)` with b > 0. S is a rational-quadratic spline within ±5 and
-    the identity beyond.
+    """Inverse (z -> eps): `a + b S(z)` with b > 0, where S is a spline of rational quadratics.
 
-    A bin begins at the point (x, y) and has width w, height h, mean slope s = h / w, and slopes l
-    and r at its ends. With `q = (z - x) / w`, it is `S(z) = y + h (s q^2 + l q (1 - q)) / (s + (l +
-    r - 2 s) q (1 - q))`. `inverse` is the closed formula. `forward` solves a quadratic equation and
-    refines its root by Newton steps, which costs about twice as much. Raw parameters: a, log b, 8
-    widths and 8 heights before their softmax, and 7 log slopes at the inner knots. Limit: the slope
-    at a knot gets gradients only from points in the two bins beside it.
+    S is the spline within ±5 and the identity beyond. A bin begins at the point (x, y) and has
+    width w, height h, mean slope s = h / w, and slopes l and r at its ends. With `q = (z - x) / w`,
+    it is `S(z) = y + h (s q^2 + l q (1 - q)) / (s + (l + r - 2 s) q (1 - q))`. `inverse` is the
+    closed formula. `forward` solves a quadratic equation and refines its root by Newton steps,
+    which costs about twice as much. Raw parameters: a, log b, 8 widths and 8 heights before their
+    softmax, and 7 log slopes at the inner knots. Limit: the slope at a knot gets gradients only
+    from points in the two bins beside it.
     """
 
     num_parameters = 2 + 3 * NUM_BINS - 1
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, _Parameters]:
-        affine, widths, heights, slopes = parameters.split(
-            [2, NUM_BINS, NUM_BINS, NUM_BINS - 1], -1
-        )
-        # as in the tails
-        slopes = pad(torch.exp(bounded(slopes, LOG_SLOPE_BOUND)), (1, 1), value=1.0)
-        return *shift_and_log_scale(affine), _Parameters(_knots(widths), _knots(heights), slopes)
+        sizes = [2, NUM_BINS, NUM_BINS, NUM_BINS - 1]
+        affine, widths, heights, raw_slopes = parameters.split(sizes, -1)
+        a, log_b = shift_and_log_scale(affine)
+        inner_slopes = torch.exp(bounded(raw_slopes, LOG_SLOPE_BOUND))
+        slopes = pad(inner_slopes, (1, 1), value=1.0)  # at the outer knots as in the tails
+        return a, log_b, _Parameters(_knots(widths), _knots(heights), slopes)
 
     def _value(self, z: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
         """S(z) and its slope."""
@@ -75,14 +74,19 @@ class Spline(CoreTransform[_Parameters]):
         return torch.where(inside, value, z), torch.where(inside, slope, 1)
 
     def _solve(self, t: Tensor, p: _Parameters) -> tuple[Tensor, Tensor]:
-        """The z with S(z) = t. In the bin of t, q solves `a q^2 + b q = c`, by the formula that
-        does not cancel."""
+        """The z with S(z) = t, and S'(z).
+
+        In the bin of t, q solves `a q^2 + b q = c`, by the formula that does not cancel.
+        """
         inside = t.abs() <= TAIL_BOUND
         bent = torch.where(inside, t, 0)
         k = _bin(bent, p.y, p)
-        rise, mean = (bent - k.y) / k.height, k.height / k.width
+        rise = (bent - k.y) / k.height
+        mean = k.height / k.width
         excess = rise * (k.left + k.right - 2 * mean)
-        a, b, c = mean - k.left + excess, k.left - excess, mean * rise
+        a = mean - k.left + excess
+        b = k.left - excess
+        c = mean * rise
         root = torch.sqrt((b * b + 4 * a * c).clamp(min=0))
         # Neither divisor is 0: where b < 0, a = mean - b > 0; where b >= 0, b + root is 0 only if l
         # = 0, but l > 0.
@@ -96,28 +100,35 @@ class Spline(CoreTransform[_Parameters]):
 
 
 def _knots(raw: Tensor) -> Tensor:
-    """Raw widths or heights `[..., bins]` -> knots `[..., bins + 1]` that increase from -TAIL_BOUND
-    to TAIL_BOUND."""
+    """Raw widths or heights `[..., bins]` -> knots `[..., bins + 1]`.
+
+    Knots increase from -TAIL_BOUND to TAIL_BOUND.
+    """
     shares = MIN_BIN + (1 - NUM_BINS * MIN_BIN) * torch.softmax(raw, -1)
     inner = TAIL_BOUND * (2 * shares[..., :-1].cumsum(-1) - 1)
     return pad(pad(inner, (1, 0), value=-TAIL_BOUND), (0, 1), value=TAIL_BOUND)
 
 
 def _bin(points: Tensor, knots: Tensor, p: _Parameters) -> _Bin:
-    """The bin of each point by the given knots, in z or in value. A point at a knot is in the bin
-    to its right."""
+    """The bin of each point `[..., D]` among knots `[..., D, bins + 1]`, in z or in value.
+
+    A point at a knot is in the bin to its right.
+    """
     index = (points.detach().unsqueeze(-1) >= knots[..., 1:-1]).sum(-1, keepdim=True)
 
     def ends(values: Tensor) -> tuple[Tensor, Tensor]:
+        """Values at the knots -> those at both ends of the bins of the points."""
         values = values.expand(*points.shape, NUM_BINS + 1)
         return values.gather(-1, index).squeeze(-1), values.gather(-1, index + 1).squeeze(-1)
 
-    (x, next_x), (y, next_y), (left, right) = ends(p.x), ends(p.y), ends(p.slopes)
+    x, next_x = ends(p.x)
+    y, next_y = ends(p.y)
+    left, right = ends(p.slopes)
     return _Bin(x, next_x, y, next_x - x, next_y - y, left, right)
 
 
 def _within(z: Tensor, k: _Bin) -> tuple[Tensor, Tensor]:
-    """S(z) and S'(z) for z inside bin k."""
+    """S(z) and S'(z), each `[..., D]`, for z inside bin k."""
     q = (z - k.x) / k.width
     rest = (k.next_x - z) / k.width  # 1 - q
     mean = k.height / k.width

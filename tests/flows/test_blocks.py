@@ -21,7 +21,9 @@ def test_what_is_folded_unfolds_and_places_count_from_the_start_of_each_block(pa
     for row, length in enumerate(lengths.tolist()):
         start = 0
         for block in range(int(blocks.counts[row])):
-            size = int(sizes[row, start]) if length - start > passes else length - start
+            size = length - start
+            if size > passes:  # it is not the last one
+                size = int(sizes[row, start])
             assert torch.equal(folded[row, block, :size], x[row, start : start + size])
             assert blocks.places[row, start : start + size].tolist() == list(range(size))
             start += size

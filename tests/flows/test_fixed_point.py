@@ -10,7 +10,8 @@ from lnfgen.flows.fixed_point import solve_triangular
 
 pytestmark = pytest.mark.contract
 
-ROWS, D = 4, 6
+ROWS = 4
+D = 6
 
 
 def system(
@@ -18,9 +19,8 @@ def system(
 ) -> tuple[Tensor, Tensor]:
     """`z = A z + b`, A strictly lower triangular, rows apart: A `[ROWS, D, D]`, b `[ROWS, D]`."""
     generator = torch.Generator().manual_seed(0)
-    a = scale * torch.randn(
-        ROWS, num_features, num_features, generator=generator, dtype=dtype
-    ).tril(-1)
+    shape = (ROWS, num_features, num_features)
+    a = scale * torch.randn(shape, generator=generator, dtype=dtype).tril(-1)
     return a, torch.randn(ROWS, num_features, generator=generator, dtype=dtype)
 
 
@@ -38,16 +38,21 @@ def times(a: Tensor, z: Tensor) -> Tensor:
     return (a * z[..., None, :]).sum(-1)
 
 
+def direct(a: Tensor, b: Tensor) -> Tensor:
+    """The solution of `z = A z + b`."""
+    identity = torch.eye(a.shape[-1], dtype=a.dtype)
+    return torch.linalg.solve(identity - a, b[..., None])[..., 0]
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
 @torch.no_grad()
 def test_exact_within_as_many_sweeps_as_features_whatever_the_start(scale, dtype, tolerance):
     a, b = system(scale, dtype)
-    expected = torch.linalg.solve(torch.eye(D).double() - a.double(), b.double()[..., None])[
-        ..., 0
-    ].to(dtype)
+    expected = direct(a.double(), b.double()).to(dtype)
     for start in (b, torch.zeros_like(b), 1e4 * torch.ones_like(b)):
-        before, sweeps = start.clone(), []
+        before = start.clone()
+        sweeps: list[Tensor] = []
 
         def update(z: Tensor, sweeps: list[Tensor] = sweeps) -> Tensor:
             sweeps.append(z)
@@ -55,9 +60,8 @@ def test_exact_within_as_many_sweeps_as_features_whatever_the_start(scale, dtype
 
         z = solve(update, start)
         # 30 makes later features huge; what they cancel from is the size of their error.
-        torch.testing.assert_close(
-            z, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max())
-        )
+        size = float(expected.abs().max())
+        torch.testing.assert_close(z, expected, rtol=tolerance, atol=tolerance * size)
         assert len(sweeps) <= D
         assert torch.equal(start, before)
 
@@ -66,7 +70,12 @@ def test_exact_within_as_many_sweeps_as_features_whatever_the_start(scale, dtype
 def test_few_sweeps_where_features_hardly_depend_on_each_other():
     a, b = system(1e-3)
     sweeps = []
-    solve(lambda z: sweeps.append(z) or times(a, z) + b, b)
+
+    def update(z: Tensor) -> Tensor:
+        sweeps.append(z)
+        return times(a, z) + b
+
+    solve(update, b)
     assert len(sweeps) < D
 
 
@@ -83,12 +92,11 @@ def test_a_row_does_not_depend_on_how_long_others_take():
 @pytest.mark.parametrize("scale", [0.1, 3.0])
 def test_gradients_are_those_of_the_direct_solution(scale, num_features):
     a, b = system(scale, num_features=num_features)
-    a, b = a.requires_grad_(), b.requires_grad_()
+    a.requires_grad_()
+    b.requires_grad_()
     weights = torch.randn_like(b)
-    expected = torch.linalg.solve(torch.eye(num_features).double() - a.tril(-1), b[..., None])[
-        ..., 0
-    ]
-    expected = torch.autograd.grad((weights * expected.sin()).sum(), [a, b])
+    solution = direct(a.tril(-1), b)
+    expected = torch.autograd.grad((weights * solution.sin()).sum(), [a, b])
     for _ in range(2):  # nothing is left over from the first
         z = solve(lambda z: times(a.tril(-1), z) + b, b.detach())
         found = torch.autograd.grad((weights * z.sin()).sum(), [a, b])
@@ -103,8 +111,7 @@ def test_gradients_are_there_where_no_feature_reads_another():
 
 
 def test_gradients_of_any_size_are_as_exact():
-    """The relative error does not depend on the size, because the mean of a large batch makes all
-    gradients small."""
+    """The mean of a large batch makes all gradients small, which must not add to their error."""
     a, b = system(1.0, torch.float32)
     b.requires_grad_()
     z = solve(lambda z: times(a, z) + b, b.detach())
@@ -115,8 +122,7 @@ def test_gradients_of_any_size_are_as_exact():
 
 @torch.no_grad()
 def test_what_overflows_between_sweeps_heals():
-    """Guesses that lead a sweep to infinity do not outlive the sweeps that make feature after
-    feature exact."""
+    """Guesses that lead a sweep to infinity are gone when all features have become exact."""
 
     def update(y: Tensor) -> Tensor:
         earlier = torch.nn.functional.pad(y[:, :-1], (1, 0))
@@ -125,7 +131,6 @@ def test_what_overflows_between_sweeps_heals():
     exact = torch.zeros(1, 6, dtype=torch.float64)
     for _ in range(6):
         exact = update(exact)
-    start = torch.tensor(
-        [[torch.inf, -torch.inf, torch.nan, 1e300, 800.0, 0.0]], dtype=torch.float64
-    )
+    guess = [torch.inf, -torch.inf, torch.nan, 1e300, 800.0, 0.0]
+    start = torch.tensor([guess], dtype=torch.float64)
     assert torch.equal(solve(update, start), exact)

@@ -69,17 +69,20 @@ def chains(passes: int, length: int) -> list[list[int]]:
     def after(start: int, before: int) -> list[list[int]]:
         if length - start <= passes:
             return [[]]
-        sizes = range(passes - min(passes, SLACK, before) + 1, passes + 1)
-        return [[size, *rest] for size in sizes for rest in after(start + size, size)]
+        found = []
+        for slack in range(min(passes, SLACK, before)):
+            size = passes - slack
+            for rest in after(start + size, size):
+                found.append([size, *rest])
+        return found
 
     return after(0, passes)
 
 
 def blocks_of(sizes: list[int], passes: int, length: int, rows: int = 1) -> Blocks:
     at = dict(zip(itertools.accumulate([0, *sizes]), sizes, strict=False))
-    return Blocks.chained(
-        lambda row, start, before: at[start], torch.full((rows,), length), length, passes
-    )
+    lengths = torch.full((rows,), length)
+    return Blocks.chained(lambda row, start, before: at[start], lengths, length, passes)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
@@ -87,19 +90,17 @@ def blocks_of(sizes: list[int], passes: int, length: int, rows: int = 1) -> Bloc
 @torch.no_grad()
 def test_the_probabilities_of_all_starts_sum_to_1(passes, length, temperature):
     words = word_starts()
-    each = [
-        words.log_prob(blocks_of(sizes, passes, length), temperature).sum()
-        for sizes in chains(passes, length)
-    ]
-    assert sum(map(math.exp, each)) == pytest.approx(1, abs=1e-5)
+    total = 0.0
+    for sizes in chains(passes, length):
+        log_p = words.log_prob(blocks_of(sizes, passes, length), temperature)
+        total += math.exp(log_p.sum())
+    assert total == pytest.approx(1, abs=1e-5)
 
 
 def foreseen(shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
     """All lengths of words are equally likely."""
-    foresight = Foresight(1, 1, 2)
-    return torch.full(
-        (*shape, 2, FORESEEN + 1), 1 / (FORESEEN + 1)
-    ), foresight.ends_after().detach()
+    lasts = torch.full((*shape, 2, FORESEEN + 1), 1 / (FORESEEN + 1))
+    return lasts, Foresight(1, 1, 2).ends_after().detach()
 
 
 @pytest.mark.parametrize(
@@ -108,46 +109,54 @@ def foreseen(shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
 def test_starts_are_those_of_a_sequence_if_and_only_if_no_code_of_it_is_barred(passes, length):
     words = word_starts()
     codes = torch.cartesian_prod(*[torch.arange(2)] * min(length, 9))
-    codes = torch.cat([codes, torch.ones(len(codes), length - codes.shape[1], dtype=torch.long)], 1)
+    rest = torch.ones(len(codes), length - codes.shape[1], dtype=torch.long)
+    codes = torch.cat([codes, rest], 1)
     codes = torch.cat([codes, codes.flip(1)])
-    whole, found = torch.full((len(codes),), length), torch.zeros(len(codes), dtype=torch.long)
-    own = words.of(codes, whole, passes)
+    own = words.of(codes, torch.full((len(codes),), length), passes)
+    own_starts = [
+        starts[:count].tolist() for starts, count in zip(own.starts, own.counts, strict=True)
+    ]
+    found = torch.zeros(len(codes), dtype=torch.long)
+    places = torch.arange(passes)
     for sizes in chains(passes, length):
         blocks = blocks_of(sizes, passes, length, len(codes))
-        ends, places = words.ends(blocks, codes), torch.arange(passes)
-        ended = (ends & (places >= passes - SLACK)).cumsum(2).roll(1, 2).where(places > 0, 0) > 0
-        added = words.added(
-            blocks, places, blocks.is_full[..., None] & ~ended, *foreseen(ends.shape)
-        )
-        barred = (blocks.unfolded(added) == -math.inf).gather(2, codes[..., None]).any(1)[:, 0]
-        starts = blocks.starts[0, : len(sizes) + 1]
-        each = zip(own.starts, own.counts, strict=True)
-        same = torch.tensor([row[:count].tolist() == starts.tolist() for row, count in each])
-        assert torch.equal(~barred, same)
+        ends = words.ends(blocks, codes)
+        late_ends = (ends & (places >= passes - SLACK)).cumsum(2)
+        has_ended = late_ends.roll(1, 2).where(places > 0, 0) > 0
+        may_be_cut = blocks.is_full[..., None] & ~has_ended
+        added = words.added(blocks, places, may_be_cut, *foreseen(ends.shape))
+        of_codes = blocks.unfolded(added).gather(2, codes[..., None])[..., 0]
+        is_barred = (of_codes == -math.inf).any(1)
+        starts = blocks.starts[0, : len(sizes) + 1].tolist()
+        same = torch.tensor([row == starts for row in own_starts])
+        assert torch.equal(~is_barred, same)
         found += same
     assert (found == 1).all()
+
+
+def ways_between(first: int, end: int) -> list[list[int]]:
+    """The ends of words, in all ways that have one at `first`, one at `end`, and none after it."""
+    if first == end:
+        return [[first]]
+    if first > end:
+        return []
+    between = range(first + 1, end)
+    found = []
+    for count in range(len(between) + 1):
+        for chain in itertools.combinations(between, count):
+            found.append([first, *chain, end])
+    return found
 
 
 @torch.no_grad()
 def test_words_follow_an_end_as_often_as_in_all_sequences_of_words_with_lengths_from_the_table():
     foresight = randomise(Foresight(1, 1, 2), 1.0)
-    lengths, ends_after = torch.softmax(foresight.lengths, -1).tolist(), foresight.ends_after()
+    lengths = torch.softmax(foresight.lengths, -1).tolist()
+    ends_after = foresight.ends_after()
     for first, end in itertools.product(range(1, FORESEEN + 2), range(1, 8)):
-        between = range(first + 1, end)
-        chains = [
-            chain
-            for count in range(len(between) + 1)
-            for chain in itertools.combinations(between, count)
-        ]
-        ways = (
-            [[first, *chain, end] for chain in chains]
-            if first < end
-            else [[first]] * (first == end)
-        )
-        p = sum(
-            math.prod(lengths[after - before - 1] for before, after in itertools.pairwise(way))
-            for way in ways
-        )
+        p = 0.0
+        for way in ways_between(first, end):
+            p += math.prod(lengths[after - before - 1] for before, after in itertools.pairwise(way))
         assert float(ends_after[first - 1, end]) == pytest.approx(p, abs=1e-6)
     assert (ends_after[:, 0] == 1).all()
 
@@ -155,14 +164,16 @@ def test_words_follow_an_end_as_often_as_in_all_sequences_of_words_with_lengths_
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 @torch.no_grad()
 def test_starts_are_drawn_as_often_as_they_are_likely(temperature):
-    words, count, lengths = word_starts(), 20_000, torch.tensor([7])
+    words = word_starts()
+    count = 20_000
     noise = torch.randn(count, 7, generator=torch.Generator().manual_seed(0))
-    blocks = words.draw(noise, lengths.expand(count), 3, temperature)
+    blocks = words.draw(noise, torch.tensor([7]).expand(count), 3, temperature)
     probabilities = words.log_prob(blocks, temperature).sum(1).exp()
     for chain in blocks.starts.unique(dim=0):
         same = (blocks.starts == chain).all(1)
         p = float(probabilities[same][0])
-        assert abs(float(same.float().mean()) - p) < 4 * (p * (1 - p) / count) ** 0.5
+        share = float(same.float().mean())
+        assert abs(share - p) < 4 * (p * (1 - p) / count) ** 0.5
 
 
 @torch.no_grad()
@@ -178,18 +189,18 @@ def toy(passes: int) -> SequenceModel:
     torch.manual_seed(0)
     config = dataclasses.replace(SIZES, **NAMED_MODELS["blocks-codes"])
     model = build_model(config, Symbols(3, (SPACE,)), LengthModel.fit(LENGTHS)).eval()
-    assert isinstance(model.prior, WordwiseFlow)
     prior = model.prior
-    for part in (
-        prior.features.conditioner,
-        prior.within,
-        prior.ahead,
-        prior.words,
-        prior.foresight,
-    ):
-        randomise(part, 0.4)
-    model.prior.passes = passes
+    assert isinstance(prior, WordwiseFlow)
+    conditioner = prior.features.conditioner
+    for module in (conditioner, prior.within, prior.ahead, prior.words, prior.foresight):
+        randomise(module, 0.4)
+    prior.passes = passes
     return model
+
+
+def shares_of(drawn: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """How often each of the sequences x `[M, T]` is among those that were drawn `[N, T]`: `[M]`."""
+    return torch.stack([(drawn == row).all(1).float().mean() for row in x])
 
 
 STEPS = 4
@@ -198,7 +209,8 @@ STEPS = 4
 @pytest.mark.parametrize("passes", [1, 2, 3])
 @torch.no_grad()
 def test_probabilities_sum_to_1_and_draws_and_fills_have_them(passes):
-    model, count = toy(passes), 6000
+    model = toy(passes)
+    count = 6000
     x = every_sequence(model.observation, STEPS)
     noise = torch.randn(1, len(x), STEPS, 4, generator=torch.Generator().manual_seed(1))
     terms = model(x, torch.full((len(x),), STEPS), noise)
@@ -206,37 +218,34 @@ def test_probabilities_sum_to_1_and_draws_and_fills_have_them(passes):
     assert float(p.sum()) == pytest.approx(1, abs=0.01)
     generators = [torch.Generator().manual_seed(seed) for seed in range(count)]
     drawn = torch.stack(sample_batch(model, [STEPS] * count, generators, 1.0))
-    shares = torch.stack([(drawn == row).all(1).float().mean() for row in x])
-    assert float((shares - p).abs().sum() / 2) < 0.05
+    assert float((shares_of(drawn, x) - p).abs().sum() / 2) < 0.05
     whole = torch.tensor([1, SPACE, 2, 1])
     mask = torch.tensor([False, True, False, True])
     fits = (x[:, mask] == whole[mask]).all(1)
-    filled = draw_hidden(
-        model, Known(whole.expand(1000, -1), mask.expand(1000, -1)), 64, generators[:1000]
-    )
-    shares = torch.stack([(filled == row).all(1).float().mean() for row in x[fits]])
-    assert float((shares - p[fits] / p[fits].sum()).abs().sum() / 2) < 0.08
+    known = Known(whole.expand(1000, -1), mask.expand(1000, -1))
+    filled = draw_hidden(model, known, 64, generators[:1000])
+    expected = p[fits] / p[fits].sum()
+    assert float((shares_of(filled, x[fits]) - expected).abs().sum() / 2) < 0.08
 
 
 @pytest.mark.parametrize("size", [3, 6, 8])
 @torch.no_grad()
 def test_the_lengths_that_a_first_word_may_have_are_forecast_with_probabilities_that_sum_to_1(size):
-    flow, passes, total = toy(8).prior, 8, 0.0
+    passes = 8
+    flow = toy(passes).prior
     assert isinstance(flow, WordwiseFlow)
-    lasts = torch.softmax(
-        torch.randn(1, 1, passes, 3, FORESEEN + 1, generator=torch.Generator().manual_seed(0)), -1
-    )
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(1, 1, passes, 3, FORESEEN + 1, generator=generator)
+    lasts = torch.softmax(scores, -1)
+    total = 0.0
     for letters in range(1, passes):
         text = "x" * (size - 1) + " " + "x" * letters + " " + "x" * passes + " x"
-        codes, lengths = codes_of(text), torch.tensor([len(text)])
-        blocks = flow.words.of(codes, lengths, passes)
+        codes = codes_of(text)
+        blocks = flow.words.of(codes, torch.tensor([len(text)]), passes)
         if blocks.sizes[0, 0] == size:  # the word does not fit into the first block
-            found = flow._lengths(
-                blocks,
-                codes,
-                flow.words.ends(blocks, codes),
-                lasts.expand(1, blocks.sizes.shape[1], -1, -1, -1),
-            )
+            ends = flow.words.ends(blocks, codes)
+            of_blocks = lasts.expand(1, blocks.sizes.shape[1], -1, -1, -1)
+            found = flow._lengths(blocks, codes, ends, of_blocks)
             total += float(found[0, 1, 0].exp())
     assert total == pytest.approx(1, abs=1e-5)
 
@@ -252,6 +261,5 @@ def test_other_numbers_of_passes_have_the_table_of_the_nearest():
     for passes, table in ((5, 4), (25, 32)):
         row = words.slack[IN_TRAINING.index(table)][:passes]
         expected = torch.log_softmax(row, 0)[passes - 3]
-        torch.testing.assert_close(
-            words.log_prob(blocks_of([3] * 12, passes, 40), 1.0)[0, 0], expected
-        )
+        found = words.log_prob(blocks_of([3] * 12, passes, 40), 1.0)[0, 0]
+        torch.testing.assert_close(found, expected)

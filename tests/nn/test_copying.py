@@ -10,7 +10,6 @@ from lnfgen.nn import copying
 from lnfgen.nn.copying import (
     NUM_HEADS,
     NUM_LAGS,
-    PLACE_RATE,
     SHARPNESS,
     CopyAttention,
     CopyingNetwork,
@@ -21,17 +20,17 @@ SPAN, BLOCK, PERIODS = 12, 8, (2, 3)
 """Small ones, so that short sequences have several blocks and steps that are too far away."""
 
 
-@pytest.fixture
-def attention(monkeypatch: pytest.MonkeyPatch) -> CopyAttention:
+@pytest.fixture(params=[PERIODS, ()], ids=["periods", "places"])
+def attention(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> CopyAttention:
     monkeypatch.setattr(copying, "SPAN", SPAN)
     monkeypatch.setattr(CopyAttention, "REACH", SPAN + NUM_LAGS)
     monkeypatch.setattr(copying, "BLOCK", BLOCK)
     torch.manual_seed(0)
-    attention = CopyAttention(num_compared=4, periods=PERIODS).double()
+    attention = CopyAttention(num_compared=4, periods=request.param).double()
     with torch.no_grad():
-        attention.by_period.normal_(std=0.1)
-        attention.by_distance.normal_(std=0.1)
-        attention.by_place.normal_(std=0.1)
+        for scores in (attention.by_period, attention.by_place, attention.by_distance):
+            if scores is not None:
+                scores.normal_(std=1.0)
     return attention
 
 
@@ -63,12 +62,15 @@ def by_definition(attention: CopyAttention, x: Tensor) -> Tensor:
                     for lag in range(NUM_LAGS)
                 ]
                 score = sum(w * one for w, one in zip(attention.by_lag[head], alike, strict=True))
-                place = attention.by_place[head, t - d] if t < SPAN + NUM_LAGS else 0.0
                 distance = attention.by_distance[head, d - 1]
-                distance = distance + sum(
-                    attention.by_period[head, i] for i, p in enumerate(PERIODS) if d % p == 0
-                )
-                scores.append(score + PLACE_RATE * (distance + place))
+                if attention.by_period is not None:
+                    for index, period in enumerate(PERIODS):
+                        if d % period == 0:
+                            distance = distance + attention.by_period[head, index]
+                place = 0.0
+                if attention.by_place is not None and t < SPAN + NUM_LAGS:
+                    place = attention.by_place[head, t - d]
+                scores.append(score + distance + place)
             weights = torch.stack(scores).softmax(0)
             recalled[:, t, head, -1] = weights[0]
             for weight, d in zip(weights[1:], distances, strict=True):
@@ -96,15 +98,17 @@ def test_step_by_step_is_as_in_blocks(attention):
 def test_what_comes_again_is_recalled_before_anything_is_learned():
     phrase = frames(40, keys=20)
     recalled = CopyAttention(20).double()(torch.cat([phrase, phrase], 1))[:, :, 0, :-1] > 0.5
-    # from some steps into the second time on
+    # From some steps into the second time on.
     assert torch.equal(recalled[:, 45:], phrase[:, 5:].bool())
     assert not recalled[:, :40].any()
 
 
 @torch.no_grad()
 def test_a_network_goes_on_from_its_state(attention):
-    """In one step, in several, and beyond `REACH`; the value at its first step is none that can be
-    recalled."""
+    """In one step, in several, and beyond `REACH`.
+
+    The value at its first step is none that can be recalled.
+    """
     torch.manual_seed(0)
     network = CopyingNetwork(CausalScan(6, 8, 1, 0.0), num_values=4, size=3).double().eval()
     network.copying = attention
@@ -117,8 +121,8 @@ def test_a_network_goes_on_from_its_state(attention):
         found.append(y)
     torch.testing.assert_close(torch.cat(found, 1), expected, rtol=1e-9, atol=1e-12)
     frames = torch.cat([x[:, 1:, :4], x[:, :1, :4]], 1)
-    told = torch.tanh(network.told(attention(frames).flatten(-2)))
-    torch.testing.assert_close(expected[..., 8:], told, rtol=1e-9, atol=1e-12)
+    projected = torch.tanh(network.projection(attention(frames).flatten(-2)))
+    torch.testing.assert_close(expected[..., 8:], projected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +130,7 @@ def test_a_network_goes_on_from_its_state(attention):
     [
         ("af", "bernoulli", True),
         ("af", "nade", True),
-        ("af", "past", False),
+        ("af", "autoregressive", False),
         ("iaf", "bernoulli", False),
         ("none", "bernoulli", False),
     ],

@@ -23,8 +23,10 @@ def frames(steps: int) -> torch.Tensor:
 
 
 def by_definition(x: torch.Tensor, step: int) -> tuple[int, int]:
-    """The distance and the length of the longest match before a step of one sequence `[T, P]`, by
-    comparing frames."""
+    """The longest match before a step of one sequence `[T, P]`, by comparing frames.
+
+    It has a distance and a length.
+    """
     best = (SPAN, 0)
     for distance in range(min(SPAN, step), 0, -1):
         length, at = 0, step - 1
@@ -47,7 +49,7 @@ def test_matches_are_what_the_definition_says():
 
 
 def test_what_followed_is_recalled_with_a_weight_by_its_length():
-    x = torch.tensor([[[1], [2], [3], [3], [1], [2], [3], [3], [1]]], dtype=torch.uint8)
+    x = torch.tensor([[[1], [2], [3], [3], [1], [2], [3], [3], [1]]])
     recalled = longest_matches(codes_of(x)).recalled(x.double(), torch.arange(9))[0, :, 0]
     # A held frame, which is the same as the one before it, is no match, and no change in a longer
     # one.
@@ -61,7 +63,8 @@ def test_what_followed_is_recalled_with_a_weight_by_its_length():
 
 def test_the_last_frames_are_enough_step_by_step():
     x = frames(40)
-    codes, runs = codes_of(x), Runs.of_none(codes_of(x))
+    codes = codes_of(x)
+    runs = Runs.of_none(len(x), x.device)
     expected = longest_matches(codes).recalled(x.double(), torch.arange(40))
     for step in range(40):
         last = x[:, max(0, step - SPAN) : step].double()

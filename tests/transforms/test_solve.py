@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from lnfgen.transforms.solve import root_with_gradient, solve
 
@@ -30,19 +31,16 @@ def test_solve_finds_roots_that_newton_alone_does_not(function, slope):
 
 def test_gradient_of_a_root_is_that_of_its_closed_form():
     """u^3 + p u = v: the root's value stays, bit for bit, and du = (dv - u dp) / (3 u^2 + p)."""
-    p, v = (
-        torch.tensor(values, dtype=torch.float64, requires_grad=True)
-        for values in ([0.5, 1.0, 4.0], [3.0, -2.0, 0.0])
-    )
+    p = torch.tensor([0.5, 1.0, 4.0], dtype=torch.float64, requires_grad=True)
+    v = torch.tensor([3.0, -2.0, 0.0], dtype=torch.float64, requires_grad=True)
 
-    def evaluate(u):
+    def evaluate(u: Tensor) -> tuple[Tensor, Tensor]:
         return u**3 + p * u - v, 3 * u**2 + p
 
     with torch.no_grad():
-        bound = 1 + v.abs()
-        root = solve(
-            evaluate, torch.zeros_like(v), -bound - 1 / p, bound + 1 / p, torch.zeros_like(v)
-        )
+        bound = 1 + v.abs() + 1 / p
+        zero = torch.zeros_like(v)
+        root = solve(evaluate, zero, -bound, bound, zero)
     excess, slope = evaluate(root)
     u = root_with_gradient(root, excess, slope)
     assert torch.equal(u, root)

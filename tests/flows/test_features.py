@@ -17,20 +17,19 @@ from lnfgen.transforms import TRANSFORMS
 
 pytestmark = pytest.mark.contract
 
-D, F = 3, 2
+D = 3
+F = 2
 HIDDEN = 6
 
 
 def inputs(count: int) -> tuple[Tensor, Tensor]:
     """x `[4 count, D]` and a context `[4 count, F]`."""
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(4 * count, D, generator=generator), torch.randn(
-        4 * count, F, generator=generator
-    )
+    x = torch.randn(4 * count, D, generator=generator)
+    return x, torch.randn(4 * count, F, generator=generator)
 
 
 # Under autocast the conditioners run in bfloat16.
-# ---------------------------------------------------------------------
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
@@ -41,16 +40,16 @@ DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 @pytest.mark.parametrize("features", sorted(FEATURE_FLOWS))
 def test_autocast_keeps_log_determinants_and_gradients(features, transform, scale, device):
     """In the features' own dtype, and finite, however large the networks' weights."""
-    flow = randomise(
-        build_feature_flow(features, D, F, HIDDEN, 2, TRANSFORMS[transform]()), scale=scale
-    ).to(device)
+    flow = build_feature_flow(features, D, F, HIDDEN, 2, TRANSFORMS[transform]())
+    flow = randomise(flow, scale=scale).to(device)
     x, context = (t.float().to(device).requires_grad_() for t in inputs(50))
     for method in (flow.forward, flow.inverse):
         with torch.autocast(device, torch.bfloat16):
             y, ladj = method(x, context)
         assert y.dtype == ladj.dtype == torch.float32
         wanted = [x, context, *flow.parameters()]
-        gradients = torch.autograd.grad((y / (1 + y.detach().abs())).sum() + ladj.sum(), wanted)
+        scaled = y / (1 + y.detach().abs())
+        gradients = torch.autograd.grad(scaled.sum() + ladj.sum(), wanted)
         for found in (y, ladj, *gradients):
             assert torch.isfinite(found).all()
 
@@ -66,9 +65,8 @@ def test_autocast_inverts_as_well_as_float32(features, transform, scale, device)
     In a few rows a feature that MADE reads differs by round-off and bfloat16 rounds it to another
     value, so the test takes the 98 % quantile of the errors.
     """
-    flow = randomise(
-        build_feature_flow(features, D, F, HIDDEN, 1, TRANSFORMS[transform]()), scale=scale
-    ).to(device)
+    flow = build_feature_flow(features, D, F, HIDDEN, 1, TRANSFORMS[transform]())
+    flow = randomise(flow, scale=scale).to(device)
     eps, context = (t.float().to(device) for t in inputs(250))
 
     def error(enabled: bool) -> float:
@@ -84,8 +82,7 @@ def test_autocast_inverts_as_well_as_float32(features, transform, scale, device)
 
 @pytest.mark.parametrize("num_features", [2, 3, 5])
 def test_coupling_is_triangular(num_features):
-    """The kept half passes unchanged, and each moved feature depends on the kept half and itself
-    alone."""
+    """The kept half passes unchanged; a moved feature depends on the kept half and itself alone."""
     coupling = randomise(SplitCoupling(num_features, F, HIDDEN, TRANSFORMS["nlsq"]())).double()
     kept = num_features // 2
     x = torch.randn(num_features, dtype=torch.float64)
@@ -119,9 +116,8 @@ def test_masked_autoregressive_is_triangular(num_features, transform):
         jacobian = torch.autograd.functional.jacobian(
             lambda e, method=method: method(e, context)[0], x
         )
-        assert torch.equal(
-            jacobian != 0, torch.ones(num_features, num_features, dtype=torch.bool).tril()
-        )
+        expected = torch.ones(num_features, num_features, dtype=torch.bool).tril()
+        assert torch.equal(jacobian != 0, expected)
         assert (jacobian.diagonal() > 0).all()
 
 
@@ -134,7 +130,8 @@ def test_masked_autoregressive_forward_is_a_loop_over_features(num_features, hid
     context = torch.randn(7, F, dtype=torch.float64, requires_grad=True)
 
     def loop() -> tuple[Tensor, Tensor]:
-        z, ladjs = torch.zeros_like(eps), []
+        z = torch.zeros_like(eps)
+        ladjs = []
         for i in range(num_features):
             moved, ladj = flow.transform.forward(eps[:, i], flow.conditioner(z, context)[:, i])
             z = torch.cat([z[:, :i], moved[:, None], z[:, i + 1 :]], -1)
@@ -145,7 +142,8 @@ def test_masked_autoregressive_forward_is_a_loop_over_features(num_features, hid
         wanted = [eps, context, *flow.parameters()]
         return torch.autograd.grad(z.sin().sum() + ladj.cos().sum(), wanted)
 
-    expected, found = loop(), flow(eps, context)
+    expected = loop()
+    found = flow(eps, context)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(gradients(*found), gradients(*expected), rtol=1e-9, atol=1e-9)
     with torch.no_grad():

@@ -1,5 +1,4 @@
-"""What commands ask of the machine: the device, the number of threads, and that freed memory is
-kept."""
+"""What commands ask of the machine: the device, threads, freed memory; and the dropout of a CPU."""
 
 import json
 import os
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from lnfgen.device import prepare_machine, resolve_device
+from lnfgen.device import Dropout, prepare_machine, resolve_device
 from lnfgen.errors import LnfgenError
 
 PROGRAM = """
@@ -29,10 +28,13 @@ keep_freed_memory()
 faults()
 found = {"faults": [before, faults()], "default": torch.get_num_threads()}
 
+small = SMALL_HIDDEN_SIZE
+models = [(small, "nade"), (small + 1, "nade"), (1, "nade")]
+models += [(small, "autoregressive"), (1, "autoregressive")]
+
 def threads():
     numbers = []
-    small = SMALL_HIDDEN_SIZE
-    for size, emission in ((small, "nade"), (small + 1, "nade"), (1, "nade"), (small, "past"), (1, "past")):
+    for size, emission in models:
         prepare_machine("cpu", size, emission)
         numbers.append(torch.get_num_threads())
     return numbers
@@ -47,8 +49,10 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def fresh_process() -> dict[str, Any]:
-    """What a process that has just begun finds; torch takes a second or two to load, so there is
-    one for all tests."""
+    """What a process that has just begun finds.
+
+    There is one for all tests, because torch takes a second or two to load.
+    """
     free = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, env=free
@@ -71,13 +75,34 @@ def test_devices():
     for name in ("gpu", "cuda:99", "", "meta", "hpu"):
         with pytest.raises(LnfgenError, match="expected auto") as error:
             resolve_device(name)
-        assert "\n" not in str(error.value)
-        assert ("cuda" in str(error.value).partition("expected")[2]) == torch.cuda.is_available(), (
-            "what is here"
-        )
+        message = str(error.value)
+        assert "\n" not in message
+        _, _, expected = message.partition("expected")
+        assert ("cuda" in expected) == torch.cuda.is_available()
 
 
 def test_the_number_of_threads_follows_from_the_size_and_output_unless_it_is_given(fresh_process):
-    """The output `past` has more work than others of its size, as it works on every key."""
+    """The output `autoregressive` has more work than others of its size, as it works on every
+    key."""
     assert fresh_process["free"] == [1, fresh_process["default"], 1, fresh_process["default"], 1]
     assert fresh_process["given"] == [3] * 5
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_dropout_keeps_a_share_scales_it_and_passes_gradients_there_alone(dtype):
+    torch.manual_seed(0)
+    x = torch.ones(301, 333, dtype=dtype, requires_grad=True)  # an odd number of them
+    dropped = Dropout(0.3)(x)
+    kept = dropped != 0
+    assert float(kept.double().mean()) == pytest.approx(0.7, abs=0.01)
+    expected = torch.full_like(dropped[kept], 1 / 0.7)
+    torch.testing.assert_close(dropped[kept], expected, rtol=1e-4, atol=0.01)
+    for dim in (0, 1):  # no pattern along either axis
+        assert float(kept.double().mean(dim).std()) < 0.035
+    (gradient,) = torch.autograd.grad(dropped.sum(), x)
+    torch.testing.assert_close(gradient, dropped.detach())
+    assert not torch.equal(Dropout(0.3)(x) != 0, kept)
+    torch.manual_seed(0)
+    assert torch.equal(Dropout(0.3)(x) != 0, kept)
+    assert torch.equal(Dropout(0.3).eval()(x), x)
+    assert torch.equal(Dropout(1e-6)(x), x)  # rounds to none

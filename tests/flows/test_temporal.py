@@ -24,9 +24,10 @@ def flow(request) -> CausalFlow:
 def sequential(
     flow: CausalFlow, x: Tensor, positions: Tensor, lengths: Tensor
 ) -> tuple[Tensor, Tensor]:
-    return (flow.inverse if isinstance(flow, InverseAutoregressiveFlow) else flow.forward)(
-        x, positions, lengths
-    )
+    """What the direction gives whose contexts come from its own results."""
+    if isinstance(flow, InverseAutoregressiveFlow):
+        return flow.inverse(x, positions, lengths)
+    return flow.forward(x, positions, lengths)
 
 
 @pytest.mark.parametrize(("time", "features"), [("af", "af"), ("af", "scf"), ("iaf", "scf")])
@@ -70,19 +71,22 @@ def test_steps_draw_and_weigh_what_the_whole_flow_does_and_go_on_with_other_rows
     flow = random_flow("af", features, backbone=backbone, copy_attention=copies)
     _, positions = inputs(3, num_steps=T)
     noise = torch.randn(4, T, flow.noise_size, dtype=torch.float64)
-    steps, rows = FlowSteps(flow, positions, 0.7), torch.arange(3)
+    steps = FlowSteps(flow, positions, 0.7)
+    rows = torch.arange(3)
     z = torch.zeros(3, 0, flow.num_features, dtype=torch.float64)
     log_p = torch.zeros(3, 0, dtype=torch.float64)
+    chosen_at = {2: torch.tensor([2, 0, 0, 1]), 5: torch.tensor([3, 1])}
     for t in range(T):
-        if t in (2, 5):
-            chosen = torch.tensor([2, 0, 0, 1] if t == 2 else [3, 1])
-            steps.keep(chosen)
-            z, log_p, rows = z[chosen], log_p[chosen], rows[chosen]
+        if t in chosen_at:
+            chosen = chosen_at[t]
+            steps.reindex(chosen)
+            z = z[chosen]
+            log_p = log_p[chosen]
+            rows = rows[chosen]
         drawn = steps.draw(noise[: len(rows), t])
         log_p = torch.cat([log_p, steps.log_prob(drawn)[:, None]], 1)
         z = torch.cat([z, drawn[:, None]], 1)
         steps.take(drawn)
     whole = positions[rows]
-    torch.testing.assert_close(
-        log_p, flow.log_prob(z, whole, full(whole), 0.7), rtol=1e-9, atol=1e-9
-    )
+    expected = flow.log_prob(z, whole, full(whole), 0.7)
+    torch.testing.assert_close(log_p, expected, rtol=1e-9, atol=1e-9)

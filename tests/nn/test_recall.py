@@ -1,0 +1,65 @@
+"""Every way to recall has the same copies at once and step by step, and weights that sum to 1."""
+
+import pytest
+import torch
+from toy_models import randomise
+
+from lnfgen.nn.copying import CopyAttention
+from lnfgen.nn.matching import LongestMatch
+from lnfgen.nn.opening import OpeningRecall
+from lnfgen.nn.recall import PastValues, Recall
+
+NUM_COMPARED = 4
+RECALLS = {
+    "attention": lambda: randomise(CopyAttention(NUM_COMPARED, (2, 3)), 0.1),
+    "match": lambda: LongestMatch(NUM_COMPARED),
+    "opening": OpeningRecall,
+}
+
+
+def values(steps: int) -> torch.Tensor:
+    """A few kinds of frames, so that stretches come again, `[2, T, 6]` of zeros and ones."""
+    generator = torch.Generator().manual_seed(steps)
+    kinds = (torch.rand(3, 6, generator=generator) < 0.5).double()
+    return kinds[torch.randint(3, (2, steps), generator=generator)]
+
+
+@pytest.mark.parametrize("name", RECALLS)
+@torch.no_grad()
+def test_step_by_step_is_at_once_also_after_rows_were_chosen(name):
+    recall: Recall = RECALLS[name]().double()
+    x = values(80)
+    memory = recall.memory(torch.zeros(2, 6, dtype=torch.float64))
+    rows = torch.tensor([1, 1, 0])
+    for step in range(80):
+        if step == 50:
+            memory.reindex(rows)
+            x = x[rows]
+        expected = recall(x)[:, step]
+        assert expected.shape == (len(x), recall.num_copies, 7)
+        torch.testing.assert_close(memory.recalled(), expected, rtol=1e-9, atol=1e-12)
+        memory.append(x[:, step])
+
+
+@pytest.mark.parametrize("name", RECALLS)
+@torch.no_grad()
+def test_weights_of_steps_and_of_no_step_sum_to_1(name):
+    """With a value that is 1 at all steps, the copy of it is the weight of all steps."""
+    recall: Recall = RECALLS[name]().double()
+    x = values(40)
+    x[..., -1] = 1
+    recalled = recall(x)
+    torch.testing.assert_close(
+        recalled[..., -2] + recalled[..., -1], torch.ones_like(recalled[..., 0])
+    )
+    assert (recalled[:, 0, :, -1] == 1).all()
+
+
+def test_past_values_grow_and_are_chosen():
+    past = PastValues(torch.zeros(2, 3))
+    x = torch.randn(2, 150, 3)
+    for step in range(150):
+        past.append(x[:, step])
+    assert torch.equal(past.last(1000), x)
+    past.reindex(torch.tensor([1, 1, 0]))
+    assert torch.equal(past.last(7), x[[1, 1, 0], -7:])
