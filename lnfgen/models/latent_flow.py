@@ -1,5 +1,4 @@
-"""The latent flow model of Ziegler & Rush (2019): a VAE over sequences whose prior is a normalizing
-flow."""
+"""The latent flow of Ziegler & Rush (2019): a VAE over sequences with a flow as its prior."""
 
 from collections.abc import Sequence
 
@@ -12,21 +11,22 @@ from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, Observation
 from lnfgen.models.output import Emission
 from lnfgen.models.posterior import Gaussian, Posterior, SymbolPosterior
-from lnfgen.models.sequence_model import Encoded, SequenceModel, WeighedSteps, drawn_by
+from lnfgen.models.sequence_model import SequenceModel, SharedTensors, WeighedSteps, drawn_by
 from lnfgen.nn.masking import MIN_TEMPERATURE, sum_real
 from lnfgen.nn.positions import Positions
 from lnfgen.nn.stepper import looping
 
 
 class LatentFlow(SequenceModel):
-    """`p(x) = p(T) integral p(z | T) p(x | z, T) dz`; `ELBO = E_q[log p(x|z) + log p(z) - log
-    q(z|x)] + log p(T)`.
+    """`p(x) = p(T) integral p(z | T) p(x | z, T) dz`, with a bound from a posterior.
+
+    `ELBO = E_q[log p(x | z) + log p(z) - log q(z | x)] + log p(T)`.
 
     The posterior runs once for all K samples of z. Prior and emission then treat the samples as one
     batch of K * B.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (an argument for each distribution)
         self,
         observation: Observation,
         length: LengthModel,
@@ -43,21 +43,23 @@ class LatentFlow(SequenceModel):
         self.emission = emission
         self.latent = prior.num_features
 
-    def encode(self, x: Tensor, lengths: Tensor, metres: Tensor | None = None) -> Encoded:
-        """The mean and log-variance of the posterior, each `[B, T, D]`, and the positions `[B, T,
-        F]`."""
-        positions = self.positions_of(lengths, x.shape[1], metres)
-        return *self.posterior(x, lengths, positions), positions
+    def encode(self, x: Tensor, lengths: Tensor, bar_shapes: Tensor | None = None) -> SharedTensors:
+        """The mean and log-variance `[B, T, D]` of the posterior, and the positions `[B, T, F]`."""
+        positions = self.positions_of(lengths, x.shape[1], bar_shapes)
+        posterior = self.posterior(x, lengths, positions)
+        return posterior.mean, posterior.log_variance, positions
 
-    def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
+    def kl(self, lengths: Tensor, encoded: SharedTensors, noise: Tensor | None) -> Tensor:
         assert noise is not None
         z, positions, lengths_k = _folded(lengths, encoded, noise)
         log_p = self.prior.log_prob(z, positions, lengths_k).unflatten(0, noise.shape[:2])
-        # log q at the sample, where (z - mean) / deviation is the noise itself.
+        # The density q at the sample, where (z - mean) / deviation is the noise itself.
         log_q = -(0.5 * noise**2 + LOG_SQRT_2PI + 0.5 * encoded[1]).sum(-1)
         return sum_real(log_q - log_p, lengths)
 
-    def logits(self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
+    def logits(
+        self, x: Tensor, lengths: Tensor, encoded: SharedTensors, noise: Tensor | None
+    ) -> Tensor:
         assert noise is not None
         z, positions, lengths_k = _folded(lengths, encoded, noise)
         return self.emission(z, lengths_k, positions, x)
@@ -68,19 +70,19 @@ class LatentFlow(SequenceModel):
         noise: Tensor | None,
         uniform: Tensor,
         temperature: float,
-        metres: Tensor | None,
+        bar_shapes: Tensor | None,
     ) -> list[Tensor]:
         steps = torch.tensor(lengths, device=self.device)
-        z, positions = self._drawn(steps, max(lengths), noise, temperature, metres)
+        z, positions = self._drawn(steps, max(lengths), noise, temperature, bar_shapes)
         return self._unpadded(
             self.emission.sample(z, steps, positions, uniform, temperature), lengths
         )
 
     def drawn_logits(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, bar_shapes: Tensor | None
     ) -> Tensor:
         with torch.no_grad():
-            z, positions = self._drawn(lengths, x.shape[1], noise, 1.0, metres)
+            z, positions = self._drawn(lengths, x.shape[1], noise, 1.0, bar_shapes)
         return self.emission(z, lengths, positions, x)[0]
 
     def _drawn(
@@ -89,20 +91,23 @@ class LatentFlow(SequenceModel):
         num_steps: int,
         noise: Tensor | None,
         temperature: float,
-        metres: Tensor | None,
+        bar_shapes: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """z that the prior draws from noise, and the positions: `[B, T, D]` and `[B, T, F]`."""
         assert noise is not None
-        positions = self.positions_of(lengths, num_steps, metres)
+        positions = self.positions_of(lengths, num_steps, bar_shapes)
         return self.prior.draw(positions, lengths, noise, temperature), positions
 
     def steps(
-        self, num_sequences: int, num_steps: int, temperature: float, metres: Tensor | None = None
+        self,
+        num_sequences: int,
+        num_steps: int,
+        temperature: float,
+        bar_shapes: Tensor | None = None,
     ) -> WeighedSteps:
-        """If z_t says the symbol and is drawn given z_<t, `SymbolSteps`; otherwise
-        `LatentSteps`."""
+        """`SymbolSteps` if z_t is a code of x_t and drawn given z_<t; otherwise `LatentSteps`."""
         lengths = torch.full((num_sequences,), num_steps, device=self.device)
-        positions = self.positions_of(lengths, num_steps, metres)
+        positions = self.positions_of(lengths, num_steps, bar_shapes)
         if isinstance(self.posterior, SymbolPosterior) and isinstance(
             self.prior, AutoregressiveFlow
         ):
@@ -110,7 +115,9 @@ class LatentFlow(SequenceModel):
         return LatentSteps(self, positions, temperature)
 
 
-def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _folded(
+    lengths: Tensor, encoded: SharedTensors, noise: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """z `[K * B, T, D]` for noise `[K, B, T, D]`, and positions and lengths repeated K times."""
     mean, log_variance, positions = encoded
     num_samples = len(noise)
@@ -123,8 +130,9 @@ def _folded(lengths: Tensor, encoded: Encoded, noise: Tensor) -> tuple[Tensor, T
 
 
 class LatentSteps(WeighedSteps):
-    """At the first step all of z is drawn from the prior, and then x step by step from p(x_t |
-    x_<t, z).
+    """At the first step all of z is drawn from the prior, then x step by step.
+
+    A step is drawn from p(x_t | x_<t, z).
 
     The weight of a step is the probability of its known part. Limit: no step of z is drawn to fit
     what is known. If x_t depends on z alone, and much is known, it takes many rows until one has a
@@ -133,22 +141,22 @@ class LatentSteps(WeighedSteps):
 
     def __init__(self, model: LatentFlow, positions: Tensor, temperature: float) -> None:
         """`positions` are `[G, T, F]`."""
-        self._observation, self._prior, self._emission = (
-            model.observation,
-            model.prior,
-            model.emission,
-        )
+        self._observation = model.observation
+        self._prior = model.prior
+        self._emission = model.emission
         self._positions = positions
         self._temperature = max(temperature, MIN_TEMPERATURE)
         self._sampler = model.emission.head.sampler(self._temperature)
-        # of `positions`, later of the context
+        # Rows of `positions`, later of the context.
         self._rows = torch.arange(len(positions), device=positions.device)
         self._context: Tensor | None = None
 
     def draw(
         self, t: int, known: Known, generators: Sequence[torch.Generator]
     ) -> tuple[Tensor, Tensor]:
-        observation, num_rows, device = self._observation, len(self._rows), self._positions.device
+        observation = self._observation
+        num_rows = len(self._rows)
+        device = self._positions.device
         if self._context is None:
             self._context = self._contexts(self._positions[self._rows], generators)
             self._rows = torch.arange(num_rows, device=device)
@@ -158,8 +166,8 @@ class LatentSteps(WeighedSteps):
         x, logits = self._sampler.draw(self._context[self._rows, t], uniform.to(device), known)
         return x, observation.log_prob(logits, x, known.mask)
 
-    def keep(self, rows: Tensor) -> None:
-        self._sampler.keep(rows)
+    def reindex(self, rows: Tensor) -> None:
+        self._sampler.reindex(rows)
         self._rows = self._rows[rows]
 
     def _contexts(self, positions: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
@@ -175,7 +183,7 @@ class LatentSteps(WeighedSteps):
 
 
 class SymbolSteps(WeighedSteps):
-    """The steps of a model whose z_t says the symbol x_t, which makes it a language model.
+    """The steps of a model whose z_t is a code of the symbol x_t: a language model.
 
     Where x_t is known, z_t is drawn from q(z_t | x_t), and the step weighs p(z_t | z_<t) p(x_t |
     z_t) / q(z_t | x_t). Where it is hidden, z_t is drawn from p(z_t | z_<t) and x_t from p(x_t |
@@ -186,26 +194,27 @@ class SymbolSteps(WeighedSteps):
         """`positions` are `[G, T, F]`."""
         assert isinstance(model.prior, AutoregressiveFlow)
         temperature = max(temperature, MIN_TEMPERATURE)
-        self._observation, self._posterior, self._noise_size = (
-            model.observation,
-            model.posterior,
-            model.noise_size,
-        )
+        self._observation = model.observation
+        self._posterior = model.posterior
+        self._noise_size = model.noise_size
         self._prior = FlowSteps(model.prior, positions, temperature)
         self._sampler = model.emission.head.sampler(temperature)
-        self._num_rows, self._device = len(positions), positions.device
+        self._num_rows = len(positions)
+        self._device = positions.device
 
     def draw(
         self, t: int, known: Known, generators: Sequence[torch.Generator]
     ) -> tuple[Tensor, Tensor]:
-        num_rows, size = self._num_rows, self._noise_size
+        num_rows = self._num_rows
+        size = self._noise_size
         noise = drawn_by(
             generators, num_rows, lambda count, one: torch.randn(count, size, generator=one)
         )
         uniform = drawn_by(
             generators, num_rows, lambda count, one: torch.rand(count, 1, generator=one)
         )
-        noise, q = noise.to(self._device), self._posterior(known.values.long())
+        noise = noise.to(self._device)
+        q = self._posterior(known.values.long())
         with looping(noise):
             z = torch.where(
                 known.mask[:, None], q.sample(noise[:, : q.mean.shape[-1]]), self._prior.draw(noise)
@@ -215,6 +224,6 @@ class SymbolSteps(WeighedSteps):
             self._prior.take(z)
         return x, torch.where(known.mask, log_joint - q.log_prob(z), torch.zeros_like(log_joint))
 
-    def keep(self, rows: Tensor) -> None:
-        self._prior.keep(rows)
+    def reindex(self, rows: Tensor) -> None:
+        self._prior.reindex(rows)
         self._num_rows = len(rows)

@@ -11,8 +11,7 @@ WIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 
 
 class LengthModel(nn.Module):
-    """A histogram of the training lengths, partly smoothed. It is positive for every T >= 1, with a
-    geometric tail.
+    """A histogram of the training lengths, partly smoothed, positive for every T >= 1.
 
     `p(T) = mean over n of (1 - s) [T = T_n] + s r^|T - T_n| / Z_n`, where `Z_n` lets the second
     term sum to 1 over all T >= 1. The spread s and the width -1 / log r are chosen from `SPREADS`
@@ -25,8 +24,7 @@ class LengthModel(nn.Module):
     kernel: Tensor  # float64 [2]: spread, width
 
     def __init__(self, num_distinct: int = 1) -> None:
-        """A model before `fit` or `load_state_dict`, whose buffers have room for `num_distinct`
-        lengths."""
+        """Have room for `num_distinct` lengths before `fit` or `load_state_dict`."""
         super().__init__()
         self.register_buffer("lengths", torch.ones(num_distinct, dtype=torch.float64))
         self.register_buffer("counts", torch.ones(num_distinct, dtype=torch.float64))
@@ -37,9 +35,8 @@ class LengthModel(nn.Module):
 
     @classmethod
     def fit(cls, lengths: Tensor, kernel: Tensor | None = None) -> "LengthModel":
-        """Fit to the lengths `[N]` of the training split, each at least 1; the kernel is chosen if
-        it is not given."""
-        # a sort would need several copies of a large corpus's lengths
+        """Fit to the lengths `[N]` of the training split; choose the kernel if none is given."""
+        # A sort would need several copies of a large corpus's lengths.
         counts = torch.bincount(lengths)
         distinct = counts.nonzero().flatten()
         counts = counts[distinct]
@@ -53,9 +50,9 @@ class LengthModel(nn.Module):
         return model
 
     def _best_kernel(self) -> Tensor:
-        """The spread and width with the greatest leave-one-out likelihood of the training
-        lengths."""
-        best, kernel = -torch.inf, self.kernel
+        """The spread and width with the greatest leave-one-out likelihood of the lengths."""
+        best = -torch.inf
+        kernel = self.kernel
         for width in WIDTHS:
             distance = (self.lengths[:, None] - self.lengths).abs()
             smooth = torch.exp(-distance / width) / self._normalisers(width)
@@ -64,7 +61,8 @@ class LengthModel(nn.Module):
                 left_out = (1 - spread) * (self.counts - 1) + spread * smooth
                 score = float((self.counts * left_out.clamp(min=1e-300).log()).sum())
                 if score > best:
-                    best, kernel = score, torch.tensor([spread, width], dtype=torch.float64)
+                    best = score
+                    kernel = torch.tensor([spread, width], dtype=torch.float64)
         return kernel
 
     def _normalisers(self, width: float) -> Tensor:
@@ -96,11 +94,12 @@ class LengthModel(nn.Module):
         pieces are long and many.
         """
         spread, width = self.kernel.tolist()
-        places, weights = self.lengths.long() - 1, self.counts / self.counts.sum()
+        places = self.lengths.long() - 1
+        weights = self.counts / self.counts.sum()
         steps = torch.arange(longest, dtype=torch.float64) / width
         given = torch.full_like(steps, -torch.inf)
         given[places] = (spread * weights / self._normalisers(width)).log()
-        # with what a length gives to itself
+        # Both have what a length gives to itself.
         from_shorter = torch.logcumsumexp(given + steps, 0) - steps
         from_longer = torch.logcumsumexp((given - steps).flip(0), 0).flip(0) + steps
         log_probs = torch.logaddexp(from_shorter[:-1], from_longer[1:] - 1 / width)

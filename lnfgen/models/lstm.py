@@ -10,7 +10,7 @@ from lnfgen.device import Dropout
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, NoteNoise, Observation
 from lnfgen.models.output import OutputHead
-from lnfgen.models.sequence_model import Encoded, SequenceModel, WeighedSteps, drawn_by
+from lnfgen.models.sequence_model import SequenceModel, SharedTensors, WeighedSteps, drawn_by
 from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.masking import shift
 from lnfgen.nn.positions import Positions
@@ -23,7 +23,7 @@ class AutoregressiveLSTM(SequenceModel):
     Scoring calls the LSTM and the head once each for all steps. Sampling is a loop over the steps.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (an argument for each component)
         self,
         observation: Observation,
         length: LengthModel,
@@ -37,18 +37,19 @@ class AutoregressiveLSTM(SequenceModel):
         self.embed = observation.embedding(self.embedding)
         self.lstm = lstm
         self.head = head
-        self.dropout, self.input_dropout = Dropout(config.dropout), Dropout(config.input_dropout)
+        self.dropout = Dropout(config.dropout)
+        self.input_dropout = Dropout(config.input_dropout)
         self.note_noise = NoteNoise(config.note_noise)
 
-    def encode(self, x: Tensor, lengths: Tensor, metres: Tensor | None = None) -> Encoded:
+    def encode(self, x: Tensor, lengths: Tensor, bar_shapes: Tensor | None = None) -> SharedTensors:
         """The positions `[B, T, F]`."""
-        return (self.positions_of(lengths, x.shape[1], metres),)
+        return (self.positions_of(lengths, x.shape[1], bar_shapes),)
 
-    def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
+    def kl(self, lengths: Tensor, encoded: SharedTensors, noise: Tensor | None) -> Tensor:
         return torch.zeros(1, len(lengths), device=self.device)
 
     def logits(
-        self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None = None
+        self, x: Tensor, lengths: Tensor, encoded: SharedTensors, noise: Tensor | None = None
     ) -> Tensor:
         (positions,) = encoded
         noisy = self.note_noise(x)
@@ -62,13 +63,14 @@ class AutoregressiveLSTM(SequenceModel):
         noise: Tensor | None,
         uniform: Tensor,
         temperature: float,
-        metres: Tensor | None,
+        bar_shapes: Tensor | None,
     ) -> list[Tensor]:
         positions = self.positions_of(
-            torch.tensor(lengths, device=self.device), max(lengths), metres
+            torch.tensor(lengths, device=self.device), max(lengths), bar_shapes
         )
-        network, draw = steps_of(self.lstm, positions), self.head.sampler(temperature)
-        # nothing comes before the first step
+        network = steps_of(self.lstm, positions)
+        draw = self.head.sampler(temperature)
+        # Nothing comes before the first step.
         read = positions.new_zeros(len(positions), self.embedding)
         steps: list[Tensor] = []
         with looping(positions):
@@ -79,37 +81,41 @@ class AutoregressiveLSTM(SequenceModel):
         return self._unpadded(torch.stack(steps, 1), lengths)
 
     def drawn_logits(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, bar_shapes: Tensor | None
     ) -> Tensor:
-        return self.logits(x, lengths, self.encode(x, lengths, metres))[0]
+        return self.logits(x, lengths, self.encode(x, lengths, bar_shapes))[0]
 
     def steps(
-        self, num_sequences: int, num_steps: int, temperature: float, metres: Tensor | None = None
-    ) -> "LSTMSteps":
+        self,
+        num_sequences: int,
+        num_steps: int,
+        temperature: float,
+        bar_shapes: Tensor | None = None,
+    ) -> "BaselineSteps":
         lengths = torch.full((num_sequences,), num_steps, device=self.device)
-        return LSTMSteps(self, self.positions_of(lengths, num_steps, metres), temperature)
+        return BaselineSteps(self, self.positions_of(lengths, num_steps, bar_shapes), temperature)
 
 
-class LSTMSteps(WeighedSteps):
-    """Each step is drawn given the steps before it, and weighs the probability of its known
-    part."""
+class BaselineSteps(WeighedSteps):
+    """Each step is drawn given those before it, and weighs the probability of its known part."""
 
     def __init__(self, model: AutoregressiveLSTM, positions: Tensor, temperature: float) -> None:
         """`positions` are `[G, T, F]`."""
-        self._observation, self._positions, self._embed = model.observation, positions, model.embed
-        self._network, self._sampler = (
-            steps_of(model.lstm, positions),
-            model.head.sampler(temperature),
-        )
-        # nothing comes before the first step
+        self._observation = model.observation
+        self._positions = positions
+        self._embed = model.embed
+        self._network = steps_of(model.lstm, positions)
+        self._sampler = model.head.sampler(temperature)
+        # Nothing comes before the first step.
         self._read = positions.new_zeros(len(positions), model.embedding)
-        # the sequence that each row is of
+        # The sequence that each row is of.
         self._rows = torch.arange(len(positions), device=positions.device)
 
     def draw(
         self, t: int, known: Known, generators: Sequence[torch.Generator]
     ) -> tuple[Tensor, Tensor]:
-        position, observation = self._positions[self._rows, t], self._observation
+        position = self._positions[self._rows, t]
+        observation = self._observation
         uniform = drawn_by(
             generators, len(position), lambda count, one: observation.uniform(count, 1, one)[:, 0]
         )
@@ -121,7 +127,8 @@ class LSTMSteps(WeighedSteps):
             self._read = self._embed(x)
         return x, observation.log_prob(logits, x, known.mask)
 
-    def keep(self, rows: Tensor) -> None:
-        self._network.keep(rows)
-        self._sampler.keep(rows)
-        self._rows, self._read = self._rows[rows], self._read[rows]
+    def reindex(self, rows: Tensor) -> None:
+        self._network.reindex(rows)
+        self._sampler.reindex(rows)
+        self._rows = self._rows[rows]
+        self._read = self._read[rows]

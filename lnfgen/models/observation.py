@@ -1,8 +1,8 @@
-"""The two kinds of step that a sequence consists of: how a network reads one, and the distribution
-of one.
+"""The two kinds of step of a sequence: how a network reads one, and the distribution of one.
 
-With `Symbols` (text), x is `[B, T]` of integers. With `Frames` (music), x is `[B, T, P]`, where
-each of the P keys is an integer of two bits, sounding and onset (see `lnfgen.conventions`).
+With `Symbols` (text), x is `[B, T]` of integers. With `Frames` (music), x is `[B, T, R, P]`: each
+of the P keys of each of R parts is an integer of two bits, sounding and onset (see
+`lnfgen.conventions`).
 """
 
 import math
@@ -23,12 +23,14 @@ for a thousand steps."""
 
 @dataclass(frozen=True)
 class Symbols:
-    """Each step is one of `num_symbols` symbols, with a categorical distribution. A word begins
-    after a separator."""
+    """Each step is one of `num_symbols` symbols, with a categorical distribution.
+
+    A word begins after a separator.
+    """
 
     num_symbols: int
     separators: tuple[int, ...] = ()
-    parts = 1
+    outputs_per_step = 1  # that are scored one by one
 
     @property
     def num_logits(self) -> int:
@@ -59,8 +61,9 @@ class Symbols:
         return Known(x, mask)
 
     def sample(self, logits: Tensor, uniform: Tensor, known: "Known | None" = None) -> Tensor:
-        """Invert the cumulative distribution function at 1 - uniform `[..., 1]`: logits `[..., V]`
-        -> x `[...]`.
+        """x `[...]` from logits `[..., V]`, by the inverse of the cumulative distribution function.
+
+        It is taken at 1 - uniform `[..., 1]`.
 
         Known symbols stay as they are.
         """
@@ -75,13 +78,14 @@ class Symbols:
 
 @dataclass(frozen=True)
 class Frames:
-    """Each step is `num_pitches` keys, and each key sounds or not, with a Bernoulli distribution.
+    """Each step is a frame of keys for each of R `parts`, `[R, P]`, and each key sounds or not.
 
-    If the data has onsets, a second Bernoulli says whether a sounding key is struck or held. Its
-    probability counts only where the key sounds. The output head decides whether the logits of a
-    key depend on other keys.
+    Whether a key sounds is a Bernoulli variable. If the data has onsets, a second one is whether a
+    sounding key is struck or held. Its probability counts only where the key sounds. The output
+    head decides whether the logits of a key depend on other keys.
 
-    With R `parts`, step t is what part t mod R of a band plays (`PianoRoll.parts`).
+    The bits of a step, and its logits, are those of the first part, then of the second one, and so
+    on: of each part the P sounding bits, then the P onset bits if there are any.
     """
 
     num_pitches: int
@@ -90,25 +94,42 @@ class Frames:
 
     @property
     def bits_per_key(self) -> int:
-        """A bit for whether the key sounds and, if the data has onsets, one for whether it is
-        struck."""
+        """A bit for whether the key sounds and, with onsets, one for whether it is struck."""
         return 2 if self.has_onsets else 1
 
     @property
-    def num_logits(self) -> int:
+    def outputs_per_step(self) -> int:
+        """How many frames a step has, which are scored one by one: one of each part."""
+        return self.parts
+
+    @property
+    def bits_per_part(self) -> int:
+        """The bits of the keys of one part."""
         return self.num_pitches * self.bits_per_key
 
+    @property
+    def num_logits(self) -> int:
+        return self.parts * self.bits_per_part
+
     def embedding(self, features: int) -> "FrameEmbedding":
-        """A map from x `[B, T, P]` to features `[B, T, features]` of about unit scale."""
+        """A map from x `[B, T, R, P]` to features `[B, T, features]` of about unit scale."""
         return FrameEmbedding(self, features)
 
-    def bits(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """x `[..., P]` as zeros and ones `[..., num_logits]`: sounding bits, then onset bits if
-        there are any."""
+    def part_bits(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """x `[..., P]` of one part as zeros and ones `[..., bits_per_part]`."""
         sounding = (x & SOUNDING).to(dtype)
-        return (
-            torch.cat([sounding, (x >> ONSET_SHIFT).to(dtype)], -1) if self.has_onsets else sounding
-        )
+        if not self.has_onsets:
+            return sounding
+        struck = (x >> ONSET_SHIFT).to(dtype)
+        return torch.cat([sounding, struck], -1)
+
+    def bits(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """x `[..., R, P]` as zeros and ones `[..., num_logits]`."""
+        return self.part_bits(x, dtype).flatten(-2)
+
+    def by_part(self, bits: Tensor) -> Tensor:
+        """`[..., num_logits]` -> `[..., R, bits_per_part]`."""
+        return bits.unflatten(-1, (self.parts, self.bits_per_part))
 
     @property
     def bit_scale(self) -> float:
@@ -116,55 +137,76 @@ class Frames:
         return FRAME_SCALE / math.sqrt(self.bits_per_key)
 
     def log_prob(self, logits: Tensor, x: Tensor, counted: Tensor | None = None) -> Tensor:
-        """log p(x | logits) of each step: logits `[..., T, num_logits]`, x `[B, T, P]` -> `[...,
-        T]`.
+        """log p(x | logits) of each step: logits `[..., T, num_logits]`, x `[B, T, R, P]`.
 
-        Only the bits where the mask `counted` `[..., T, num_logits]` is True count, by default all.
+        The result is `[..., T]`. Only the bits where the mask `counted` `[..., T, num_logits]` is
+        True count, by default all.
         """
-        on_sounding, on_onset = (
-            (None, None) if counted is None else counted.tensor_split([self.num_pitches], -1)
-        )
+        return self.part_log_probs(logits, x, counted).sum(-1)
+
+    def part_log_probs(self, logits: Tensor, x: Tensor, counted: Tensor | None = None) -> Tensor:
+        """`log_prob` of the frame of each part, `[..., T, R]`."""
+        logits = self.by_part(logits)
+        on_sounding = None
+        on_onset = None
+        if counted is not None:
+            on_sounding, on_onset = self.by_part(counted).tensor_split([self.num_pitches], -1)
         sounding = self._sounding(logits, x, on_sounding)
         if not self.has_onsets:
             return sounding
-        onset_logits = logits[..., self.num_pitches :]
-        onset = _where(on_onset, _bernoulli(onset_logits, (x >> ONSET_SHIFT).to(logits.dtype)))
-        return sounding + torch.where((x & SOUNDING).bool(), onset, torch.zeros_like(onset)).sum(-1)
+        struck = (x >> ONSET_SHIFT).to(logits.dtype)
+        onset = _where(on_onset, _bernoulli(logits[..., self.num_pitches :], struck))
+        return sounding + _where((x & SOUNDING).bool(), onset).sum(-1)
 
     def sounding_log_prob(self, logits: Tensor, x: Tensor) -> Tensor | None:
-        """The part of `log_prob` for which keys sound, to compare with data without onsets. There
-        it is None."""
-        return self._sounding(logits, x) if self.has_onsets else None
+        """The share of `log_prob` for which keys sound, `[..., T]`; None if that is all of it.
+
+        It is comparable with data without onsets.
+        """
+        if not self.has_onsets:
+            return None
+        return self._sounding(self.by_part(logits), x).sum(-1)
 
     def _sounding(self, logits: Tensor, x: Tensor, counted: Tensor | None = None) -> Tensor:
-        return _where(
-            counted, _bernoulli(logits[..., : self.num_pitches], (x & SOUNDING).to(logits.dtype))
-        ).sum(-1)
+        """Of the logits of each part `[..., R, bits_per_part]`, `[..., R]`."""
+        sounding = (x & SOUNDING).to(logits.dtype)
+        log_probs = _bernoulli(logits[..., : self.num_pitches], sounding)
+        return _where(counted, log_probs).sum(-1)
 
     def known(self, x: Tensor, mask: Tensor) -> "Known":
-        """The bits of x `[T, P]` as known where the mask of bits `[T, num_logits]` is True.
+        """The bits of x `[T, R, P]` as known where the mask of bits `[T, num_logits]` is True.
 
         If an onset is known and its key may be silent, the key is struck, or held, in case it
         sounds.
         """
         return Known(self.bits(x, torch.bool), mask)
 
+    def known_of_part(self, known: "Known", part: int) -> "Known":
+        """What is known of one part, `[..., bits_per_part]`."""
+        values = self.by_part(known.values)[..., part, :]
+        return Known(values, self.by_part(known.mask)[..., part, :])
+
     def uniform(self, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
         """The random numbers that `sample` needs, `[B, T, num_logits]`."""
         return torch.rand(batch, num_steps, self.num_logits, generator=generator)
 
-    def silence(self, uniform: Tensor) -> Tensor:
-        """A silent frame for each of these random numbers `[..., num_logits]`: uint8 `[..., P]`."""
-        return torch.zeros(
-            *uniform.shape[:-1], self.num_pitches, dtype=torch.uint8, device=uniform.device
-        )
+    def silence(self, *shape: int, device: torch.device) -> Tensor:
+        """Silent frames of all parts: uint8 `[*shape, R, P]`."""
+        size = (*shape, self.parts, self.num_pitches)
+        return torch.zeros(size, dtype=torch.uint8, device=device)
 
     def sample(self, logits: Tensor, uniform: Tensor, known: "Known | None" = None) -> Tensor:
-        """Set each bit where `uniform` is below its probability: both `[..., num_logits]` -> uint8
-        `[..., P]`.
+        """Set each bit where `uniform` is below its probability.
 
-        Bits that are known stay as they are.
+        Both are `[..., num_logits]`, and x is uint8 `[..., R, P]`. Known bits stay as they are.
         """
+        of_parts = None
+        if known is not None:
+            of_parts = Known(self.by_part(known.values), self.by_part(known.mask))
+        return self.sample_part(self.by_part(logits), self.by_part(uniform), of_parts)
+
+    def sample_part(self, logits: Tensor, uniform: Tensor, known: "Known | None" = None) -> Tensor:
+        """`sample` for one part: `[..., bits_per_part]` -> uint8 `[..., P]`."""
         precise = logits.to(torch.promote_types(logits.dtype, uniform.dtype))
         drawn = uniform < torch.sigmoid(precise)
         if known is not None:
@@ -180,8 +222,9 @@ Observation = Symbols | Frames
 
 
 class Known(NamedTuple):
-    """The known part of a sequence whose other part is hidden and to be drawn; `known` of an
-    observation makes it.
+    """The known part of a sequence whose other part is hidden and to be drawn.
+
+    `known` of an observation makes it.
 
     Both tensors have the shape of the choices that are drawn: for symbols `[..., T]`, and for
     frames, whose bits are drawn one by one, `[..., T, num_logits]`.
@@ -192,7 +235,7 @@ class Known(NamedTuple):
 
 
 class FrameEmbedding(nn.Module):
-    """A linear map of the bits of a frame: x `[..., P]` -> `[..., features]`."""
+    """A linear map of the bits of a step: x `[..., R, P]` -> `[..., features]`."""
 
     def __init__(self, frames: Frames, features: int) -> None:
         super().__init__()
@@ -206,16 +249,15 @@ class FrameEmbedding(nn.Module):
 
 
 class NoteNoise(nn.Module):
-    """In training, hide or move sounding keys of frames `[B, T, P]`. Text stays as it is.
+    """In training, hide or move sounding keys of frames `[B, T, R, P]`. Text stays as it is.
 
     The output that predicts a frame reads the frames before with this noise; the frame to predict
-    has none. A model
-    that is trained on correct music alone never sees its own mistakes: in samples, after it has
-    dropped a voice, it goes on without that voice for long. With this noise it learns to begin the
-    voice again, and to correct a wrong key.
+    has none. A model that is trained on correct music alone never sees its own mistakes: in
+    samples, after it has dropped a voice, it goes on without that voice for long. With this noise
+    it learns to begin the voice again, and to correct a wrong key.
     """
 
-    # the share of the keys with noise that are hidden; the others move by one or two semitones
+    # The share of the keys with noise that are hidden. The others move by one or two semitones.
     HIDDEN = 0.75
 
     def __init__(self, p: float) -> None:
@@ -232,8 +274,9 @@ class NoteNoise(nn.Module):
         for index, semitones in enumerate((-2, -1, 1, 2)):
             start = self.HIDDEN + index * each
             moved = torch.where((chance >= start) & (chance < start + each), x, 0)
-            up, down = max(semitones, 0), max(-semitones, 0)
-            # those out of range go
+            up = max(semitones, 0)
+            down = max(-semitones, 0)
+            # Those out of range go.
             moved = torch.nn.functional.pad(moved, (up, down)).narrow(-1, down, x.shape[-1])
             noisy = torch.maximum(noisy, moved)
         return noisy

@@ -1,5 +1,4 @@
-"""The emission p(x_t | z), and output heads: from the output of a network at a step to the
-distribution of x_t."""
+"""The emission p(x_t | z), and output heads, which give the distribution of a step."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -20,8 +19,10 @@ UNITS_PER_KEY = 4  # the NADE head has this many hidden units for each key
 
 
 class OutputHead(nn.Module, ABC):
-    """p(x_t | context), parallel over the leading axes of context `[..., B, T, C]`; x is `[B, T]`
-    or `[B, T, P]`."""
+    """p(x_t | context), parallel over the leading axes of context `[..., B, T, C]`.
+
+    x is `[B, T]` or `[B, T, R, P]`.
+    """
 
     # True if a step depends on the steps before it, so that sampling goes step by step
     reads_past = False
@@ -30,8 +31,7 @@ class OutputHead(nn.Module, ABC):
     def forward(
         self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """The logits `[..., B, T, num_logits]` at the temperature, which `Observation.log_prob`
-        takes.
+        """The logits `[..., B, T, num_logits]` at the temperature, for `Observation.log_prob`.
 
         A head that `reads_past` reads the steps before in `noisy`, by default x itself.
 
@@ -41,8 +41,7 @@ class OutputHead(nn.Module, ABC):
 
     @abstractmethod
     def sampler(self, temperature: float) -> "Sampler":
-        """A function that draws x from context `[..., C]` and random numbers from
-        `Observation.uniform`.
+        """A function that draws x from context `[..., C]` and numbers of `Observation.uniform`.
 
         If the head `reads_past`, it is called for the steps in order, with context `[B, C]`, and
         keeps the steps before that it needs. Otherwise one call may be for all steps.
@@ -53,9 +52,8 @@ class OutputHead(nn.Module, ABC):
         return next(self.parameters()).dtype
 
 
-class Drawn(NamedTuple):
-    """A draw x `[...]` or `[..., P]`, and the logits `[..., num_logits]` at x and the
-    temperature."""
+class DrawnStep(NamedTuple):
+    """A draw x, `[...]` or `[..., R, P]`, and the logits `[..., num_logits]` it was drawn by."""
 
     x: Tensor
     logits: Tensor
@@ -64,19 +62,18 @@ class Drawn(NamedTuple):
 class Sampler:
     """Draws x from an output head: `x = sampler(context, uniform)`."""
 
-    def __init__(self, draw: Callable[[Tensor, Tensor, Known | None], Drawn]) -> None:
+    def __init__(self, draw: Callable[[Tensor, Tensor, Known | None], DrawnStep]) -> None:
         self.draw = draw
 
     def __call__(self, context: Tensor, uniform: Tensor) -> Tensor:
         return self.draw(context, uniform, None).x
 
-    def keep(self, rows: Tensor) -> None:
+    def reindex(self, rows: Tensor) -> None:
         """Go on with these rows `[B]` of the steps before: row i becomes what row `rows[i]` was."""
 
 
 class FactorisedHead(OutputHead):
-    """A categorical symbol, or keys that are independent of each other, given the context of the
-    step alone."""
+    """A head whose symbol or keys are independent given the context of the step alone."""
 
     def __init__(self, observation: Observation) -> None:
         super().__init__()
@@ -84,8 +81,10 @@ class FactorisedHead(OutputHead):
 
     @abstractmethod
     def logits(self, context: Tensor) -> Tensor:
-        """context `[..., C]` -> `[..., num_logits]` at temperature 1, in the precision of the
-        parameters."""
+        """context `[..., C]` -> logits `[..., num_logits]` at temperature 1.
+
+        They have the precision of the parameters.
+        """
 
     def forward(
         self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0
@@ -93,9 +92,9 @@ class FactorisedHead(OutputHead):
         return tempered(self.logits(context), temperature)
 
     def sampler(self, temperature: float) -> Sampler:
-        def draw(context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
+        def draw(context: Tensor, uniform: Tensor, known: Known | None) -> DrawnStep:
             logits = tempered(self.logits(context), temperature)
-            return Drawn(self.observation.sample(logits, uniform, known), logits)
+            return DrawnStep(self.observation.sample(logits, uniform, known), logits)
 
         return Sampler(draw)
 
@@ -114,8 +113,10 @@ class IndependentHead(FactorisedHead):
 
 
 class SymbolHead(FactorisedHead):
-    """`p(x_t = k | z_t) = p(z_t | k) / sum_j p(z_t | j)` of a codebook: Bayes' rule, where all
-    codes are as likely."""
+    """`p(x_t = k | z_t) = p(z_t | k) / sum_j p(z_t | j)` of a codebook.
+
+    That is Bayes' rule, where all codes are as likely.
+    """
 
     def __init__(self, symbols: Symbols, codes: Codebook) -> None:
         """It begins with a copy of these codes."""
@@ -127,8 +128,7 @@ class SymbolHead(FactorisedHead):
 
 
 class NADEHead(OutputHead):
-    """`p(frame | context) = prod_i p(key i | keys below i, context)`: whether it sounds, and
-    whether it is struck.
+    """`p(frame | context) = prod_i p(key i | keys below i, context)`, of a key and its onset.
 
     Source: NADE (Larochelle & Murray, 2011), as in RNN-NADE (Boulanger-Lewandowski et al., 2012,
     arXiv 1206.6392), but with the masks of MADE (arXiv 1502.03509) instead of a recurrence over the
@@ -144,7 +144,8 @@ class NADEHead(OutputHead):
     def __init__(self, frames: Frames, num_context: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.frames = frames
-        num_keys, bits = frames.num_pitches, frames.bits_per_key
+        num_keys = frames.parts * frames.num_pitches
+        bits = frames.bits_per_key
         self.features = nn.Sequential(nn.Linear(num_context, hidden), nn.GELU(), Dropout(dropout))
         self.made = MADE(num_keys, hidden, UNITS_PER_KEY * num_keys, bits, inputs_per_feature=bits)
         nn.init.normal_(self.made.first.weight, std=frames.bit_scale)
@@ -155,34 +156,39 @@ class NADEHead(OutputHead):
         return self._logits(context, temperature)(x)
 
     def sampler(self, temperature: float) -> Sampler:
-        def draw(context: Tensor, uniform: Tensor, known: Known | None) -> Drawn:
-            logits, x = self._logits(context, temperature), self.frames.silence(uniform)
-            for _ in range(self.frames.num_pitches):
+        def draw(context: Tensor, uniform: Tensor, known: Known | None) -> DrawnStep:
+            logits = self._logits(context, temperature)
+            x = self.frames.silence(*uniform.shape[:-1], device=uniform.device)
+            for _ in range(self.frames.parts * self.frames.num_pitches):
                 found = logits(x)
                 drawn = self.frames.sample(found, uniform, known)
                 if torch.equal(drawn, x):
-                    return Drawn(x, found)
+                    return DrawnStep(x, found)
                 x = drawn
-            return Drawn(x, logits(x))
+            return DrawnStep(x, logits(x))
 
         return Sampler(draw)
 
     def _logits(self, context: Tensor, temperature: float) -> Callable[[Tensor], Tensor]:
-        """The function from x to logits."""
+        """The function from x `[..., R, P]` to logits `[..., num_logits]`."""
         conditionals = self.made.given(self.features(context))
+        parts = self.frames.parts
+        bits = self.frames.bits_per_key
 
         def logits_of(x: Tensor) -> Tensor:
-            by_key = conditionals(self.frames.bits(x, self.dtype))  # [..., P, 1 or 2]
-            # all sounding logits, then all onset logits
-            logits = by_key.transpose(-1, -2).flatten(-2).to(self.dtype)
-            return tempered(logits, temperature)
+            of_parts = self.frames.part_bits(x, self.dtype)
+            by_bit = of_parts.unflatten(-1, (bits, -1)).transpose(-2, -3)  # [..., bits, R, P]
+            by_key = conditionals(by_bit.flatten(-3))  # [..., R * P, bits]
+            found = by_key.unflatten(-2, (parts, -1)).transpose(-1, -2)  # [..., R, bits, P]
+            return tempered(found.flatten(-3).to(self.dtype), temperature)
 
         return logits_of
 
 
 class Emission(nn.Module):
-    """An output head over z_t, its position, and an exclusive bidirectional network, which sees
-    z_<t and z_>t.
+    """An output head over z_t, its position, and a network over the other steps of z.
+
+    The network is bidirectional and exclusive: it sees z_<t and z_>t.
 
     Given z, the steps of x are independent (paper, section 4.3), so all are computed in parallel,
     apart from the recurrence of an LSTM. With a head that reads the past, this is p(x_t | x_<t, z),
@@ -199,16 +205,19 @@ class Emission(nn.Module):
         self.note_noise = NoteNoise(note_noise)
 
     def forward(self, z: Tensor, lengths: Tensor, positions: Tensor, x: Tensor) -> Tensor:
-        """z `[K * B, T, D]`, positions `[K * B, T, F]`, x `[B, T]` or `[B, T, P]` -> logits `[K, B,
-        T, num_logits]`."""
+        """The logits `[K, B, T, num_logits]` of x `[B, T]` or `[B, T, R, P]`.
+
+        z is `[K * B, T, D]`, and positions are `[K * B, T, F]`.
+        """
         context = self.context(z, lengths, positions)
         return self.head(context.unflatten(0, (-1, len(x))), x, self.note_noise(x))
 
     def sample(
         self, z: Tensor, lengths: Tensor, positions: Tensor, uniform: Tensor, temperature: float
     ) -> Tensor:
-        """z `[N, T, D]`, uniform `[N, T, ...]` -> x `[N, T]` or `[N, T, P]`."""
-        context, draw = self.context(z, lengths, positions), self.head.sampler(temperature)
+        """z `[N, T, D]`, uniform `[N, T, ...]` -> x `[N, T]` or `[N, T, R, P]`."""
+        context = self.context(z, lengths, positions)
+        draw = self.head.sampler(temperature)
         if not self.head.reads_past:
             return draw(context, uniform)
         with looping(context):
@@ -217,8 +226,10 @@ class Emission(nn.Module):
             )
 
     def context(self, z: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
-        """The input of the head at each step: z `[N, T, D]`, positions `[N, T, F]` -> `[N, T,
-        C]`."""
+        """The input of the head at each step, `[N, T, C]`.
+
+        z is `[N, T, D]`, and positions are `[N, T, F]`.
+        """
         if self.network is None:
             return z
         return torch.cat([self.network(torch.cat([z, positions], -1), lengths), z, positions], -1)

@@ -1,5 +1,4 @@
-"""The posterior q(z | x), the encoder of the latent flow: a network over x, or a code for each
-symbol."""
+"""The posterior q(z | x), the encoder: a network over x, or a code for each symbol."""
 
 from typing import NamedTuple
 
@@ -14,12 +13,13 @@ from lnfgen.models.observation import Observation, Symbols
 from lnfgen.nn.backbones import Bidirectional
 from lnfgen.transforms.bounds import bounded
 
-# small, so z starts as a precise code of x; the emission would learn to ignore a noisy one
+# It is small, so z starts as a precise code of x; the emission would learn to ignore a noisy one.
 INITIAL_LOG_VARIANCE = -3.0
-# the log-variance is closer to its initial value, so that densities are finite in float32
+# The log-variance is closer to its initial value, so that densities are finite in float32.
 LOG_VARIANCE_BOUND = 12.0
-# initial deviations of the codes' centres, and of z about its centre: codes hardly overlap
-SPREAD, SCALE = 4.0, 0.22
+# Initial deviations of the codes' centres, and of z about its centre: codes hardly overlap.
+SPREAD = 4.0
+SCALE = 0.22
 
 
 class Gaussian(NamedTuple):
@@ -39,8 +39,7 @@ class Gaussian(NamedTuple):
 
 
 class Posterior(nn.Module):
-    """`z_t ~ Normal(mean_t, variance_t)`: a linear layer reads a bidirectional network over x and
-    the embedding of x_t.
+    """`z_t ~ Normal(mean_t, variance_t)`, from a bidirectional network over x and x_t itself.
 
     The direct path from the embedding lets z_t copy x_t from the first updates on. Without it the
     posterior collapses.
@@ -56,11 +55,15 @@ class Posterior(nn.Module):
         self.head = nn.Linear(
             2 * config.hidden_size + config.embedding_size, 2 * config.latent_size
         )
-        self.dropout, self.input_dropout = Dropout(config.dropout), Dropout(config.input_dropout)
+        self.dropout = Dropout(config.dropout)
+        self.input_dropout = Dropout(config.input_dropout)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor, lengths: Tensor, positions: Tensor) -> Gaussian:
-        """x `[B, T]` or `[B, T, P]`, positions `[B, T, F]` -> mean and log-variance `[B, T, D]`."""
+        """The mean and log-variance `[B, T, D]` for x `[B, T]` or `[B, T, R, P]`.
+
+        Positions are `[B, T, F]`.
+        """
         embedded = self.input_dropout(self.embed(x))
         states = self.network(self.dropout(torch.cat([embedded, positions], -1)), lengths)
         head = self.head(torch.cat([states, embedded], -1))

@@ -17,20 +17,21 @@ from lnfgen.nn.positions import Positions
 
 
 class Terms(NamedTuple):
-    """The terms of log p(x) for K samples of B sequences, each `[K, B]`, in nats, summed over the
-    real steps.
+    """The terms of log p(x) for K samples of B sequences, `[K, B]` each, in nats.
+
+    They are summed over the real steps.
 
     `reconstruction - kl` estimates the ELBO from one sample, and is the log of its importance
     weight, without log p(T).
     """
 
     reconstruction: Tensor  # log p(x | z)
-    # the part of `reconstruction` for which keys sound; None without onsets
+    # The share of `reconstruction` for which keys sound; None without onsets.
     sounding: Tensor | None
     kl: Tensor  # log q(z | x) - log p(z)
 
 
-Encoded = tuple[Tensor, ...]
+SharedTensors = tuple[Tensor, ...]
 """Tensors that `encode` computes from x once for all samples. Gradients of the samples reach the
 weights of `encode` only through them, so they can be summed here over the samples before one
 backward pass through `encode`."""
@@ -39,9 +40,9 @@ backward pass through `encode`."""
 class SequenceModel(nn.Module, ABC):
     """`p(x) = p(T) p(x | T)` of sequences of one kind of observation.
 
-    A model that has `time_signatures` reads the bars of each sequence: `metres` `[B, 3]` on its
-    device, as `lnfgen.nn.positions` has them. If `metres` is None, all are in the most common time
-    signature.
+    A model that has `time_signatures` reads the bars of each sequence: `bar_shapes` `[B, 3]` on its
+    device, as `lnfgen.nn.positions` has them. If `bar_shapes` is None, all are in the most common
+    time signature.
     """
 
     latent = 0  # D, the size of a step of the latent
@@ -66,73 +67,80 @@ class SequenceModel(nn.Module, ABC):
             return self.length
         return signatures.lengths_in(time_signature)
 
-    def positions_of(self, lengths: Tensor, num_steps: int, metres: Tensor | None) -> Tensor:
+    def positions_of(self, lengths: Tensor, num_steps: int, bar_shapes: Tensor | None) -> Tensor:
         """The features of the positions of each step, `[B, T, F]`."""
-        if self.time_signatures is not None and metres is None:
-            metres = self.time_signatures.metres[:1].to(self.device).expand(len(lengths), -1)
-        return self.positions(lengths, num_steps, metres)
+        if self.time_signatures is not None and bar_shapes is None:
+            bar_shapes = (
+                self.time_signatures.bar_shapes[:1].to(self.device).expand(len(lengths), -1)
+            )
+        return self.positions(lengths, num_steps, bar_shapes)
 
     def forward(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None = None
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, bar_shapes: Tensor | None = None
     ) -> Terms:
-        """Score x `[B, T]` or `[B, T, P]` with lengths `[B]`, and with noise `[K, B, T, D]` of
-        `draw_noise`."""
-        return self.terms(x, lengths, self.encode(x, lengths, metres), noise)
+        """Score x `[B, T]` or `[B, T, R, P]` with lengths `[B]` and noise `[K, B, T, D]`."""
+        return self.terms(x, lengths, self.encode(x, lengths, bar_shapes), noise)
 
-    def terms(self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Terms:
-        """`forward` from the result of `encode`, so that the K samples can be scored in several
-        calls."""
+    def terms(
+        self, x: Tensor, lengths: Tensor, encoded: SharedTensors, noise: Tensor | None
+    ) -> Terms:
+        """`forward` from the result of `encode`: the K samples may be scored in several calls."""
         kl = self.kl(lengths, encoded, noise)
         return Terms(*self.reconstruction(x, lengths, encoded, noise), kl=kl)
 
     @abstractmethod
-    def encode(self, x: Tensor, lengths: Tensor, metres: Tensor | None = None) -> Encoded:
+    def encode(self, x: Tensor, lengths: Tensor, bar_shapes: Tensor | None = None) -> SharedTensors:
         """Compute what all samples of z share. Its cost does not depend on their number."""
 
     @abstractmethod
-    def kl(self, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
+    def kl(self, lengths: Tensor, encoded: SharedTensors, noise: Tensor | None) -> Tensor:
         """log q(z | x) - log p(z), `[K, B]`."""
 
     @abstractmethod
-    def logits(self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None) -> Tensor:
+    def logits(
+        self, x: Tensor, lengths: Tensor, encoded: SharedTensors, noise: Tensor | None
+    ) -> Tensor:
         """The logits of p(x | z) at x, `[K, B, T, num_logits]`."""
 
     def reconstruction(
-        self, x: Tensor, lengths: Tensor, encoded: Encoded, noise: Tensor | None
+        self, x: Tensor, lengths: Tensor, encoded: SharedTensors, noise: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """log p(x | z), `[K, B]`, and its part `Terms.sounding`."""
+        """log p(x | z), `[K, B]`, and the share of it that `Terms.sounding` is."""
         logits = self.logits(x, lengths, encoded, noise)
         sounding = self.observation.sounding_log_prob(logits, x)
         log_prob = sum_real(self.observation.log_prob(logits, x), lengths)
-        return log_prob, None if sounding is None else sum_real(sounding, lengths)
+        if sounding is None:
+            return log_prob, None
+        return log_prob, sum_real(sounding, lengths)
 
     def draw_noise(
         self, num_samples: int, batch: int, num_steps: int, generator: torch.Generator
     ) -> Tensor | None:
-        """Noise `[K, B, T, D]` for `forward`, on the device of the generator. It is None for an
-        exact model."""
+        """Noise `[K, B, T, D]` for `forward`, on the generator's device; None of an exact model."""
+        if self.exact:
+            return None
         shape = (num_samples, batch, num_steps, self.latent)
-        return (
-            torch.randn(shape, generator=generator, device=generator.device)
-            if self.latent
-            else None
-        )
+        return torch.randn(shape, generator=generator, device=generator.device)
 
     def random_numbers(
         self, lengths: Sequence[int], generators: Sequence[torch.Generator]
     ) -> tuple[Tensor | None, Tensor]:
-        """What `generate` takes: `noise` for z, and `uniform` for x, of each sequence by its own
-        CPU generator."""
+        """What `generate` takes, each sequence by its own CPU generator.
+
+        These are noise `[B, T, noise_size]` for z, None without a latent, and uniform numbers
+        `[B, T, ...]` for x, as `Observation.uniform` gives them. Both are padded.
+        """
+        noise: list[Tensor] = []
+        uniform: list[Tensor] = []
+        for length, generator in zip(lengths, generators, strict=True):
+            noise.append(torch.randn(length, self.noise_size, generator=generator))
+        for length, generator in zip(lengths, generators, strict=True):
+            uniform.append(self.observation.uniform(1, length, generator)[0])
 
         def padded(each: list[Tensor]) -> Tensor:
             return pad_sequence(each, batch_first=True).to(self.device)
 
-        pairs = list(zip(lengths, generators, strict=True))
-        drawn = [
-            torch.randn(length, self.noise_size, generator=generator) for length, generator in pairs
-        ]
-        noise = padded(drawn) if self.noise_size else None
-        return noise, padded([self.observation.uniform(1, *pair)[0] for pair in pairs])
+        return padded(noise) if self.noise_size else None, padded(uniform)
 
     @abstractmethod
     def generate(
@@ -141,9 +149,9 @@ class SequenceModel(nn.Module, ABC):
         noise: Tensor | None,
         uniform: Tensor,
         temperature: float,
-        metres: Tensor | None,
+        bar_shapes: Tensor | None,
     ) -> list[Tensor]:
-        """Draw sequences `[T]` or `[T, P]`, on the CPU, from `random_numbers`.
+        """Draw sequences `[T]` or `[T, R, P]`, on the CPU, from `random_numbers`.
 
         The prior draws z at the temperature (`TemporalFlow.draw`), and the logits of the output are
         divided by it.
@@ -154,21 +162,23 @@ class SequenceModel(nn.Module, ABC):
 
     @abstractmethod
     def drawn_logits(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, metres: Tensor | None
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, bar_shapes: Tensor | None
     ) -> Tensor:
-        """The logits `[B, T, num_logits]` of p(x | z) at x, for the z that `generate` draws from
-        `noise`.
+        """The logits `[B, T, num_logits]` at x, for the z that `generate` draws from `noise`.
 
-        x is `[B, T]` or `[B, T, P]`, and the lengths are `[B]`. The prior gets no gradient. An
+        x is `[B, T]` or `[B, T, R, P]`, and the lengths are `[B]`. The prior gets no gradient. An
         exact model has p(x).
         """
 
     @abstractmethod
     def steps(
-        self, num_sequences: int, num_steps: int, temperature: float, metres: Tensor | None = None
+        self,
+        num_sequences: int,
+        num_steps: int,
+        temperature: float,
+        bar_shapes: Tensor | None = None,
     ) -> "WeighedSteps":
-        """Begin to draw G sequences of one length at a temperature, step by step. A part of them
-        may be known."""
+        """Begin to draw G sequences of one length step by step, of which a part may be known."""
 
     @staticmethod
     def _unpadded(x: Tensor, lengths: Sequence[int]) -> list[Tensor]:
@@ -192,11 +202,13 @@ class WeighedSteps(ABC):
     def draw(
         self, t: int, known: Known, generators: Sequence[torch.Generator]
     ) -> tuple[Tensor, Tensor]:
-        """Draw step t of each row: x `[N, ...]`, in which what is known is set, and the log of its
-        weight `[N]`."""
+        """Draw step t of each row, x `[N]` or `[N, R, P]`, and the log of its weight, `[N]`.
+
+        What is known is set in x.
+        """
 
     @abstractmethod
-    def keep(self, rows: Tensor) -> None:
+    def reindex(self, rows: Tensor) -> None:
         """Go on with these rows: row i of the new ones continues what row `rows[i]` was."""
 
 
@@ -205,6 +217,9 @@ def drawn_by(
     num_rows: int,
     draw: Callable[[int, torch.Generator], Tensor],
 ) -> Tensor:
-    """Random numbers for so many rows: `draw(count, generator)` gives those of the rows of one
-    generator."""
-    return torch.cat([draw(num_rows // len(generators), generator) for generator in generators])
+    """Random numbers for `num_rows` rows, `[num_rows, ...]`, as many from each generator.
+
+    `draw(count, generator)` gives the numbers of the rows of one generator, `[count, ...]`.
+    """
+    count = num_rows // len(generators)
+    return torch.cat([draw(count, generator) for generator in generators])

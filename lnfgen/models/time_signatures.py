@@ -12,14 +12,13 @@ from torch import Tensor, nn
 from lnfgen.conventions import TimeSignature
 from lnfgen.models.length import LengthModel
 
-# a sample is in no time signature rarer than this beside the most common one, unless it is asked
-# for
+# A sample is in no time signature rarer than this beside the most common one, unless that is asked
+# for.
 MIN_SHARE = 0.02
 
 
 class TimeSignatures(nn.Module):
-    """The time signatures m of the training pieces, as often as they come, the most common one
-    first.
+    """The time signatures m of the training pieces and their counts, the most common one first.
 
     The models of notes are given m, as they are given T: p(x | T, m). A sample draws m, but not a
     rare one, and then T, or it has the m that is asked for. Scores are given m too: they leave p(m)
@@ -27,15 +26,14 @@ class TimeSignatures(nn.Module):
     """
 
     signatures: Tensor  # int64 [M, 2]
-    metres: Tensor  # float32 [M, 3], the inputs of `Positions` for each
+    bar_shapes: Tensor  # float32 [M, 3], the inputs of `Positions` for each
     counts: Tensor  # float64 [M]
 
     def __init__(self, num_lengths: Sequence[int]) -> None:
-        """With room for so many distinct lengths in each signature. Before `fit` all are 4/4 in
-        sixteenths."""
+        """Have room for so many distinct lengths in each signature; before `fit` all are 4/4."""
         super().__init__()
         self.register_buffer("signatures", torch.full((len(num_lengths), 2), 4))
-        self.register_buffer("metres", torch.tensor([16.0, 4, 2]).repeat(len(num_lengths), 1))
+        self.register_buffer("bar_shapes", torch.tensor([16.0, 4, 2]).repeat(len(num_lengths), 1))
         self.register_buffer("counts", torch.ones(len(num_lengths), dtype=torch.float64))
         self.lengths = nn.ModuleList(LengthModel(number) for number in num_lengths)
 
@@ -44,10 +42,9 @@ class TimeSignatures(nn.Module):
 
     @classmethod
     def fit(
-        cls, signatures: Sequence[TimeSignature], metres: Tensor, lengths: Tensor
+        cls, signatures: Sequence[TimeSignature], bar_shapes: Tensor, lengths: Tensor
     ) -> TimeSignatures:
-        """Fit to the time signatures of N training pieces, their metres `[N, 3]` and their lengths
-        `[N]`.
+        """Fit to N training pieces: their time signatures, bar shapes `[N, 3]` and lengths `[N]`.
 
         The kernel of p(T) is that of all lengths together. A few pieces do not tell that lengths
         are whole bars.
@@ -56,12 +53,12 @@ class TimeSignatures(nn.Module):
         places = {m: place for place, (m, _) in enumerate(counts.most_common())}
         place_of = torch.tensor([places[m] for m in signatures])
         kernel = LengthModel.fit(lengths).kernel
-        models = [
-            LengthModel.fit(lengths[place_of == place], kernel) for place in range(len(places))
-        ]
+        models = []
+        for place in range(len(places)):
+            models.append(LengthModel.fit(lengths[place_of == place], kernel))
         fitted = cls([len(model.lengths) for model in models])
         fitted.signatures.copy_(torch.tensor(list(places)))
-        fitted.metres[place_of] = metres
+        fitted.bar_shapes[place_of] = bar_shapes
         fitted.counts.copy_(torch.tensor([counts[m] for m in places]))
         fitted.lengths = nn.ModuleList(models)
         return fitted

@@ -1,9 +1,9 @@
-"""The models in the box: trained runs that come with the package, so that it makes music before
-anything is trained.
+"""The models in the box: trained runs that come with the package.
 
-Each is a folder here with the files of a run (`lnfgen.runs.folder`) that sampling and scoring need,
-without `last/`. Its weights are in half precision. `card.json` says what the model is and how it
-scores, and `card.md` is the same to read. `python examples/pretrained.py NAME` makes such a folder.
+With them it makes music before anything is trained. Each is a folder here with the files of a run
+(`lnfgen.runs.folder`) that sampling and scoring need, without `last/`. Its weights are in half
+precision. `card.json` says what the model is and how it scores, and `card.md` is the same to read.
+`python examples/pretrained.py NAME` makes such a folder.
 """
 
 from pathlib import Path

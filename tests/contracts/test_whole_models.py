@@ -64,31 +64,29 @@ class Fixed(nn.Module):
 
 @torch.no_grad()
 def gaussian_prior(model: LatentFlow) -> Gaussian:
-    """Make the prior a diagonal normal, `[B, T, D]`: equal codes, or affine maps whose networks
-    ignore their inputs.
+    """Make the prior a diagonal normal, and return it, `[B, T, D]`.
 
-    Then eps = a + b z, and both are seen from the eps of z = 0 and of z = 1.
+    It is one of equal codes, or of affine maps whose networks ignore their inputs. Then eps = a + b
+    z, and both are seen from the eps of z = 0 and of z = 1.
     """
     for parameter in model.prior.parameters():
-        parameter.copy_(
-            torch.zeros_like(parameter)
-            if parameter.dim() > 1
-            else 0.4 * torch.randn_like(parameter)
-        )
+        if parameter.dim() > 1:
+            parameter.zero_()
+        else:
+            parameter.copy_(0.4 * torch.randn_like(parameter))
     shape = (len(LENGTHS), STEPS, model.latent)
-    if isinstance(features := getattr(model.prior, "features", None), CodeMixture):
+    features = getattr(model.prior, "features", None)
+    if isinstance(features, CodeMixture):
         codebook = features.codebook
         codebook.means.copy_(torch.randn(model.latent, 1))
         codebook.raw_log_scales.copy_(0.4 * torch.randn(model.latent, 1))
-        return Gaussian(
-            codebook.means[:, 0].expand(shape), 2 * codebook.log_scales[:, 0].expand(shape)
-        )
+        log_variance = 2 * codebook.log_scales[:, 0]
+        return Gaussian(codebook.means[:, 0].expand(shape), log_variance.expand(shape))
     positions = model.positions(LENGTHS, STEPS)
-    a, a_b = (
-        model.prior.inverse(torch.full(shape, z).double(), positions, LENGTHS)[0]
-        for z in (0.0, 1.0)
-    )
-    b = a_b - a
+    zero = torch.zeros(shape, dtype=torch.float64)
+    a, _ = model.prior.inverse(zero, positions, LENGTHS)
+    at_one, _ = model.prior.inverse(zero + 1, positions, LENGTHS)
+    b = at_one - a
     return Gaussian(-a / b, -2 * b.abs().log())
 
 
@@ -103,7 +101,8 @@ def test_kl_of_two_gaussians_is_the_closed_form(cell):
     prior = normal(gaussian_prior(model))
     shape = (len(LENGTHS), STEPS, model.latent)
     given = Gaussian(0.5 * torch.randn(shape).double(), 0.5 * torch.randn(shape).double())
-    posterior, samples = normal(given), 400
+    posterior = normal(given)
+    samples = 400
     model.posterior = Fixed(*given)
     x, noise = x_and_noise(model, samples)
     found = model(x, LENGTHS, noise).kl
@@ -112,11 +111,11 @@ def test_kl_of_two_gaussians_is_the_closed_form(cell):
         return (terms.sum(-1) * length_mask(LENGTHS, STEPS)).sum(-1)
 
     z = given.sample(noise)
-    torch.testing.assert_close(
-        found, total(posterior.log_prob(z) - prior.log_prob(z)), rtol=1e-10, atol=1e-10
-    )
+    expected = total(posterior.log_prob(z) - prior.log_prob(z))
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
     error = found.std(0) / samples**0.5
-    assert ((found.mean(0) - total(kl_divergence(posterior, prior))).abs() <= 4 * error).all()
+    integral = total(kl_divergence(posterior, prior))
+    assert ((found.mean(0) - integral).abs() <= 4 * error).all()
 
 
 @torch.no_grad()
@@ -131,36 +130,33 @@ def test_any_number_of_layers_and_features(cell, layers, latent):
         again, back = model.prior.inverse(z, positions, LENGTHS)
         mask = length_mask(LENGTHS, STEPS)
         torch.testing.assert_close(again[mask], eps[mask], rtol=1e-8, atol=1e-8)
-        torch.testing.assert_close(
-            (ladj + back)[mask], torch.zeros_like(ladj[mask]), rtol=0, atol=1e-7
-        )
+        torch.testing.assert_close(-back[mask], ladj[mask], rtol=0, atol=1e-7)
     x, noise = x_and_noise(model, 2)
     assert torch.isfinite(model(x, LENGTHS, noise).kl).all()
     model.float()
     for steps in (1, 4):
-        assert sample_batch(model, [steps], [torch.Generator().manual_seed(0)], 1.0)[0].shape == (
-            steps,
-        )
+        [drawn] = sample_batch(model, [steps], [torch.Generator().manual_seed(0)], 1.0)
+        assert drawn.shape == (steps,)
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("emission", ["bernoulli", "nade", "past"])
+@pytest.mark.parametrize("emission", ["bernoulli", "nade", "autoregressive"])
 @pytest.mark.parametrize("name", sorted(name for name in NAMED_MODELS if "codes" not in name))
 def test_a_draw_follows_from_its_logits_and_random_numbers(name, emission):
     """The logits of a draw, given its z, make the same draw of the same uniform numbers."""
     torch.manual_seed(0)
     config = dataclasses.replace(SIZES, **NAMED_MODELS[name], emission=emission)
     model = build_model(config, Frames(5, True), LengthModel.fit(LENGTHS)).eval()
-    randomise(model, 0.05 if emission == "past" else 0.5)  # larger weights of `past` draw silence
+    randomise(
+        model, 0.05 if emission == "autoregressive" else 0.5
+    )  # larger weights of `past` draw silence
     lengths = [12, 1, 9]
-    numbers = model.random_numbers(
-        lengths, [torch.Generator().manual_seed(seed) for seed in lengths]
-    )
-    drawn = model.generate(lengths, *numbers, 1.0, None)
+    generators = [torch.Generator().manual_seed(seed) for seed in lengths]
+    noise, uniform = model.random_numbers(lengths, generators)
+    drawn = model.generate(lengths, noise, uniform, 1.0, None)
     x = pad_sequence(drawn, batch_first=True)
-    again = model.observation.sample(
-        model.drawn_logits(x, torch.tensor(lengths), numbers[0], None), numbers[1], None
-    )
+    logits = model.drawn_logits(x, torch.tensor(lengths), noise, None)
+    again = model.observation.sample(logits, uniform, None)
     assert x.any()
     for row, length in enumerate(lengths):
         assert torch.equal(again[row, :length], x[row, :length])
@@ -178,18 +174,16 @@ def test_autocast_keeps_terms_and_gradients_finite(name, scale):
     if not model.exact:
         assert terms.kl.dtype == torch.float32
     value = (terms.reconstruction - terms.kl).sum()
-    gradients = torch.autograd.grad(
-        value / (1 + value.detach().abs()), list(model.parameters()), allow_unused=True
-    )
-    for found in (*terms[:2], *gradients):
+    scaled = value / (1 + value.detach().abs())
+    gradients = torch.autograd.grad(scaled, list(model.parameters()), allow_unused=True)
+    for found in (terms.reconstruction, terms.kl, *gradients):
         assert found is None or torch.isfinite(found).all()
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", LATENT)
 def test_autocast_changes_the_kl_by_little(name):
-    """It rounds the outputs of the networks, but the densities are computed from them in full
-    precision."""
+    """It rounds the outputs of networks, but computes densities from them in full precision."""
     model = build(dataclasses.replace(SIZES, **NAMED_MODELS[name])).float()
     x, noise = x_and_noise(model, 500)
     kl = {}
@@ -207,7 +201,6 @@ def test_autocast_has_one_variance_in_z_and_in_log_q():
     with torch.autocast("cpu", torch.bfloat16):
         gaussian = model.posterior(x, LENGTHS, model.positions(LENGTHS, STEPS))
         z = gaussian.sample(noise.float())
-    standardised = (z.double() - gaussian.mean.double()) * torch.exp(
-        -0.5 * gaussian.log_variance.double()
-    )
+    scale = torch.exp(0.5 * gaussian.log_variance.double())
+    standardised = (z.double() - gaussian.mean.double()) / scale
     torch.testing.assert_close(standardised, noise, rtol=0, atol=1e-4)

@@ -1,0 +1,181 @@
+"""The turns in which a frame is drawn: its highest key, then its lowest one, then those between.
+
+`p(frame) = p(highest) p(lowest | highest) prod_m p(voice m | voices above it, lowest)`: each turn
+is one choice among the keys, or of none. A turn says which keys are free, what copies of recalled
+frames would choose, and whether it draws onsets too. So a model loses no voice because it decided
+against many keys in a row, as heads do that decide each key by itself.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+from lnfgen.models.mixture import Copies
+from lnfgen.models.voice_leading import (
+    NUM_MOVES,
+    NUM_VOICES,
+    DrawnVoices,
+    PairTables,
+    VoicePairs,
+    highest_key,
+    lowest_key,
+)
+from lnfgen.nn.masking import tempered
+from lnfgen.nn.parameter_groups import FAST
+
+FORBIDDEN = -1e4
+"""The score of a key that cannot be chosen; it is finite, so that two of them have a difference."""
+
+NUM_MIXES = 2
+"""Residual layers that combine the inputs of a key, as a parallel move and a voice to come."""
+
+
+class Turn(nn.Module, ABC):
+    """A kind of choice: the networks that score the keys for it, and its rules.
+
+    Each key has `hidden` units, with weights tied across the keys. Only a bias tells keys apart.
+    """
+
+    draws_onsets = True
+
+    def __init__(  # noqa: PLR0913  (sizes)
+        self,
+        num_keys: int,
+        hidden: int,
+        bits: int,
+        parts: int,
+        *,
+        num_voices: int,
+        may_be_none: bool,
+    ) -> None:
+        """`num_voices` is for how many voices it has rules, 0 if no voice is drawn before it."""
+        super().__init__()
+        self.from_move = nn.Embedding(NUM_MOVES, hidden)
+        self.mix = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(NUM_MIXES))
+        self.out = nn.Linear(hidden, bits, bias=False)
+        self.rate_groups: dict[str, str] = {}
+        if parts == 1:
+            self.key_bias = nn.Parameter(torch.zeros(num_keys, bits))
+        else:
+            self.key_bias = nn.Parameter(torch.zeros(parts, num_keys, bits))
+            self.rate_groups["key_bias"] = FAST
+        self.pairs = VoicePairs(num_voices, hidden) if num_voices else None
+        self.none = nn.Linear(hidden, 1) if may_be_none else None
+
+    @abstractmethod
+    def free_keys(self, keys: Tensor, drawn: DrawnVoices) -> Tensor:
+        """Which of the keys `[P]` may be chosen, bool `[N, P]`."""
+
+    def decided(self, keys: Tensor, drawn: DrawnVoices) -> Tensor:
+        """The bits that this turn decides on for now: of keys, then of onsets, bool `[N, 2 P]`."""
+        return keys.new_ones(len(drawn.keys), 2 * len(keys), dtype=torch.bool)
+
+    def chosen(self, sounding: Tensor, free: Tensor) -> Tensor:
+        """The key that was chosen, `[N]`: the highest free one that sounds, bool `[N, P]`."""
+        return highest_key(sounding & free)
+
+    @abstractmethod
+    def copied(self, copies: Copies, free: Tensor) -> Tensor:
+        """What the copies would choose among the free keys, `[N, C, 1 + P]`."""
+
+    def as_logits(self, none: Tensor, scores: Tensor, temperature: float) -> Tensor:
+        """The choice as logits of single keys; see `one_by_one`."""
+        return one_by_one(none, scores, temperature)
+
+    def hidden_units(self, units: Tensor, dropout: nn.Module) -> Tensor:
+        """The hidden units of each key from the sum of all its inputs, `[..., P, hidden]`."""
+        h = gelu(units)
+        for mix in self.mix:
+            h = h + gelu(mix(dropout(h)))
+        return dropout(h)
+
+    def scores(self, h: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
+        """The scores of the keys and the logits of their onsets, `[..., N, P]` each.
+
+        Without onsets both are the same. `parts` `[N]` are the parts that the frames are of.
+        """
+        bias = self.key_bias if self.key_bias.dim() == 2 else self.key_bias[parts]
+        found = self.out(h) + bias
+        return found[..., 0], found[..., -1]
+
+    def tables(self, *others: Tensor) -> PairTables | None:
+        """What follows from the weights alone; see `VoicePairs.tables`."""
+        if self.pairs is None:
+            return None
+        return self.pairs.tables(self.from_move.weight, *others)
+
+
+class HighestKey(Turn):
+    """The choice of the highest key, or of silence."""
+
+    def __init__(self, num_keys: int, hidden: int, bits: int, parts: int) -> None:
+        super().__init__(num_keys, hidden, bits, parts, num_voices=0, may_be_none=True)
+
+    def free_keys(self, keys: Tensor, drawn: DrawnVoices) -> Tensor:
+        return keys.new_ones(len(drawn.keys), len(keys), dtype=torch.bool)
+
+    def copied(self, copies: Copies, free: Tensor) -> Tensor:
+        return copies.highest_choice()
+
+
+class LowestKey(Turn):
+    """The choice of the lowest key, up to the highest one. The last turn draws its onset."""
+
+    draws_onsets = False
+
+    def __init__(self, num_keys: int, hidden: int, parts: int) -> None:
+        super().__init__(num_keys, hidden, 1, parts, num_voices=1, may_be_none=False)
+
+    def free_keys(self, keys: Tensor, drawn: DrawnVoices) -> Tensor:
+        return keys <= drawn.keys[:, :1]
+
+    def decided(self, keys: Tensor, drawn: DrawnVoices) -> Tensor:
+        below = keys < drawn.keys[:, :1]
+        return torch.cat([below, torch.zeros_like(below)], -1)
+
+    def chosen(self, sounding: Tensor, free: Tensor) -> Tensor:
+        return lowest_key(sounding)
+
+    def copied(self, copies: Copies, free: Tensor) -> Tensor:
+        return copies.lowest_choice(free)
+
+    def as_logits(self, none: Tensor, scores: Tensor, temperature: float) -> Tensor:
+        """The choice as logits of single keys, each given that none below it is chosen."""
+        return one_by_one(none, scores.flip(-1), temperature).flip(-1)
+
+
+class NextKey(Turn):
+    """The choice of the next key down between the last one drawn and the lowest one, or of none."""
+
+    def __init__(self, num_keys: int, hidden: int, bits: int, parts: int) -> None:
+        super().__init__(num_keys, hidden, bits, parts, num_voices=NUM_VOICES, may_be_none=True)
+
+    def free_keys(self, keys: Tensor, drawn: DrawnVoices) -> Tensor:
+        return (keys > drawn.keys[:, 1:2]) & (keys < last_from_above(drawn)[:, None])
+
+    def decided(self, keys: Tensor, drawn: DrawnVoices) -> Tensor:
+        free = self.free_keys(keys, drawn)
+        is_lowest = keys == drawn.keys[:, 1:2]
+        return torch.cat([free, free | is_lowest], -1)
+
+    def copied(self, copies: Copies, free: Tensor) -> Tensor:
+        return copies.next_choice(free)
+
+
+def last_from_above(drawn: DrawnVoices) -> Tensor:
+    """The lowest key of those drawn from the top down, which is not the lowest one: `[N]`."""
+    num_drawn = drawn.keys.shape[1]
+    return drawn.keys[:, 0] if num_drawn <= 2 else drawn.keys[:, -1]
+
+
+def one_by_one(none: Tensor, scores: Tensor, temperature: float) -> Tensor:
+    """A choice by softmax as logits of single keys, from the top down, `[..., P]`.
+
+    It is made of scores of none `[..., 1]` and of keys `[..., P]`, and tempered as one choice, so
+    that temperature 0 gives the likeliest key. The logit of key i is that of
+    `p(i) / p(i or one below or none)`: given that none above it is chosen.
+    """
+    every = tempered(torch.cat([none, scores], -1), temperature)
+    return every[..., 1:] - torch.logcumsumexp(every, -1)[..., :-1]
