@@ -1,5 +1,4 @@
-"""Sequential Monte Carlo: draw sequences step by step so that they agree with what is known of
-them.
+"""Sequential Monte Carlo: draw sequences step by step so that they agree with what is known.
 
 K particles of each sequence go through the steps of a model (`WeighedSteps`), which draws them and
 weighs what is known. Where the effective sample size falls under half of K, particles are
@@ -19,68 +18,67 @@ from torch import Tensor
 from lnfgen.models.observation import Known
 from lnfgen.models.sequence_model import SequenceModel, WeighedSteps
 
+# Takes the number t of steps that are drawn, and a function that gives what each row has drawn,
+# `[N, t, ...]`. Returns the logarithms of weights, float64 `[N]`; or None where the earlier ones
+# still hold.
 Potential = Callable[[int, Callable[[], Tensor]], Tensor | None]
-"""Takes the number t of steps that are drawn, and a function that gives what each row has drawn,
-`[N, t, ...]`. Returns the logarithms of weights, float64 `[N]`; or None where the earlier ones
-still hold."""
 
-# particles are resampled where the effective sample size is under this share of their number
+# Particles are resampled where the effective sample size is under this share of their number.
 RESAMPLE_BELOW = 0.5
 
 
+# A model, what is known, and each choice on how the rest is drawn.
 @torch.inference_mode()
-def draw_hidden(
+def draw_hidden(  # noqa: PLR0913
     model: SequenceModel,
     known: Known,
     num_particles: int,
     generators: Sequence[torch.Generator],
     temperature: float = 1.0,
-    metres: Tensor | None = None,
+    bar_shapes: Tensor | None = None,
     progress: Callable[[int], None] = lambda done: None,
     potential: Potential | None = None,
 ) -> Tensor:
-    """Draw one sequence for each of G generators, with K particles: row `g * K + k` is particle k
-    of sequence g.
+    """Draw one sequence for each of G generators, with K particles.
 
-    One particle is enough after the last step that is known in part, and without a latent before
-    the first hidden one.
+    Row `g * K + k` of a step is particle k of sequence g. One particle is enough after the last
+    step that is known in part, and without a latent before the first hidden one.
 
     Args:
         known: the first axes of its tensors are G and T.
-        metres: `[G, 3]`, for a model with time signatures; see `SequenceModel`.
+        bar_shapes: `[G, 3]`, for a model with time signatures; see `SequenceModel`.
         progress: called with the number of steps that are done.
         potential: weighs what is drawn so far.
 
     Returns:
         The sequences, `[G, T]` or `[G, T, P]`, on the CPU.
     """
-    known = Known(*(part.to(model.device) for part in known))
-    steps = model.eval().steps(len(generators), known.mask.shape[1], temperature, metres)
+    known = Known(known.values.to(model.device), known.mask.to(model.device))
     groups = len(generators)
-    mask_by_step = known.mask.transpose(0, 1).flatten(1)
-    informed, whole = mask_by_step.any(-1).tolist(), mask_by_step.all(-1).tolist()
-    last = max((t for t, is_informed in enumerate(informed) if is_informed), default=-1)
-    last = last if potential is None else len(informed) - 1
-    # A latent is drawn for known steps too. Without one, rows are equal until something hidden is
-    # drawn.
-    start = (
-        next((t for t, is_whole in enumerate(whole) if not is_whole), len(whole))
-        if model.exact
-        else 0
-    )
+    num_steps = known.mask.shape[1]
+    steps = model.eval().steps(groups, num_steps, temperature, bar_shapes)
+    is_known_in_part = known.mask.transpose(0, 1).flatten(1).any(-1).tolist()
+    # A latent is drawn for known steps too.
+    start = _first_step_of_particles(known) if model.exact else 0
+    last = num_steps - 1 if potential is not None else _last_step_known(known)
     lines = _Lines(steps, groups, known.mask.device)
-    log_weight = log_potential = torch.zeros(groups, 1, dtype=torch.float64)
-    for t, is_informed in enumerate(informed):
+    log_weight = torch.zeros(groups, 1, dtype=torch.float64)
+    log_potential = log_weight
+    for t in range(num_steps):
         if t == start and t <= last:
             lines.move(torch.zeros(groups, num_particles, dtype=torch.long))
             log_weight = torch.zeros(groups, num_particles, dtype=torch.float64)
             log_potential = log_potential.expand(groups, num_particles)
-        here = Known(*(part[:, t].repeat_interleave(lines.width, 0) for part in known))
+        here = Known(
+            known.values[:, t].repeat_interleave(lines.width, 0),
+            known.mask[:, t].repeat_interleave(lines.width, 0),
+        )
         x, log_gain = steps.draw(t, here, generators)
         lines.drawn.append(x)
         progress(t + 1)
         now = None if potential is None else potential(t + 1, lines.so_far)
-        if t > last or not (is_informed or now is not None or t == last):
+        is_weighed = is_known_in_part[t] or now is not None or t == last
+        if t > last or not is_weighed:
             continue
         # some devices have no float64
         log_weight = log_weight + log_gain.cpu().double().view(groups, -1)
@@ -90,58 +88,80 @@ def draw_hidden(
         if t == last:
             lines.move(_one_of(log_weight, generators))
             continue
-        poor = 1 / (torch.softmax(log_weight, 1) ** 2).sum(1) < RESAMPLE_BELOW * lines.width
-        if bool(poor.any()):
-            rows = torch.arange(lines.width).repeat(groups, 1)
-            for g in poor.nonzero()[:, 0].tolist():
-                rows[g] = _resampled(log_weight[g], generators[g])
+        poor = _poor_groups(log_weight)
+        if poor:
+            particles = torch.arange(lines.width).repeat(groups, 1)
+            for g in poor:
+                particles[g] = _resampled(log_weight[g], generators[g])
                 log_weight[g] = 0
-            lines.move(rows)
-            log_potential = log_potential.gather(1, rows)
+            lines.move(particles)
+            log_potential = log_potential.gather(1, particles)
     return lines.so_far().cpu()
 
 
+def _first_step_of_particles(known: Known) -> int:
+    """The first step with something hidden, or T. Before it, rows without a latent are equal."""
+    num_steps = known.mask.shape[1]
+    is_known_as_a_whole = known.mask.transpose(0, 1).flatten(1).all(-1).tolist()
+    return next((t for t in range(num_steps) if not is_known_as_a_whole[t]), num_steps)
+
+
+def _last_step_known(known: Known) -> int:
+    """The last step with something known, or -1. After it, one particle is enough."""
+    num_steps = known.mask.shape[1]
+    is_known_in_part = known.mask.transpose(0, 1).flatten(1).any(-1).tolist()
+    return max((t for t in range(num_steps) if is_known_in_part[t]), default=-1)
+
+
+def _poor_groups(log_weight: Tensor) -> list[int]:
+    """The sequences whose particles, of log weights `[G, K]`, are to be resampled."""
+    effective_size = 1 / (torch.softmax(log_weight, 1) ** 2).sum(1)
+    poor = effective_size < RESAMPLE_BELOW * log_weight.shape[1]
+    return poor.nonzero()[:, 0].tolist()
+
+
 class _Lines:
-    """The lines of descent of the particles: the draws of each row, and the row that each row came
-    from."""
+    """The lines of descent: what each row has drawn, and from which row it came."""
 
     def __init__(self, steps: WeighedSteps, groups: int, device: torch.device) -> None:
         self.width = 1  # particles of each sequence
         self.drawn: list[Tensor] = []  # the draws of the rows, a tensor for each step so far
-        self._steps, self._groups, self._device = steps, groups, device
+        self._steps = steps
+        self._groups = groups
+        self._device = device
         self._moves: dict[int, Tensor] = {}  # before step t, the rows that its rows came from
 
     def move(self, particles: Tensor) -> None:
         """Go on with these particles `[G, new width]` of each sequence."""
-        rows = (
-            (particles + self.width * torch.arange(self._groups)[:, None])
-            .flatten()
-            .to(self._device)
-        )
+        first_rows = self.width * torch.arange(self._groups)[:, None]
+        rows = (first_rows + particles).flatten().to(self._device)
         self._moves[len(self.drawn)] = rows
         self.width = particles.shape[1]
-        self._steps.keep(rows)
+        self._steps.reindex(rows)
 
     def so_far(self) -> Tensor:
         """What each row has drawn, `[rows, t, ...]`."""
         rows = torch.arange(self._groups * self.width, device=self._device)
         path: list[Tensor] = []
         for t in reversed(range(len(self.drawn))):
-            rows = self._moves[t + 1][rows] if t + 1 in self._moves else rows
+            if t + 1 in self._moves:
+                rows = self._moves[t + 1][rows]
             path.append(self.drawn[t][rows])
         return torch.stack(path[::-1], 1)
 
 
 def _one_of(log_weight: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
     """One of the K of each sequence, by their log weights `[G, K]` on the CPU: `[G, 1]`."""
-    each = zip(torch.softmax(log_weight, 1), generators, strict=True)
-    return torch.stack(
-        [torch.multinomial(weights, 1, generator=generator) for weights, generator in each]
-    )
+    chosen = []
+    for weights, generator in zip(torch.softmax(log_weight, 1), generators, strict=True):
+        chosen.append(torch.multinomial(weights, 1, generator=generator))
+    return torch.stack(chosen)
 
 
 def _resampled(log_weight: Tensor, generator: torch.Generator) -> Tensor:
     """The particles to go on with, `[K]`, from log weights `[K]`."""
-    weights, count = torch.softmax(log_weight, 0), len(log_weight)
-    points = (torch.arange(count) + torch.rand(1, generator=generator, dtype=torch.float64)) / count
+    weights = torch.softmax(log_weight, 0)
+    count = len(log_weight)
+    offset = torch.rand(1, generator=generator, dtype=torch.float64)
+    points = (torch.arange(count) + offset) / count
     return torch.searchsorted(weights.cumsum(0), points).clamp(max=count - 1)

@@ -1,7 +1,7 @@
 """Pieces from a model, each from its own random stream.
 
-A model with `in_metre` first draws the time signature of a piece, then its length, and then its
-notes.
+A model with `reads_time_signature` first draws the time signature of a piece, then its length, and
+then its notes.
 
 One piece alone is drawn by itself. Several are drawn in blocks, the first of 16 rows and all others
 of 32: pieces 1 to 16, 17 to 48, and so on. A block always has all its rows, each with its own
@@ -10,11 +10,10 @@ of piece i do not depend on how many pieces are drawn. A piece drawn alone is th
 round-off, which can rarely change a step. Blocks of long pieces are smaller.
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,23 +29,30 @@ from lnfgen.conventions import (
     stream_seed,
 )
 from lnfgen.data.encoding import Encoding
+from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.errors import LnfgenError
-from lnfgen.formats.read_write import Piece
-from lnfgen.inference.known import nothing_known
-from lnfgen.inference.steering import Item, metres_in, steered
+from lnfgen.inference.block_drawing import PieceToDraw, bar_shapes_in
+from lnfgen.inference.known_part import nothing_known
+from lnfgen.inference.wish_steering import steered
 from lnfgen.inference.wishes import NO_WISHES, Wishes
 from lnfgen.models.sequence_model import SequenceModel
-from lnfgen.music.pianoroll import bar_length
+from lnfgen.music.pianoroll import PianoRoll
 
-FIRST_ROWS, BLOCK_ROWS = 16, 32
-"""Rows of the first block and of the others. With many, the overhead of a step in a loop over time
-is small for each row; but who asks for a few pieces waits for all rows of the first block."""
+# Rows of the first block and of the others. With many, the overhead of a step in a loop over time
+# is small for each row; but who asks for a few pieces waits for all rows of the first block.
+FIRST_ROWS = 16
+BLOCK_ROWS = 32
 
 MAX_BLOCK_STEPS = 20_000  # padded time steps in one block, as in a pass of scoring
 MAX_TEMPERATURE = 100.0  # above it every key and every character is as likely as any other
 
+# The time signatures that a piece may have, and the steps of a piece in each; None: they are drawn.
+# A text has the time signature None.
+StepsIn = Mapping[Any, int | None]
 
-def sample_pieces(
+
+# Each argument is a choice of its own, as for the command.
+def sample_pieces(  # noqa: PLR0913
     model: SequenceModel,
     encoding: Encoding,
     *,
@@ -58,74 +64,104 @@ def sample_pieces(
     wishes: Wishes = NO_WISHES,
     seconds: float = SECONDS,
     progress: Progress = no_progress,
-) -> Iterator[Piece]:
+) -> Iterator[PianoRoll | str]:
     """Draw pieces as `lnfgen.runs.trained.TrainedModel.sample` describes, and yield them in order.
 
     The temperature divides the emission's logits, and those of a prior that chooses among codes,
     and multiplies the noise of any other prior. A length counts the silence ahead of an upbeat.
     Silent bars at the ends of a piece whose length was drawn are left out, as they are of datasets.
-    Wishes are met as `lnfgen.inference.steering` says.
+    Wishes are met as `lnfgen.inference.wish_steering` says.
+
+    Raises:
+        LnfgenError: if a number is out of range, both a length and bars are given, bars of a text
+            are asked for, or a time signature in which the model cannot draw.
     """
     require_draws(count, seed, temperature)
-    require_one_length(length, bars, encoding)
-    if (wanted := wishes.time_signature) is not None:
-        require_known(model, encoding, wanted)
-    # for each time signature that a piece may have; None: drawn
-    steps_in: dict[TimeSignature, int | None] = {}
-    for one in time_signatures_of(model, encoding) if wanted is None else [wanted]:
-        steps = length if bars is None else math.ceil(bars * bar_length(one, encoding.grid))
-        if steps is not None and not 1 <= steps <= MAX_LENGTH:
-            raise LnfgenError(f"a length of {steps:,} steps; expected 1 to {MAX_LENGTH:,}")
-        steps_in[one] = steps and steps * encoding.stride
+    require_one_length(length, bars)
+    steps_in = _steps_in(model, encoding, length, bars, wishes.time_signature)
     model.eval()
     if wishes.steers:
-        items = []
-        for own in (stream_seed(seed, index) for index in range(count)):
-            row = drawn_row(model, steps_in, own)
-            part = nothing_known(encoding, row.length, row.time_signature)
-            items.append(Item(part, stream_seed(own, 0), partial(_decoded, encoding, row)))
-        yield from steered(
-            model, encoding, items, wishes, MELODY_PARTICLES, temperature, seconds, progress
-        )
+        to_draw = []
+        for index in range(count):
+            to_draw.append(_piece_to_draw(model, encoding, steps_in, stream_seed(seed, index)))
+        yield from steered(model, to_draw, wishes, MELODY_PARTICLES, temperature, seconds, progress)
         return
-    for first in (0, *range(FIRST_ROWS, count, BLOCK_ROWS)):
-        num_rows = BLOCK_ROWS if first else 1 if count == 1 else FIRST_ROWS
-        rows = [
-            drawn_row(model, steps_in, stream_seed(seed, index))
-            for index in range(first, first + num_rows)
-        ]
+    first = 0
+    while first < count:
+        num_rows = BLOCK_ROWS if first else FIRST_ROWS
+        if count == 1:
+            num_rows = 1
+        rows = []
+        for index in range(first, first + num_rows):
+            rows.append(drawn_row(model, steps_in, stream_seed(seed, index)))
         pieces = drawn_pieces(model, encoding, rows, temperature)
         yield from islice(pieces, count - first)  # the other rows only fill the block
+        first += num_rows
 
 
-class Row(NamedTuple):
+def _steps_in(
+    model: SequenceModel,
+    encoding: Encoding,
+    length: int | None,
+    bars: int | None,
+    wanted: TimeSignature | None,
+) -> StepsIn:
+    time_signatures: list[TimeSignature | None] = [None]
+    if isinstance(encoding, MusicEncoding):
+        time_signatures = [*time_signatures_of(model, encoding)]
+        if wanted is not None:
+            require_known(model, encoding, wanted)
+            time_signatures = [wanted]
+    steps_in: dict[TimeSignature | None, int | None] = {}
+    for time_signature in time_signatures:
+        steps = length
+        if bars is not None:
+            steps = encoding.steps_of_bars(bars, time_signature)
+        if steps is not None and not 1 <= steps <= MAX_LENGTH:
+            raise LnfgenError(f"a length of {steps:,} steps; expected 1 to {MAX_LENGTH:,}")
+        steps_in[time_signature] = steps
+    return steps_in
+
+
+def _piece_to_draw(
+    model: SequenceModel, encoding: Encoding, steps_in: StepsIn, seed: int
+) -> PieceToDraw[PianoRoll | str]:
+    """A piece of which nothing is known but its length and its time signature."""
+    row = drawn_row(model, steps_in, seed)
+    part = nothing_known(encoding, row.length, row.time_signature)
+    return PieceToDraw(part, stream_seed(seed, 0), partial(_decoded, encoding, row))
+
+
+class PieceOutline(NamedTuple):
     """The choices about a piece that are made before its notes or characters are drawn."""
 
-    time_signature: TimeSignature
+    time_signature: TimeSignature | None  # None of a text
     length: int
     has_drawn_length: bool
     generator: torch.Generator
 
 
-def drawn_row(model: SequenceModel, steps_in: dict[TimeSignature, int | None], seed: int) -> Row:
-    """The choices about a piece, where `steps_in` are the time signatures that it may have; see
-    `sample_pieces`."""
+def drawn_row(model: SequenceModel, steps_in: StepsIn, seed: int) -> PieceOutline:
+    """Draw the choices about a piece from the stream of this seed."""
     generator = torch.Generator().manual_seed(seed)
-    time_signature, *others = steps_in
-    if others:
+    if len(steps_in) == 1:
+        (time_signature,) = steps_in
+    else:
         assert model.time_signatures is not None
         time_signature = model.time_signatures.sample(generator)
-    steps = steps_in[time_signature]
-    length = model.lengths_in(time_signature).sample(generator) if steps is None else steps
-    length += -length % model.observation.parts  # a band has all parts of its last step
-    return Row(time_signature, length, steps is None, generator)
+    length = steps_in[time_signature]
+    has_drawn_length = length is None
+    if length is None:
+        lengths = model.length if time_signature is None else model.lengths_in(time_signature)
+        length = lengths.sample(generator)
+    return PieceOutline(time_signature, length, has_drawn_length, generator)
 
 
-class Drawn(NamedTuple):
+class DrawnSequence(NamedTuple):
     """A sequence that a model drew, and what it was drawn from."""
 
-    row: Row
-    x: Tensor  # [T] or [T, P], on the CPU
+    row: PieceOutline
+    x: Tensor  # [T] or [T, R, P], on the CPU
     # [T, noise_size], from which z was drawn, on the model's device; None without a latent
     noise: Tensor | None
 
@@ -133,65 +169,73 @@ class Drawn(NamedTuple):
 def drawn_sequences(
     model: SequenceModel,
     encoding: Encoding,
-    rows: Sequence[Row],
+    rows: Sequence[PieceOutline],
     temperature: float,
     max_steps: int,
-) -> Iterator[Drawn]:
-    """Draw the sequences of these rows as one block, or as smaller ones if it has over `max_steps`
-    padded steps."""
+) -> Iterator[DrawnSequence]:
+    """Draw the sequences of these rows as one block.
+
+    If it has over `max_steps` padded steps, it is drawn as smaller blocks.
+    """
     size = len(rows)
-    while size > 1 and size * max(row.length for row in rows) > max_steps:
+    longest = max(row.length for row in rows)
+    while size > 1 and size * longest > max_steps:
         size //= 2
     for start in range(0, len(rows), size):
         block = rows[start : start + size]
         lengths = [row.length for row in block]
-        metres = metres_in(model, encoding, [row.time_signature for row in block])
+        bar_shapes = bar_shapes_in(model, encoding, [row.time_signature for row in block])
         # Outside of inference mode, because a gradient may be computed with the noise.
         noise, uniform = model.random_numbers(lengths, [row.generator for row in block])
         with torch.inference_mode():
-            drawn = model.generate(lengths, noise, uniform, temperature, metres)
-        for place, (row, x) in enumerate(zip(block, drawn, strict=True)):
-            yield Drawn(row, x, None if noise is None else noise[place, : row.length])
+            drawn = model.generate(lengths, noise, uniform, temperature, bar_shapes)
+        for place, row in enumerate(block):
+            own_noise = None if noise is None else noise[place, : row.length]
+            yield DrawnSequence(row, drawn[place], own_noise)
 
 
 def drawn_pieces(
-    model: SequenceModel, encoding: Encoding, rows: Sequence[Row], temperature: float
-) -> Iterator[Piece]:
+    model: SequenceModel, encoding: Encoding, rows: Sequence[PieceOutline], temperature: float
+) -> Iterator[PianoRoll | str]:
     """The pieces of these rows."""
     for row, x, _ in drawn_sequences(model, encoding, rows, temperature, MAX_BLOCK_STEPS):
         yield _decoded(encoding, row, x.numpy())
 
 
-def _decoded(encoding: Encoding, row: Row, x: np.ndarray) -> Piece:
+def _decoded(encoding: Encoding, row: PieceOutline, x: np.ndarray) -> PianoRoll | str:
     # Nobody has asked for the length that was drawn, and the data has no silent bars at its ends.
     return encoding.decode(x, row.time_signature, cuts_ends=row.has_drawn_length)
 
 
-def time_signatures_of(model: SequenceModel, encoding: Encoding) -> list[TimeSignature]:
+def time_signatures_of(model: SequenceModel, encoding: MusicEncoding) -> list[TimeSignature]:
     """The time signatures in which a model draws pieces."""
-    return (
-        [encoding.time_signature] if model.time_signatures is None else model.time_signatures.known
-    )
+    if model.time_signatures is None:
+        return [encoding.time_signature]
+    return model.time_signatures.known
 
 
-def require_known(model: SequenceModel, encoding: Encoding, asked: TimeSignature) -> None:
+def require_known(model: SequenceModel, encoding: MusicEncoding, asked: TimeSignature) -> None:
     """Refuse a time signature in which the model cannot draw."""
     known = time_signatures_of(model, encoding)
     if asked in known:
         return
-    found, words = (
-        "found a time signature of {}/{}".format(*asked),
-        ", ".join("{}/{}".format(*one) for one in known),
-    )
+    found = f"found a time signature of {_in_words(asked)}"
+    words = ", ".join([_in_words(one) for one in known])
     if model.time_signatures is None:
         raise LnfgenError(
-            f"{found}, but this model was trained without time signatures, and writes all in {words}; leave it out, or "
-            "train a model with --set model.in_metre=true"
+            f"{found}, but this model was trained without time signatures, and writes all in "
+            f"{words}; leave it out, or train a model with --set model.reads_time_signature=true"
         )
     raise LnfgenError(f"{found}; expected one of those of the training data: {words}")
 
 
+def _in_words(time_signature: TimeSignature) -> str:
+    beats, unit = time_signature
+    return f"{beats}/{unit}"
+
+
 def require_draws(count: int, seed: int, temperature: float) -> None:
+    """Refuse a number that is out of range."""
     if count < 1:
         raise LnfgenError(f"{count} pieces; expected at least 1")
     if not 0 <= seed < 2**63:
@@ -202,13 +246,7 @@ def require_draws(count: int, seed: int, temperature: float) -> None:
         )
 
 
-def require_one_length(length: int | None, bars: int | None, encoding: Encoding) -> None:
-    """Refuse bars beside a length, or for text."""
-    if bars is None:
-        return
-    if length is not None:
+def require_one_length(length: int | None, bars: int | None) -> None:
+    """Refuse bars beside a length."""
+    if length is not None and bars is not None:
         raise LnfgenError(f"found a length in steps ({length}) and in bars ({bars}); leave one out")
-    if encoding.kind != "music":
-        raise LnfgenError(
-            f"found a length in bars ({bars}) for text, which has none; give the number of characters"
-        )

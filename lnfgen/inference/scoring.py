@@ -6,7 +6,7 @@ are in float64. The noise of a sequence depends only on the seed and its place i
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,8 +15,6 @@ from torch import Tensor
 
 from lnfgen.conventions import (
     NLL_SAMPLES,
-    ONSET_SHIFT,
-    SOUNDING,
     UNITS,
     Progress,
     no_progress,
@@ -29,19 +27,19 @@ from lnfgen.models.sequence_model import SequenceModel, Terms
 from lnfgen.nn.masking import autocast
 from lnfgen.wording import counted
 
-# padded time steps in a pass, samples counted: some 200 MB of activations at small
-MAX_PASS_STEPS = 20_000
-# in a pass: 256 MB, twice; a text with thousands of symbols would else fill memory
+# Padded frames or symbols in a pass, samples counted: some 200 MB of activations at small.
+MAX_PASS_OUTPUTS = 20_000
+# In a pass: 256 MB, twice. A text with thousands of symbols would else fill memory.
 MAX_PASS_LOGITS = 1 << 26
-# samples of a sequence that a pass takes at once, so that short ones still share one
+# Samples of a sequence that a pass takes at once, so that short ones still share one.
 MAX_FOLDED_SAMPLES = 16
 
 
 @dataclass(frozen=True)
 class Score:
-    """The figures of some sequences. `elbo` is `reconstruction + kl + length`, with `length` the
-    cost of p(T).
+    """The figures of some sequences.
 
+    `elbo` is `reconstruction + kl + length`, with `length` the cost of p(T).
     `sounding_nll` is the NLL of which keys sound, without the cost of the onsets; None if the data
     has no onsets. With `lstm`, `nade` and `past` it is given earlier onsets too: do not compare it
     with a model that never sees onsets.
@@ -64,11 +62,14 @@ class Score:
 
 def per_unit(unit: str) -> float:
     """Return one nat in a unit: 1 nat, or 1 / ln 2 bits."""
-    return 1 / math.log(2) if unit == UNITS["text"] else 1.0
+    if unit == UNITS["text"]:
+        return 1 / math.log(2)
+    return 1.0
 
 
+# Each argument is a choice of its own, as for the command.
 @torch.inference_mode()
-def score(
+def score(  # noqa: PLR0913
     model: SequenceModel,
     sequences: Sequence[np.ndarray],
     unit: str,
@@ -83,32 +84,45 @@ def score(
 
     ELBO and parts are means over the same K. An exact model needs one sample. Densities are in
     float32 at least, whatever the precision of the networks is. The model goes into eval mode.
+
+    Args:
+        sequences: uint8 or int32 arrays `[T, ...]`, as a dataset has them.
+        unit: that of all figures, one of `UNITS`.
+
+    Raises:
+        LnfgenError: if the number of samples or the seed is out of range.
     """
     if num_samples < 1 or not 0 <= seed < 2**63:
         found = f"{counted(num_samples, 'sample')} with seed {seed}"
         raise LnfgenError(f"{found}; expected at least 1, and a seed from 0 to 2^63 - 1")
     model.eval()
-    num_samples = 1 if model.exact else num_samples
+    if model.exact:
+        num_samples = 1
     logs = _log_probs(model, sequences, num_samples, seed, progress, precision)
     lengths = lengths_of(sequences)
     steps = int(lengths.sum())
     means = logs.sum(1) * per_unit(unit) / (steps + len(sequences))
     reconstruction, kl, length, log_p, log_p_sounding = means.tolist()
+    sounding_nll = None
+    if not math.isnan(log_p_sounding):
+        sounding_nll = -log_p_sounding - length
+    nll_of_each = -(logs[2] + logs[3]) * per_unit(unit) / (lengths + 1)
     return Score(
         elbo=kl - reconstruction - length,
         reconstruction=0.0 - reconstruction,  # so that a cost of 0 is not -0.0
         kl=kl,
         length=-length,
         nll=-log_p - length,
-        sounding_nll=None if math.isnan(log_p_sounding) else -log_p_sounding - length,
+        sounding_nll=sounding_nll,
         samples=num_samples,
         sequences=len(sequences),
         steps=steps,
-        each=(-(logs[2] + logs[3]) * per_unit(unit) / (lengths + 1)).tolist(),
+        each=nll_of_each.tolist(),
     )
 
 
-def _log_probs(
+# The arguments are those of `score`.
+def _log_probs(  # noqa: PLR0913
     model: SequenceModel,
     sequences: Sequence[np.ndarray],
     num_samples: int,
@@ -116,39 +130,55 @@ def _log_probs(
     progress: Progress,
     precision: str,
 ) -> np.ndarray:
-    """Compute the reconstruction, the KL, log p(T), log p(x | T) and log p(which keys sound | T) in
-    nats, `[5, N]`.
+    """Compute five logarithms for each of N sequences, in nats, float64 `[5, N]`.
 
-    The last one is NaN if the model does not tell sounding from struck keys. Where the K samples do
-    not fit in memory at once, some of them are computed at a time, so no sequence is ever cut.
+    They are the reconstruction, the KL, log p(T), log p(x | T) and log p(which keys sound | T). The
+    last one is NaN if the model does not tell sounding from struck keys. Where the K samples do not
+    fit in memory at once, some of them are computed at a time, so no sequence is ever cut.
     """
-    logs, done = np.full((5, len(sequences)), np.nan), 0
-    pass_steps = min(MAX_PASS_STEPS, MAX_PASS_LOGITS // model.observation.num_logits)
-    for batch in batches_by_length(sequences, pass_steps // min(num_samples, MAX_FOLDED_SAMPLES)):
-        generators = [
-            torch.Generator().manual_seed(stream_seed(seed, index)) for index in batch.indices
-        ]
-        on_device = batch.to(model.device)
-        chunk = max(1, pass_steps // (len(batch.indices) * batch.x.shape[1]))
-        with autocast(model.device, precision):
-            encoded = model.encode(on_device.x, on_device.lengths, on_device.metres)
-        parts: list[Terms] = []
-        for start in range(0, num_samples, chunk):
-            noise = _noise(model, batch, min(chunk, num_samples - start), generators)
-            with autocast(model.device, precision):
-                parts.append(model.terms(on_device.x, on_device.lengths, encoded, noise))
-        terms = _joined(parts)
-        logs[:3, batch.indices] = (
-            terms.reconstruction.mean(0),
-            terms.kl.mean(0),
-            model.length.log_prob(batch.lengths),
-        )
-        logs[3, batch.indices] = _log_mean_exp(terms.reconstruction - terms.kl)
+    logs = np.full((5, len(sequences)), np.nan)
+    num_done = 0
+    observation = model.observation
+    pass_steps = MAX_PASS_OUTPUTS // observation.outputs_per_step
+    pass_steps = min(pass_steps, MAX_PASS_LOGITS // observation.num_logits)
+    batch_steps = pass_steps // min(num_samples, MAX_FOLDED_SAMPLES)
+    for batch in batches_by_length(sequences, batch_steps):
+        indices = batch.indices
+        terms = _terms(model, batch, num_samples, pass_steps, seed, precision)
+        logs[0, indices] = terms.reconstruction.mean(0)
+        logs[1, indices] = terms.kl.mean(0)
+        logs[2, indices] = model.length.log_prob(batch.lengths)
+        logs[3, indices] = _log_mean_exp(terms.reconstruction - terms.kl)
         if terms.sounding is not None:
-            logs[4, batch.indices] = _log_mean_exp(terms.sounding - terms.kl)
-        done += len(batch.indices)
-        progress("scoring", done, len(sequences))
+            logs[4, indices] = _log_mean_exp(terms.sounding - terms.kl)
+        num_done += len(indices)
+        progress("scoring", num_done, len(sequences))
     return logs
+
+
+# The model and the batch, and how they are scored.
+def _terms(  # noqa: PLR0913
+    model: SequenceModel,
+    batch: Batch,
+    num_samples: int,
+    pass_steps: int,
+    seed: int,
+    precision: str,
+) -> Terms:
+    """The terms of K samples of each sequence of a batch, `[K, B]`, in float64 on the CPU."""
+    generators = []
+    for index in batch.indices:
+        generators.append(torch.Generator().manual_seed(stream_seed(seed, index)))
+    on_device = batch.to(model.device)
+    with autocast(model.device, precision):
+        encoded = model.encode(on_device.x, on_device.lengths, on_device.bar_shapes)
+    samples_at_once = max(1, pass_steps // (len(batch.indices) * batch.x.shape[1]))
+    parts: list[Terms] = []
+    for start in range(0, num_samples, samples_at_once):
+        noise = _noise(model, batch, min(samples_at_once, num_samples - start), generators)
+        with autocast(model.device, precision):
+            parts.append(model.terms(on_device.x, on_device.lengths, encoded, noise))
+    return _joined(parts)
 
 
 def _log_mean_exp(log_weight: Tensor) -> Tensor:
@@ -158,20 +188,21 @@ def _log_mean_exp(log_weight: Tensor) -> Tensor:
 def _joined(parts: list[Terms]) -> Terms:
     """Join the samples of all parts, in float64 on the CPU."""
     names = [name for name in Terms._fields if getattr(parts[0], name) is not None]
+    of_all_samples = []
+    for name in names:
+        of_all_samples.append(torch.cat([getattr(part, name) for part in parts]))
     # One copy for all, because the host waits for each.
-    joined = (
-        torch.stack([torch.cat([getattr(part, name) for part in parts]) for name in names])
-        .cpu()
-        .double()
-    )
+    joined = torch.stack(of_all_samples).cpu().double()
     return Terms(**{"sounding": None, **dict(zip(names, joined, strict=True))})
 
 
 def _noise(
     model: SequenceModel, batch: Batch, num_samples: int, generators: list[torch.Generator]
 ) -> Tensor | None:
-    """Draw noise `[K, B, T, D]` for the model's device, sequence by sequence, sample by sample, 0
-    in the padding."""
+    """Draw noise `[K, B, T, D]` on the model's device, 0 in the padding; None without a latent.
+
+    It is drawn sequence by sequence, and of each sample by sample.
+    """
     num_steps = batch.x.shape[1]
     columns = []
     for length, generator in zip(batch.lengths.tolist(), generators, strict=True):
@@ -183,41 +214,18 @@ def _noise(
     return torch.cat(columns, 1).to(model.device)
 
 
-def marginal(encoding: Encoding, train: Iterable[np.ndarray]) -> Callable[[np.ndarray], float]:
-    """Fit the simplest model, which any other must beat, and return its log p(x | T) in nats as a
-    function of x.
-
-    Its symbols are independent, each as often as in the training split. For music: independent
-    keys, each silent or sounding, and struck or held if it sounds. Half a count is added to every
-    count (Krichevsky & Trofimov, 1981), so what train never shows is unlikely, but not impossible.
-    """
-    if encoding.kind == "text":
-        counts = np.full(encoding.num_symbols, 0.5)
-        for x in train:
-            # a count of every symbol for each line would take minutes for 30,000 symbols
-            np.add.at(counts, x, 1)
-        of_symbol = np.log(counts / counts.sum())
-        return lambda x: float(of_symbol[x].sum())
-    frames, sounding, onset = 0, np.zeros(encoding.num_pitches), np.zeros(encoding.num_pitches)
-    for x in train:
-        frames += len(x)
-        sounding += (x & SOUNDING).sum(0)
-        onset += (x >> ONSET_SHIFT).sum(0)
-    sounds, struck = (sounding + 0.5) / (frames + 1), (onset + 0.5) / (sounding + 1)
-    held = sounds * (1 - struck) if encoding.has_onsets else sounds
-    of_value = np.log([1 - sounds, held, held, sounds * struck])  # no key has the value 2
-    return lambda x: float(np.take_along_axis(of_value, x, 0).sum())
-
-
 def marginal_nll(
     model: SequenceModel,
     encoding: Encoding,
     train: Iterable[np.ndarray],
     sequences: Sequence[np.ndarray],
 ) -> float:
-    """Compute the NLL of a `marginal` fitted on `train`, with the model's p(T), as a floor."""
+    """Compute the NLL of the simplest model, fitted on `train`, with the model's p(T), as a floor.
+
+    It is `Encoding.fit_marginal`.
+    """
     lengths = torch.tensor(lengths_of(sequences))
-    log_p = sum(map(marginal(encoding, train), sequences)) + float(
-        model.length.log_prob(lengths).sum()
-    )
-    return -log_p * per_unit(encoding.unit) / (int(lengths.sum()) + len(sequences))
+    log_prob = encoding.fit_marginal(train)
+    log_p = sum(log_prob(x) for x in sequences) + float(model.length.log_prob(lengths).sum())
+    num_units = int(lengths.sum()) + len(sequences)
+    return -log_p * per_unit(encoding.unit) / num_units

@@ -1,2 +1,1 @@
-"""Runs: their folders on disk, where these lie, the data that they were trained on, and trained
-models for Python."""
+"""Runs: their folders on disk, the data to score them on, and trained models for Python."""

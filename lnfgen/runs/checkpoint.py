@@ -22,6 +22,8 @@ import lnfgen.stepping  # noqa: F401  (the faster steps of the models that are l
 from lnfgen.config import Config
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
+from lnfgen.data.music_encoding import MusicEncoding
+from lnfgen.data.text_encoding import TextEncoding
 from lnfgen.errors import ConfigError, LnfgenWarning, RunError, is_out_of_memory
 from lnfgen.files import new_folder, output_errors, read_object, write_bytes, write_json
 from lnfgen.models.build import build_model
@@ -33,47 +35,53 @@ from lnfgen.runs.folder import CALIBRATED, CHECKSUM, RunFolder, read_part
 from lnfgen.runs.naming import METRICS, MODEL, STATES
 
 STATE_PARTS = ("weights", "average", "optimizer", "random")
-State = tuple[dict[str, dict[str, Tensor]], dict[str, Any]]
-"""All that a resumed run needs: the tensors of each of `STATE_PARTS`, and other values."""
 
+# All that a resumed run needs: the tensors of each of `STATE_PARTS`, and other values.
+State = tuple[dict[str, dict[str, Tensor]], dict[str, Any]]
+
+# These settings may differ from those that the state was trained with, as a resumed run can get
+# another length.
 _LENGTH = ("max_steps", "epochs", "kl_warmup_start", "kl_warmup_end")
-"""These settings may differ from those that the state was trained with, as a resumed run can get
-another length."""
 
 _ZEROS = "0" * 64
 
 
 def observation_of(encoding: Encoding) -> Observation:
     """The observation of a model of sequences in this encoding."""
-    if encoding.kind == "text":
+    if isinstance(encoding, TextEncoding):
         return Symbols(encoding.num_symbols, encoding.spaces)
-    return Frames(encoding.num_pitches, encoding.has_onsets, encoding.stride)
+    assert isinstance(encoding, MusicEncoding)
+    return Frames(encoding.num_pitches, encoding.has_onsets, encoding.num_parts)
 
 
 def new_model(config: Config, dataset: Dataset) -> SequenceModel:
-    """An untrained model for a dataset. The seed decides its weights, and the train split its
-    length model."""
+    """An untrained model for a dataset.
+
+    The seed decides its weights, and the train split its length model.
+    """
     torch.manual_seed(config.training.seed)
-    train, encoding = dataset.split("train"), dataset.encoding
+    train = dataset.split("train")
+    encoding = dataset.encoding
     lengths = torch.from_numpy(train.lengths.copy())
     signatures = None
-    if config.model.in_metre and encoding.kind == "music":
+    if config.model.reads_time_signature and isinstance(encoding, MusicEncoding):
         each = train.time_signatures or [encoding.time_signature] * len(train)
-        signatures = TimeSignatures.fit(each, torch.from_numpy(encoding.metres(each)), lengths)
+        bar_shapes = torch.from_numpy(encoding.bar_shapes(each))
+        signatures = TimeSignatures.fit(each, bar_shapes, lengths)
     return build_model(config.model, observation_of(encoding), LengthModel.fit(lengths), signatures)
 
 
 def load_model(run: RunFolder, device: torch.device) -> SequenceModel:
-    """The run's model in eval mode. It computes in float32, also if its weights are stored in half
-    precision."""
+    """The run's model in eval mode, in float32 also if its weights are stored in half precision.
+
+    Raises:
+        RunError: if it is missing or damaged, not finite, or of other sizes than the run's.
+    """
     path = run.path / MODEL
     if not path.is_file():
-        has_state = any((run.path / name).is_dir() for name in STATES)
-        advice = (
-            f"finish it: lnfgen train --resume --out {run.path}"
-            if has_state
-            else "train a new run: lnfgen train"
-        )
+        advice = "train a new run: lnfgen train"
+        if any((run.path / name).is_dir() for name in STATES):
+            advice = f"finish it: lnfgen train --resume --out {run.path}"
         raise RunError(f"{run.path} has no {MODEL}; {advice}")
     model = model_with(run, read_tensors(path), path)
     _require_finite(model.state_dict(), path)
@@ -85,9 +93,9 @@ def model_with(run: RunFolder, weights: dict[str, Tensor], where: Path) -> Seque
     try:
         lengths = LengthModel(len(weights["length.lengths"]))
         config = run.config.model
-        signatures = (
-            TimeSignatures.with_room_for(weights, "time_signatures.") if config.in_metre else None
-        )
+        signatures = None
+        if config.reads_time_signature:
+            signatures = TimeSignatures.with_room_for(weights, "time_signatures.")
         model = build_model(config, observation_of(run.encoding), lengths, signatures)
         for name, own in model.state_dict().items():
             if weights[name].is_floating_point() != own.is_floating_point():
@@ -103,8 +111,11 @@ def model_with(run: RunFolder, weights: dict[str, Tensor], where: Path) -> Seque
 
 
 def save_model(run: RunFolder, weights: dict[str, Tensor], *, calibrated: bool = False) -> None:
-    """Make these weights the run's model. `calibrated` says that `training.calibration` has moved
-    them."""
+    """Make these weights the run's model.
+
+    Args:
+        calibrated: `training.calibration` has moved them.
+    """
     write_bytes(run.path / MODEL, serialise(weights, CALIBRATED if calibrated else ""))
 
 
@@ -121,7 +132,9 @@ def save_state(
         unchanged.
     """
     _tidy(run)
-    last, following, previous = (run.path / name for name in ("last", ".next", "previous"))
+    last = run.path / "last"
+    following = run.path / ".next"
+    previous = run.path / "previous"
     for part in STATE_PARTS:
         _require_finite(tensors[part], last / f"{part}.safetensors")
     write_state(following, run.config, (tensors, values))
@@ -152,7 +165,8 @@ def load_state(run: RunFolder) -> State:
         ConfigError: if `config.json` has changed since the state was written.
     """
     _tidy(run)
-    last, previous = run.path / "last", run.path / "previous"
+    last = run.path / "last"
+    previous = run.path / "previous"
     if not last.is_dir() and not previous.is_dir():
         raise RunError(f"{run.path} has no last/ to resume from; train a new run: lnfgen train")
     try:
@@ -164,16 +178,17 @@ def load_state(run: RunFolder) -> State:
             raise error from None
         shutil.rmtree(last, ignore_errors=True)
         os.replace(previous, last)
-        found = f"{str(error).split(';')[0]}; going on from the state before it, of update {values['step']}"
-        warnings.warn(found, LnfgenWarning, stacklevel=2)
+        found = str(error).split(";")[0]
+        remark = f"{found}; going on from the state before it, of update {values['step']}"
+        warnings.warn(remark, LnfgenWarning, stacklevel=2)
     _require_settings(run, values.pop("config"))
     return tensors, values
 
 
 def _tidy(run: RunFolder) -> None:
-    """Finish a save that was killed, and delete what it has left. Other files in the folder are not
-    touched."""
-    last, following = (run.path / name for name in ("last", ".next"))
+    """Finish a save that was killed, and delete what it has left, but no other file."""
+    last = run.path / "last"
+    following = run.path / ".next"
     # it was killed between the two renames of `save_state`
     if not last.exists() and following.exists():
         os.replace(following, last)
@@ -181,9 +196,10 @@ def _tidy(run: RunFolder) -> None:
     for name in (".next", "config.json", "dataset.json", METRICS, MODEL):
         # so `lnfgen.files` names it before it is renamed
         for item in run.path.glob(f".{name}.????????.tmp"):
-            shutil.rmtree(item, ignore_errors=True) if item.is_dir() else item.unlink(
-                missing_ok=True
-            )
+            if item.is_dir():
+                shutil.rmtree(item, ignore_errors=True)
+            else:
+                item.unlink(missing_ok=True)
 
 
 def _read_state(folder: Path) -> State:
@@ -192,7 +208,8 @@ def _read_state(folder: Path) -> State:
     if values.pop(CHECKSUM, None) != _digest(values):
         found = f"{folder / 'progress.json'} is damaged: its checksum is not that of its content"
         raise RunError(f"{found}; restore it, or train again")
-    return {part: read_tensors(folder / f"{part}.safetensors") for part in STATE_PARTS}, values
+    tensors = {part: read_tensors(folder / f"{part}.safetensors") for part in STATE_PARTS}
+    return tensors, values
 
 
 def _digest(record: dict[str, Any]) -> str:
@@ -200,18 +217,21 @@ def _digest(record: dict[str, Any]) -> str:
 
 
 def _require_settings(run: RunFolder, trained: dict[str, Any]) -> None:
-    """Raise a `ConfigError` if `config.json` says something else than the run was trained with, but
-    for its length."""
+    """Raise a `ConfigError` if settings that the run was trained with differ from `config.json`.
+
+    Those of its length may differ.
+    """
     found = run.config.flat()
-    changed = [
-        f"{key} is {found.get(key)!r} and was {value!r}"
-        for key, value in trained.items()
-        if found.get(key) != value and key.rpartition(".")[2] not in _LENGTH
-    ]
+    changed = []
+    for key, value in trained.items():
+        name = key.rpartition(".")[2]
+        if found.get(key) != value and name not in _LENGTH:
+            changed.append(f"{key} is {found.get(key)!r} and was {value!r}")
     if changed:
+        where = run.path / "config.json"
         raise ConfigError(
-            f"{run.path / 'config.json'} has changed since the run was trained: {', '.join(changed)}; "
-            "put back what was there, or start a new run"
+            f"{where} has changed since the run was trained: {', '.join(changed)}; put back what "
+            "was there, or start a new run"
         )
 
 
@@ -219,7 +239,8 @@ def serialise(tensors: dict[str, Tensor], mark: str = "") -> bytes:
     """The content of a safetensors file with a checksum, which `mark` follows in the metadata."""
     own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = save_tensors(own, {CHECKSUM: _ZEROS + mark})
-    return content.replace(_ZEROS.encode(), hashlib.sha256(content).hexdigest().encode(), 1)
+    checksum = hashlib.sha256(content).hexdigest()
+    return content.replace(_ZEROS.encode(), checksum.encode(), 1)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -228,9 +249,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     def read(path: Path) -> dict[str, Tensor]:
         content = path.read_bytes()
         tensors = load_tensors(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        found = header["__metadata__"][CHECKSUM][: len(_ZEROS)].encode()
-        if hashlib.sha256(content.replace(found, _ZEROS.encode(), 1)).hexdigest().encode() != found:
+        header_length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + header_length])
+        found = header["__metadata__"][CHECKSUM][: len(_ZEROS)]
+        without_checksum = content.replace(found.encode(), _ZEROS.encode(), 1)
+        if hashlib.sha256(without_checksum).hexdigest() != found:
             raise ValueError("its checksum is not that of its content")
         return tensors
 
@@ -238,8 +261,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _require_finite(tensors: dict[str, Tensor], where: Path) -> None:
-    """Raise a `RunError`, with `where` and the tensor's name, if one of them holds a NaN or an
-    infinity."""
+    """Raise a `RunError` with the tensor's name, if one of them holds a NaN or an infinity."""
     for name, value in tensors.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise RunError(

@@ -1,5 +1,4 @@
-"""Names of runs, datasets and files: `find` resolves those that a person gives, and new runs get
-theirs here."""
+"""Names: `find` resolves those that a person gives, and new runs get theirs here."""
 
 import difflib
 import re
@@ -16,9 +15,9 @@ from lnfgen.pretrained import BOX, BOXED
 RUNS = Path("runs")  # the folder of new runs, below the present folder
 MODEL = "model.safetensors"
 METRICS = "metrics.jsonl"
+# Where a run can have a state to go on from. A crash can leave it in `.next`, before that takes the
+# name `last`.
 STATES = ("last", ".next", "previous")
-"""Where a run can have a state to go on from. A crash can leave it in `.next`, before that takes
-the name `last`."""
 
 Wanted = Literal["run", "dataset", "files"]
 _EXPECTED: dict[Wanted, str] = {
@@ -36,8 +35,10 @@ def is_run(folder: Path) -> bool:
 
 
 class Found(NamedTuple):
-    """The meaning of a name. A "named" dataset is one that `lnfgen.data.named` knows, and "files"
-    are all others."""
+    """The meaning of a name.
+
+    A "named" dataset is one that `lnfgen.data.named` knows, and "files" are all others.
+    """
 
     kind: Literal["run", "dataset", "files", "named"]
     path: Path  # where it is; for "named", the name
@@ -51,24 +52,17 @@ def find(name: str | Path, *wanted: Wanted) -> Found:
     run is wanted, the name of a model in the box is that model, and if a dataset is wanted, the
     name of a dataset is that dataset.
 
-        find("chorales", "run")               # ./chorales if that is a run, else the model in the
-        box find("chorales", "dataset", "files")  # ./chorales if that exists and is no run, else
-        the named dataset
+        # ./chorales if that is a run, else the model in the box
+        find("chorales", "run")
+        # ./chorales if that exists and is no run, else the named dataset
+        find("chorales", "dataset", "files")
 
     Raises:
         RunError: if the name stands for nothing that is wanted, and a run is wanted first.
         DatasetError: if it stands for nothing that is wanted, and something else is wanted first.
     """
     path = Path(name)
-    here: Wanted | None = (
-        "run"
-        if is_run(path)
-        else "dataset"
-        if is_dataset(path)
-        else "files"
-        if path.exists()
-        else None
-    )
+    here = _kind_of(path)
     if here in wanted:
         return Found(here, path)
     for kind in wanted:
@@ -76,36 +70,75 @@ def find(name: str | Path, *wanted: Wanted) -> Found:
             return Found("run", BOX / name)
         if kind == "dataset" and str(name) in NAMED:
             return Found("named", path)
-    if here == "files":
-        found = (
-            "is a file" if path.is_file() else "is a folder that holds neither a run nor a dataset"
-        )
-    else:
-        found = f"is a {here}" if here else "does not exist"
-    # it is meant as one
-    is_file = here is None and "files" in wanted and path.suffix.lower() in READABLE
-    known = [*(BOXED if "run" in wanted else ()), *(NAMED if "dataset" in wanted else ())]
-    close = difflib.get_close_matches(
-        str(name), dict.fromkeys(known), n=3, cutoff=0.8 if is_file else 0.5
-    )
-    expected: tuple[Wanted, ...] = ("files",) if is_file and not close else wanted
-    message = f"{name} {found}; expected {', or '.join(_EXPECTED[kind] for kind in expected)}"
+    message = _not_found(str(name), here, wanted)
+    if wanted[0] == "run":
+        raise RunError(message)
+    raise DatasetError(message)
+
+
+def _kind_of(path: Path) -> Wanted | None:
+    """What is at a path; None for nothing."""
+    if is_run(path):
+        return "run"
+    if is_dataset(path):
+        return "dataset"
+    if path.exists():
+        return "files"
+    return None
+
+
+def _not_found(name: str, here: Wanted | None, wanted: tuple[Wanted, ...]) -> str:
+    """What to tell a person whose name stands for nothing that is wanted."""
+    path = Path(name)
+    is_meant_as_a_file = here is None and "files" in wanted and path.suffix.lower() in READABLE
+    close = _close_names(name, wanted, cutoff=0.8 if is_meant_as_a_file else 0.5)
+    expected: tuple[Wanted, ...] = wanted
+    if is_meant_as_a_file and not close:
+        expected = ("files",)
+    kinds = ", or ".join([_EXPECTED[kind] for kind in expected])
+    message = f"{name} {_what_is_there(path, here)}; expected {kinds}"
     if close:
-        message += f"; did you mean {' or '.join(close)}?"
-    elif expected[0] == "run":
-        message += "; train a run with: lnfgen train"
-    elif not is_file:
-        message += f"; named datasets: {', '.join(NAMED)}"
-    raise (RunError if wanted[0] == "run" else DatasetError)(message)
+        return f"{message}; did you mean {' or '.join(close)}?"
+    if expected[0] == "run":
+        return f"{message}; train a run with: lnfgen train"
+    if not is_meant_as_a_file:
+        return f"{message}; named datasets: {', '.join(NAMED)}"
+    return message
+
+
+def _what_is_there(path: Path, here: Wanted | None) -> str:
+    if here is None:
+        return "does not exist"
+    if here != "files":
+        return f"is a {here}"
+    if path.is_file():
+        return "is a file"
+    return "is a folder that holds neither a run nor a dataset"
+
+
+def _close_names(name: str, wanted: tuple[Wanted, ...], cutoff: float) -> list[str]:
+    """Up to three names of models in the box and datasets that look like this one."""
+    known: list[str] = []
+    if "run" in wanted:
+        known += BOXED
+    if "dataset" in wanted:
+        known += NAMED
+    return difflib.get_close_matches(name, dict.fromkeys(known), n=3, cutoff=cutoff)
 
 
 def create_numbered(dataset: str, model: str, create: Callable[[Path], Run]) -> Run:
-    """Call `create` with a path for a new run, numbered after the highest; with the next if that
-    gets taken."""
-    stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', dataset).strip('-.') or 'dataset'}-{model}"
+    """Call `create` with a path for a new run, which is numbered after the highest.
+
+    If another run takes the number first, it gets the next one.
+    """
+    plain = re.sub(r"[^A-Za-z0-9_.]+", "-", dataset).strip("-.") or "dataset"
+    stem = f"{plain}-{model}"
     while True:
-        endings = [found.name.rpartition("-")[2] for found in RUNS.glob(f"{stem}-*")]
-        highest = max((int(ending) for ending in endings if ending.isdigit()), default=0)
+        highest = 0
+        for found in RUNS.glob(f"{stem}-*"):
+            ending = found.name.rpartition("-")[2]
+            if ending.isdigit():
+                highest = max(highest, int(ending))
         path = RUNS / f"{stem}-{highest + 1:03d}"
         try:
             return create(path)
@@ -115,8 +148,10 @@ def create_numbered(dataset: str, model: str, create: Callable[[Path], Run]) -> 
 
 
 def newest_run(*, resumable: bool = False) -> Path:
-    """The run that was started last, among those with a model or, if `resumable`, with a state to
-    go on from."""
+    """The run under `runs/` that was started last, among those with a model.
+
+    If `resumable`, it is among those with a state to go on from.
+    """
     needed = STATES if resumable else (MODEL,)
     # a hidden folder is a run that is not whole yet
     runs = [found.parent for found in RUNS.glob("[!.]*/config.json")]

@@ -1,13 +1,15 @@
-"""A trained model for Python, which `lnfgen.load` and `lnfgen.train` return."""
+"""A trained model for Python, which `lnfgen.load` and `lnfgen.train` return.
+
+It is one file because it is one class, and half of it is what `help` shows of the methods.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import (
@@ -15,19 +17,21 @@ from lnfgen.conventions import (
     MELODY_PARTICLES,
     MUSIC_COUNT,
     NLL_SAMPLES,
+    PARTICLES,
     SECONDS,
     Progress,
     no_progress,
 )
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import changes_in_words
+from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.device import prepare_machine
 from lnfgen.errors import LnfgenError, LnfgenWarning
 from lnfgen.flows.blockwise import IN_TRAINING, BlockwiseFlow
-from lnfgen.formats.read_write import Piece
-from lnfgen.inference.best import Choice, choose_best
-from lnfgen.inference.filling import added_steps, at_home, fill_pieces, vary_pieces
-from lnfgen.inference.known import (
+from lnfgen.inference.best import DrawnPiece, choose_best
+from lnfgen.inference.filling import added_steps, fill_pieces, vary_pieces
+from lnfgen.inference.known_part import (
+    GivenPiece,
     KnownPart,
     known_intro,
     known_melody,
@@ -35,17 +39,20 @@ from lnfgen.inference.known import (
     known_whole,
     little_room,
 )
+from lnfgen.inference.pitch_range import transposed_to_range
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.scoring import Score, marginal_nll, score
 from lnfgen.inference.wishes import Want, Wishes, wishes_for
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.regions import beyond
+from lnfgen.music.song import Song
 from lnfgen.runs.checkpoint import load_model
+from lnfgen.runs.evaluation_data import EvaluationData, dataset_of, open_music, scored_dataset
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.material import Material, dataset_of, open_music, scored_dataset
 from lnfgen.runs.naming import find
 from lnfgen.wording import counted
+
+Scorable = GivenPiece | Iterable[GivenPiece] | EvaluationData
 
 
 class Drawing(TypedDict, total=False):
@@ -54,16 +61,17 @@ class Drawing(TypedDict, total=False):
     count: int  # how many pieces; 1 by default
     temperature: float  # below 1 safer, above 1 wilder; 1 by default
     seed: int  # decides the pieces; 0 by default
-    want: Want | Wishes | None  # wishes, as `TrainedModel.sample` takes them
-    seconds: float  # for all pieces, until wishes hold; then the nearest are taken
-    # for each piece; with more, what is drawn fits the known part better, for more time
+    want: Want | Wishes | None  # wishes, as `TrainedModel.sample` takes them; none by default
+    # for all pieces, until wishes hold; then the nearest are taken; `SECONDS` by default
+    seconds: float
+    # for each piece; more fit what is drawn to the known part better, and take longer; `PARTICLES`
+    # by default, for `harmonize` `MELODY_PARTICLES`
     particles: int
     progress: Progress  # called with what is being done, how much is done, and of how much
 
 
 class TrainedModel:
-    """The model of a run, ready to sample and to score, with the encoding of the pieces that it
-    knows.
+    """The model of a run, ready to sample and to score, with the encoding of its pieces.
 
     Attributes:
         run: the run folder: its settings, its dataset's manifest, its metrics.
@@ -78,33 +86,37 @@ class TrainedModel:
         self.run = RunFolder(find(run, "run").path)
         self.encoding = self.run.encoding
         settings = self.run.config.model
-        self.model = load_model(
-            self.run, prepare_machine(device, settings.hidden_size, settings.emission)
-        )
+        machine = prepare_machine(device, settings.hidden_size, settings.emission)
+        self.model = load_model(self.run, machine)
         prior = getattr(self.model, "prior", None)
         self._by_blocks = prior if isinstance(prior, BlockwiseFlow) else None
-        if passes is None:
-            return
+        if passes is not None:
+            self._set_passes(passes)
+
+    def _set_passes(self, passes: int) -> None:
         if self._by_blocks is None:
-            found = f"{self.run.name} is {settings.name}, which draws in no chosen number of passes"
-            by_blocks = " or ".join(
-                name for name, keys in NAMED_MODELS.items() if keys["time"] == "blocks"
-            )
+            name = self.run.config.model.name
+            found = f"{self.run.name} is {name}, which draws in no chosen number of passes"
+            fitting = [model for model, keys in NAMED_MODELS.items() if keys["time"] == "blocks"]
             raise LnfgenError(
-                f"{found}; leave --passes out, or train a model by blocks: {by_blocks}"
+                f"{found}; leave --passes out, or train a model by blocks: {' or '.join(fitting)}"
             )
-        if passes < IN_TRAINING[0]:
+        fewest = IN_TRAINING[0]
+        if passes < fewest:
             raise LnfgenError(
-                f"{passes} passes; expected at least {IN_TRAINING[0]}, the fewest in training"
+                f"{passes} passes; expected at least {fewest}, the fewest in training"
             )
         self._by_blocks.passes = passes
 
     @property
     def passes(self) -> int | None:
         """In how many passes a model by blocks draws and scores a piece; None for other models."""
-        return None if self._by_blocks is None else self._by_blocks.passes
+        if self._by_blocks is None:
+            return None
+        return self._by_blocks.passes
 
-    def sample(
+    # Each argument is a choice of its own, as for the command; so it is with `draw`.
+    def sample(  # noqa: PLR0913
         self,
         count: int = 1,
         *,
@@ -115,7 +127,7 @@ class TrainedModel:
         best: int | None = None,
         want: Want | Wishes | None = None,
         seconds: float = SECONDS,
-    ) -> list[Piece]:
+    ) -> list[PianoRoll | str]:
         """Draw pieces: `PianoRoll` of a music run, `str` of a text run.
 
             >>> pieces = model.sample(count=2, seed=1)
@@ -154,71 +166,88 @@ class TrainedModel:
         )
         return [choice.piece for choice in drawn]
 
-    def draw(
+    def draw(  # noqa: PLR0913
         self,
         count: int = 1,
         *,
         best: int | None = None,
         seed: int = 0,
         want: Want | Wishes | None = None,
+        length: int | None = None,
+        bars: int | None = None,
+        temperature: float = 1.0,
+        seconds: float = SECONDS,
         progress: Progress = no_progress,
-        **asked: Any,
-    ) -> Iterator[Choice]:
-        """Draw pieces as `sample` does, and yield each as soon as it is known, with its scores if
-        `best` is given.
+    ) -> Iterator[DrawnPiece]:
+        """Draw pieces as `sample` does, and yield each as soon as it is known.
 
-        `asked` are `length`, `bars`, `temperature` and `seconds`, as `sample` takes them.
+        If `best` is given, each has its scores.
+
+        `progress` is called with what is being done, how much is done, and of how much.
         """
         if best is not None and not 1 <= best <= count:
             raise LnfgenError(
                 f"the best {best} of {counted(count, 'piece')}; expected 1 to {count}, which is all"
             )
         wishes = wishes_for(want, self.encoding)
-        to_choose: list[Piece] = []
-        drawing = partial(sample_pieces, count=count, seed=seed, wishes=wishes, progress=progress)
-        for index, piece in enumerate(drawing(self.model, self.encoding, **asked)):
+        pieces = sample_pieces(
+            self.model,
+            self.encoding,
+            count=count,
+            length=length,
+            bars=bars,
+            temperature=temperature,
+            seed=seed,
+            wishes=wishes,
+            seconds=seconds,
+            progress=progress,
+        )
+        to_choose: list[PianoRoll | str] = []
+        for index, piece in enumerate(pieces):
             progress("sampling", index + 1, count)
             _warn_of_wishes(wishes, piece, index, count)
             if best is None:
-                yield Choice(index, piece)
+                yield DrawnPiece(index, piece)
             else:
                 to_choose.append(piece)
-        if best is None:
-            return
-        train: Iterable[Piece] | None = None
+        if best is not None:
+            yield from self._best(to_choose, best, seed, progress)
+
+    def _best(
+        self, pieces: Sequence[PianoRoll | str], best: int, seed: int, progress: Progress
+    ) -> list[DrawnPiece]:
+        """The likeliest pieces without a long copy of the train split, best first."""
+        train: Iterable[PianoRoll | str] | None = None
         try:
             train = dataset_of(self.run, progress=progress).pieces("train")
         except LnfgenError as error:
             reason = str(error).rpartition(";")[0] or error
-            warnings.warn(
-                f"copies of the train split were not looked for: {reason}",
-                LnfgenWarning,
-                stacklevel=2,
-            )
+            remark = f"copies of the train split were not looked for: {reason}"
+            warnings.warn(remark, LnfgenWarning, stacklevel=3)
         choices = choose_best(
-            self.model, self.encoding, to_choose, best, train, seed=seed, progress=progress
+            self.model, self.encoding, pieces, best, train, seed=seed, progress=progress
         )
         if len(choices) < best:
             found = f"found {counted(len(choices), 'piece')} of the best {best} that were asked for"
-            warnings.warn(
-                f"{found}; all others hold long copies of the train split",
-                LnfgenWarning,
-                stacklevel=2,
-            )
-        yield from choices
+            remark = f"{found}; all others hold long copies of the train split"
+            warnings.warn(remark, LnfgenWarning, stacklevel=3)
+        return choices
 
     def fill(
         self,
-        piece: Piece,
+        piece: GivenPiece,
         free: str | Iterable[str] = (),
         *,
         gap: str | None = None,
         **drawing: Unpack[Drawing],
-    ) -> list[Piece]:
-        """Keep a part of a piece exactly, and draw the rest.
+    ) -> list[Song | str]:
+        """Keep a part of a piece exactly, and draw the rest: `Song` of music, `str` of a text.
 
-            >>> model.fill(lnfgen.read("song.mid")[0], "bars:5-8", count=3)
+            >>> songs = model.fill(lnfgen.read("song.mid")[0], "bars:5-8", count=3)
             >>> lnfgen.load("folk-abc").fill(text, "10-20")
+
+        A song has the file of the piece, if there is one, and knows which cells were drawn; its
+        `roll` is the music alone.
 
         A piece is first brought onto the model's grid, and moved by semitones if it is too high or
         too low for the model; the results are moved back. Warnings name the move, the notes or
@@ -229,7 +258,8 @@ class TrainedModel:
                 `voice:2`, `below-melody` and others, see `lnfgen.music.regions.region`. Of a text:
                 characters, as `10-20,35`, or its gaps.
             gap: the character that marks a missing one in a text, `_` by default.
-            drawing: `count`, `temperature`, `seed`, `particles` and `progress`, as in `Drawing`.
+            drawing: `count`, `temperature`, `seed`, `want`, `seconds`, `particles` and `progress`,
+                as in `Drawing`.
 
         Raises:
             LnfgenError: if nothing is free or kept, the piece is empty or of the other kind, or a
@@ -237,47 +267,48 @@ class TrainedModel:
         """
         words = [free] if isinstance(free, str) else list(free)
         part = known_part(self.encoding, piece, words, gap)
-        return self._filled(part, drawing, words=words if self.encoding.kind == "music" else ())
+        return self._filled(part, words, **drawing)
 
     def harmonize(
-        self, melody: PianoRoll, *, above: bool = False, **drawing: Unpack[Drawing]
-    ) -> list[Piece]:
-        """Keep the highest line of a piece of music, and draw what sounds below it; otherwise as
-        `fill`.
+        self, melody: GivenPiece, *, above: bool = False, **drawing: Unpack[Drawing]
+    ) -> list[Song | str]:
+        """Keep the highest line of a piece, and draw what sounds below it; otherwise as `fill`.
 
         With `above`, the lowest line is kept, and what sounds above it is drawn. A warning says if
         few keys are free. A model of a band keeps the part melody, or the bass, and draws all other
         parts.
         """
-        usual: Drawing = {"particles": MELODY_PARTICLES}
         part = known_melody(self.encoding, melody, above)
-        if remark := little_room(part, above):
+        remark = little_room(part, above)
+        if remark:
             warnings.warn(remark, LnfgenWarning, stacklevel=2)
-        return self._filled(part, usual | drawing)
+        drawing.setdefault("particles", MELODY_PARTICLES)
+        return self._filled(part, **drawing)
 
     def extend(
         self,
-        intro: Piece,
+        intro: GivenPiece,
         *,
         length: int | None = None,
         bars: int | None = None,
         voices: int | None = None,
         **drawing: Unpack[Drawing],
-    ) -> list[Piece]:
-        """Keep a whole piece, and go on for `length` steps or characters, or `bars` bars; otherwise
-        as `fill`.
+    ) -> list[Song | str]:
+        """Keep a whole piece, and go on for `length` steps or characters, or `bars` bars.
 
         By default the length is drawn, as pieces of the training data of at least that length go
-        on. At most `voices`
-        keys sound at once, by default as many as in the last two bars of the intro: they are the
-        outer voices of a fuller piece that is drawn. A band goes on in all its parts.
+        on. At most `voices` keys sound at once, by default as many as in the last two bars of the
+        intro: they are the outer voices of a fuller piece that is drawn. A band goes on in all its
+        parts. All else is as in `fill`.
         """
-        added = added_steps(self.model, self.encoding, intro, length, bars, drawing.get("seed", 0))
-        return self._filled(known_intro(self.encoding, intro, added, voices), drawing)
+        seed = drawing.get("seed", 0)
+        added = added_steps(self.model, self.encoding, intro, length, bars, seed)
+        part = known_intro(self.encoding, intro, added, voices)
+        return self._filled(part, **drawing)
 
     def vary(
-        self, piece: Piece, *, amount: float = AMOUNT, **drawing: Unpack[Drawing]
-    ) -> list[Piece]:
+        self, piece: GivenPiece, *, amount: float = AMOUNT, **drawing: Unpack[Drawing]
+    ) -> list[Song | str]:
         """Keep a piece but for a share, chosen at random, which is drawn anew; otherwise as `fill`.
 
             >>> model.vary(lnfgen.read("song.mid")[0], amount=0.1, count=3)
@@ -289,48 +320,76 @@ class TrainedModel:
         Raises:
             LnfgenError: if the piece is empty or of the other kind, or a number is out of range.
         """
-        return self._filled(
-            known_whole(self.encoding, piece), drawing, partial(vary_pieces, amount=amount)
-        )
+        part = known_whole(self.encoding, piece)
+        return self._filled(part, amount=amount, **drawing)
 
-    def _filled(
+    # The arguments are those of `Drawing`, with what each method adds.
+    def _filled(  # noqa: PLR0913
         self,
         part: KnownPart,
-        drawing: Drawing,
-        draw: Callable[..., Iterable[Piece]] = fill_pieces,
         words: Sequence[str] = (),
-    ) -> list[Piece]:
-        """Bring the part to where the model is at home, and draw pieces from it. `words` name what
-        is hidden."""
-        part = at_home(self.model, self.encoding, part)
-        moved = (
-            f"moved {part.shift:+} semitones to where the model is at home, and back"
-            if part.shift
-            else ""
-        )
-        changes = changes_in_words(part.changes)
-        if changes and isinstance(part.piece, PianoRoll) and part.piece.song is not None:
-            changes += "; only the model hears the piece so, the file itself stays as it is"
-        for remark in filter(None, (changes, moved, beyond(words, part.keys[0], part.keys[-1]))):
+        *,
+        amount: float | None = None,
+        count: int = 1,
+        temperature: float = 1.0,
+        seed: int = 0,
+        want: Want | Wishes | None = None,
+        seconds: float = SECONDS,
+        particles: int = PARTICLES,
+        progress: Progress = no_progress,
+    ) -> list[Song | str]:
+        """Move the part into the pitch range of the model, and draw pieces from it.
+
+        Args:
+            words: the names of the hidden part, of which some may be beyond the model's keys.
+            amount: hide this share of the part, at places that are chosen for each piece.
+        """
+        part = transposed_to_range(self.model, part)
+        for remark in part.remarks(words):
             warnings.warn(remark, LnfgenWarning, stacklevel=3)
-        wishes = wishes_for(drawing.get("want"), self.encoding)
-        others = {name: value for name, value in drawing.items() if name != "want"}
-        pieces = list(draw(self.model, self.encoding, part, wishes=wishes, **others))
+        wishes = wishes_for(want, self.encoding)
+        if amount is None:
+            drawn = fill_pieces(
+                self.model,
+                part,
+                count=count,
+                temperature=temperature,
+                seed=seed,
+                particles=particles,
+                wishes=wishes,
+                seconds=seconds,
+                progress=progress,
+            )
+        else:
+            drawn = vary_pieces(
+                self.model,
+                part,
+                amount=amount,
+                count=count,
+                temperature=temperature,
+                seed=seed,
+                particles=particles,
+                wishes=wishes,
+                seconds=seconds,
+                progress=progress,
+            )
+        pieces = list(drawn)
         for index, piece in enumerate(pieces):
             _warn_of_wishes(wishes, piece, index, len(pieces))
         return pieces
 
     def nll(
         self,
-        pieces: Piece | Iterable[Piece] | Material,
+        pieces: Scorable,
         *,
         samples: int = NLL_SAMPLES,
         seed: int = 0,
         precision: str = "float32",
         progress: Progress = no_progress,
     ) -> Score:
-        """Score pieces, in `encoding.unit`; lower is better. The result has `nll`, `elbo` and its
-        parts.
+        """Score pieces, in `encoding.unit`; lower is better.
+
+        The result has `nll`, `elbo` and its parts.
 
             >>> score = model.nll(lnfgen.read("song.mid"))
             >>> print(score.nll, model.encoding.unit)
@@ -340,8 +399,8 @@ class TrainedModel:
 
         Args:
             pieces: one piece or several, each text one sequence; or a split or a file, as
-                `lnfgen.runs.material.material_of` opens it. The score of these also has
-                `marginal_nll`.
+                `lnfgen.runs.evaluation_data.evaluation_data_of` opens it. The score of these also
+                has `marginal_nll`.
             samples: samples K of the latent for each piece.
             seed: decides those samples.
             precision: float32 or bfloat16, for the networks alone.
@@ -351,38 +410,37 @@ class TrainedModel:
             LnfgenError: if there are no pieces, one is of the other kind than the model's, or a
             number is out of range.
         """
-        if isinstance(pieces, Material):
-            material = pieces
-        else:
-            several = (
-                [pieces] if isinstance(pieces, str) or not isinstance(pieces, Iterable) else pieces
-            )
-            sequences, changes = self.encoding.adapt(several)
-            if not sequences:
-                raise LnfgenError("nll: found no pieces, expected at least one")
-            material = Material("pieces", "all", sequences, changes=changes)
-        if remark := changes_in_words(material.changes):
+        data = self._evaluation_data(pieces)
+        remark = changes_in_words(data.changes)
+        if remark:
             warnings.warn(remark, LnfgenWarning, stacklevel=2)
-        unit = self.encoding.unit
         found = score(
             self.model,
-            material.sequences,
-            unit,
+            data.sequences,
+            self.encoding.unit,
             num_samples=samples,
             seed=seed,
             precision=precision,
             progress=progress,
         )
-        if material.train is None:
+        if data.train is None:
             return found
-        return replace(
-            found,
-            marginal_nll=marginal_nll(
-                self.model, self.encoding, material.train, material.sequences
-            ),
-        )
+        marginal = marginal_nll(self.model, self.encoding, data.train, data.sequences)
+        return replace(found, marginal_nll=marginal)
 
-    def compare(
+    def _evaluation_data(self, pieces: Scorable) -> EvaluationData:
+        """The sequences of these pieces, to be scored."""
+        if isinstance(pieces, EvaluationData):
+            return pieces
+        if isinstance(pieces, str) or not isinstance(pieces, Iterable):
+            pieces = [pieces]
+        sequences, changes = self.encoding.adapt(pieces)
+        if not sequences:
+            raise LnfgenError("nll: found no pieces, expected at least one")
+        return EvaluationData("pieces", "all", sequences, changes=changes)
+
+    # Each argument is a choice of its own, as for the command.
+    def compare(  # noqa: PLR0913
         self,
         dataset: Dataset | str | Path | None = None,
         *,
@@ -392,8 +450,9 @@ class TrainedModel:
         seed: int = 0,
         progress: Progress = no_progress,
     ) -> MusicComparison:
-        """Compare `count` samples with a split of a dataset, by default that of the run, as
-        `lnfgen.compare` does.
+        """Compare `count` samples with a split of a dataset, by default that of the run.
+
+        The result is that of `lnfgen.compare`.
 
         Samples have the lengths that the model draws. Both sides are then cut into windows of equal
         length.
@@ -402,34 +461,37 @@ class TrainedModel:
             LnfgenError: if the model makes text.
             RunError: if the dataset of the run is no longer there, or its content has changed.
         """
-        if self.encoding.kind != "music":
+        encoding = self.encoding
+        if not isinstance(encoding, MusicEncoding):
             raise LnfgenError(f"{self.run.name} makes text; expected a run that makes music")
         reference, train = open_music(scored_dataset(self.run, dataset, progress), split)
-        # A model without `in_metre` writes all samples in the usual time signature of the set, and
-        # so must be the pieces that they are compared with. Where models take an upbeat for the
-        # start of bar 1, this holds for both.
-        usual = None if self.model.time_signatures is not None else self.encoding.time_signature
-        others = []
-        for piece in reference:
-            upbeat = piece.upbeat if self.encoding.fills_upbeats else 0
-            others.append(
-                replace(piece, time_signature=usual or piece.time_signature, upbeat=0).with_upbeat(
-                    upbeat
-                )
-            )
+        others = [self._as_drawn(encoding, piece) for piece in reference]
         choices = self.draw(count, temperature=temperature, seed=seed, progress=progress)
         pieces = [choice.piece for choice in choices if isinstance(choice.piece, PianoRoll)]
         return compare_pieces(pieces, others, train, seed=seed, progress=progress)
 
+    def _as_drawn(self, encoding: MusicEncoding, piece: PianoRoll) -> PianoRoll:
+        """A piece of the data with the bar lines that it would have among the model's samples.
 
-def _warn_of_wishes(wishes: Wishes, piece: Piece, index: int, count: int) -> None:
+        A model without `reads_time_signature` writes all samples in the usual time signature of the
+        set. Where models take an upbeat for the start of bar 1, pieces of the data have none.
+        """
+        time_signature = piece.time_signature
+        if self.model.time_signatures is None:
+            time_signature = encoding.time_signature
+        upbeat = piece.upbeat if encoding.fills_upbeats else 0
+        return replace(piece, time_signature=time_signature, upbeat=0).with_upbeat(upbeat)
+
+
+def _warn_of_wishes(wishes: Wishes, piece: GivenPiece, index: int, count: int) -> None:
     name = f"piece {index + 1}" if count > 1 else "the piece"
     for words, found in wishes.report(piece).items():
-        if not found["held"]:
-            value = (
-                f"{found['value']:.3g}"
-                if isinstance(found["value"], float)
-                else found["value"] or "none"
-            )
-            remark = f"{name} does not have {words}, but {value}: it is the nearest that was drawn in time"
-            warnings.warn(remark, LnfgenWarning, stacklevel=3)
+        if found["held"]:
+            continue
+        value = found["value"] or "none"
+        if isinstance(found["value"], float):
+            value = f"{found['value']:.3g}"
+        remark = (
+            f"{name} does not have {words}, but {value}: it is the nearest that was drawn in time"
+        )
+        warnings.warn(remark, LnfgenWarning, stacklevel=3)

@@ -1,136 +1,256 @@
-"""Sampling from whole models at toy sizes: what is drawn is as likely as it scores, and what
-decides a draw."""
+"""Samples of whole models at toy sizes: as likely as they score, and decided by what they should.
+
+They must depend on the seed, the length and the temperature, and not on how many are drawn.
+"""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from toy_config import run_config
-from toy_models import every_sequence, noise_like, sample_batch, toy
+from toy_models import every_sequence, key_values, noise_like, sample_batch, toy
 
 from lnfgen.config import NAMED_MODELS
+from lnfgen.data.encoding import Encoding
+from lnfgen.data.music_encoding import MusicEncoding
+from lnfgen.data.text_encoding import TextEncoding
+from lnfgen.errors import LnfgenError
+from lnfgen.formats.text import UNKNOWN
+from lnfgen.inference import sampling
+from lnfgen.inference.sampling import sample_pieces
 from lnfgen.models.build import build_model
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.length import LengthModel
-from lnfgen.models.observation import Frames, Symbols
+from lnfgen.models.observation import Frames, Observation, Symbols
+from lnfgen.models.sequence_model import SequenceModel
+from lnfgen.music.parts import Part
+from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.nn.masking import tempered
 from lnfgen.training.recipes import Corpus
 
 pytestmark = pytest.mark.contract
+MODELS = sorted(NAMED_MODELS)
+OF_MUSIC = [name for name in MODELS if not name.endswith("-codes")]
+DRAWS = 20_000
 
 
-def test_symbols_are_drawn_as_often_as_they_are_likely():
-    symbols, logits = Symbols(4), torch.tensor([0.3, -1.0, 2.0, -30.0])
-    uniform = symbols.uniform(1, 20_000, torch.Generator().manual_seed(0))[0]
-    for temperature in (1.0, 2.0, 0.5):
-        drawn = symbols.sample(tempered(logits, temperature).expand(20_000, -1), uniform)
-        expected = torch.softmax(logits / temperature, -1)
-        found = torch.bincount(drawn, minlength=4) / 20_000
-        assert (
-            (found - expected).abs() <= 4 * (expected * (1 - expected) / 20_000).sqrt() + 1e-9
-        ).all()
-    assert (symbols.sample(tempered(logits, 0.0).expand(20_000, -1), uniform) == 2).all()
+def near(found: Tensor, expected: Tensor, draws: int) -> bool:
+    """If shares of so many draws are within four standard errors of what is expected."""
+    error = (expected * (1 - expected) / draws).sqrt()
+    return bool(((found - expected).abs() <= 4 * error + 1e-9).all())
+
+
+# A step.
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0, 0.5])
+def test_symbols_are_drawn_as_often_as_they_are_likely(temperature: float) -> None:
+    symbols = Symbols(4)
+    logits = torch.tensor([0.3, -1.0, 2.0, -30.0])
+    uniform = symbols.uniform(1, DRAWS, torch.Generator().manual_seed(0))[0]
+    drawn = symbols.sample(tempered(logits, temperature).expand(DRAWS, -1), uniform)
+    found = torch.bincount(drawn, minlength=4) / DRAWS
+    assert near(found, torch.softmax(logits / temperature, -1), DRAWS)
+    cold = symbols.sample(tempered(logits, 0.0).expand(DRAWS, -1), uniform)
+    assert (cold == 2).all()
 
 
 @pytest.mark.parametrize("draw", [0.0, 1 - 2**-24])
-def test_symbols_without_probability_are_never_drawn(draw):
+def test_symbols_without_probability_are_never_drawn(draw: float) -> None:
+    symbols = Symbols(4)
+    uniform = torch.full((2, 1), draw)
     logits = torch.tensor([[-1e9, 0.3, 0.1, -1e9], [-1e9, -1e9, 5.0, -1e9]])
-    drawn = Symbols(4).sample(logits, torch.full((2, 1), draw))
-    assert set(drawn.tolist()) <= {1, 2}
-    assert (
-        Symbols(4).sample(tempered(logits, 0.0), torch.full((2, 1), draw)) == torch.tensor([1, 2])
-    ).all()
+    assert set(symbols.sample(logits, uniform).tolist()) <= {1, 2}
+    assert symbols.sample(tempered(logits, 0.0), uniform).tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("onsets", [False, True])
-def test_keys_are_drawn_as_often_as_they_are_likely(onsets):
-    frames = Frames(2, onsets)
+@pytest.mark.parametrize("has_onsets", [False, True])
+def test_keys_are_drawn_as_often_as_they_are_likely(has_onsets: bool) -> None:
+    frames = Frames(2, has_onsets)
     logits = torch.tensor([0.3, -1.0, 0.7, -0.2][: frames.num_logits])
-    uniform = frames.uniform(1, 20_000, torch.Generator().manual_seed(0))[0]
-    drawn = frames.sample(logits.expand(20_000, -1), uniform)
+    uniform = frames.uniform(1, DRAWS, torch.Generator().manual_seed(0))[0]
+    drawn = frames.sample(logits.expand(DRAWS, -1), uniform)
     assert drawn.dtype == torch.uint8
     for frame in every_sequence(frames, 1)[:, 0]:
-        expected = float(frames.log_prob(logits[None, None], frame[None, None]).exp())
-        found = float((drawn == frame).all(-1).double().mean())
-        assert abs(found - expected) <= 4 * math.sqrt(expected * (1 - expected) / 20_000)
-    mode = frames.sample(tempered(logits, 0.0).expand(100, -1), uniform[:100])
-    assert (mode == torch.tensor([3 if onsets else 1, 0])).all()
+        expected = frames.log_prob(logits[None, None], frame[None, None]).exp()[0, 0]
+        found = (drawn == frame).flatten(1).all(-1).double().mean()
+        assert near(found, expected, DRAWS)
+    cold = frames.sample(tempered(logits, 0.0).expand(100, -1), uniform[:100])
+    assert (cold == torch.tensor([3 if has_onsets else 1, 0])).all()
+
+
+# Sequences.
 
 
 @torch.no_grad()
-def test_sampling_then_scoring_is_finite(model):
+@pytest.mark.parametrize("steps", [1, 4])
+def test_sampling_then_scoring_is_finite(model: SequenceModel, steps: int) -> None:
     observation = model.observation
-    for steps in (1, 4):
-        x = sample_batch(model, [steps], [torch.Generator().manual_seed(steps)], 1.0)[0]
-        assert x.shape[0] == steps
-        encoded = x.numpy()
-        if isinstance(observation, Symbols):
-            assert x.shape == (steps,)
-            assert 0 <= encoded.min() <= encoded.max() < 4
-        else:
-            assert x.shape == (steps, 3)
-            assert set(encoded.flatten().tolist()) <= (
-                {0, 1, 3} if observation.has_onsets else {0, 1}
-            )
-        terms = model(x[None], torch.tensor([steps]), noise_like(model, 2, 1, steps))
-        assert torch.isfinite(terms.reconstruction).all()
-        assert torch.isfinite(terms.kl).all()
+    x = sample_batch(model, [steps], [torch.Generator().manual_seed(steps)], 1.0)[0]
+    found = set(x.flatten().tolist())
+    if isinstance(observation, Symbols):
+        assert x.shape == (steps,)
+        assert found <= set(range(4))
+    else:
+        assert x.shape == (steps, observation.parts, 3)
+        assert found <= set(key_values(observation))
+    terms = model(x[None], torch.tensor([steps]), noise_like(model, 2, 1, steps))
+    assert torch.isfinite(terms.reconstruction).all()
+    assert torch.isfinite(terms.kl).all()
 
 
-def test_seed_decides_a_sample_and_temperature_zero_needs_none(model):
-    def are_equal(seeds: tuple[int, int], temperature: float) -> bool:
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        with torch.no_grad():
-            return torch.equal(*sample_batch(model, [5, 5], generators, temperature))
+def are_equal(model: SequenceModel, seeds: Sequence[int], temperature: float) -> bool:
+    """If the samples of two seeds are the same."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    with torch.no_grad():
+        first, second = sample_batch(model, [5, 5], generators, temperature)
+    return torch.equal(first, second)
 
-    assert are_equal((1, 1), 1.0)
-    assert not are_equal((1, 2), 4.0)  # at 1, a toy may be sure of a symbol
-    assert are_equal((1, 2), 0.0)
+
+def test_seed_decides_a_sample_and_temperature_zero_needs_none(model: SequenceModel) -> None:
+    assert are_equal(model, (1, 1), 1.0)
+    assert not are_equal(model, (1, 2), 4.0)  # at 1, a toy may be sure of a symbol
+    assert are_equal(model, (1, 2), 0.0)
 
 
 @torch.no_grad()
-def test_a_batch_is_the_samples_of_its_generators(model):
+def test_a_batch_is_the_samples_of_its_generators(model: SequenceModel) -> None:
     """Whatever their lengths and their company: none of these draws hangs on the last bits."""
     lengths = [3, 1, 4]
     generators = [torch.Generator().manual_seed(seed) for seed in range(3)]
     together = sample_batch(model, lengths, generators, 1.0)
     for seed, (length, x) in enumerate(zip(lengths, together, strict=True)):
-        assert torch.equal(
-            x, sample_batch(model, [length], [torch.Generator().manual_seed(seed)], 1.0)[0]
-        )
+        alone = sample_batch(model, [length], [torch.Generator().manual_seed(seed)], 1.0)
+        assert torch.equal(x, alone[0])
 
 
-@pytest.mark.parametrize(
-    ("toy_observation", "toy_emission"),
-    [(Symbols(3), "categorical"), (Frames(2, False), "nade"), (Frames(2, True), "past")],
-)
+EXACT = [
+    (Symbols(3), "categorical"),
+    (Frames(2, False), "nade"),
+    (Frames(2, True), "autoregressive"),
+]
+
+
+@pytest.mark.parametrize(("toy_observation", "toy_emission"), EXACT)
 @torch.no_grad()
-def test_baseline_samples_follow_its_own_probabilities(toy_observation, toy_emission):
+def test_baseline_samples_follow_its_own_probabilities(
+    toy_observation: Observation, toy_emission: str
+) -> None:
     """The loop that draws and the parallel pass that scores are the same distribution."""
     model = toy("lstm", toy_observation, emission=toy_emission)
-    generators = [torch.Generator().manual_seed(seed) for seed in range(1500)]
-    draws = torch.stack(sample_batch(model, [2] * 1500, generators, 1.0))
+    draws = 1500
+    generators = [torch.Generator().manual_seed(seed) for seed in range(draws)]
+    drawn = torch.stack(sample_batch(model, [2] * draws, generators, 1.0))
     x = every_sequence(toy_observation, 2)
-    expected = model(x, torch.full((len(x),), 2), None).reconstruction[0].exp()
-    found = (draws[:, None] == x).flatten(2).all(-1).double().mean(0)
-    assert ((found - expected).abs() <= 4 * (expected * (1 - expected) / 1500).sqrt()).all()
+    lengths = torch.full((len(x),), 2)
+    expected = model(x, lengths, None).reconstruction[0].exp()
+    found = (drawn[:, None] == x).flatten(2).all(-1).double().mean(0)
+    assert near(found, expected.double(), draws)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("latent_name", sorted(set(NAMED_MODELS) - {"lstm"}))
 @torch.inference_mode()
-def test_512_long_sequences_are_finite(latent_name):
+def test_512_long_sequences_are_finite(latent_name: str) -> None:
     """Of fresh weights, at the tiny preset's sizes, drawn and scored: 288 steps."""
     torch.manual_seed(0)
     config = run_config(latent_name, "tiny", corpus=Corpus("text"))
     model = build_model(config.model, Symbols(50), LengthModel()).eval()
     assert isinstance(model, LatentFlow)
-    count, steps = 512, 288
+    count = 512
+    steps = 288
     lengths = torch.full((count,), steps)
     positions = model.positions(lengths, steps)
     z = model.prior.draw(positions, lengths, torch.randn(count, steps, model.noise_size))
-    for values in (z, model.prior.log_prob(z, positions, lengths)):
-        assert torch.isfinite(values).all()
-    for part in torch.arange(count).split(64):
-        x = torch.randint(50, (len(part), steps))
-        assert torch.isfinite(model.emission(z[part], lengths[part], positions[part], x)).all()
+    assert torch.isfinite(z).all()
+    assert torch.isfinite(model.prior.log_prob(z, positions, lengths)).all()
+    for rows in torch.arange(count).split(64):
+        x = torch.randint(50, (len(rows), steps))
+        assert torch.isfinite(model.emission(z[rows], lengths[rows], positions[rows], x)).all()
+
+
+# Pieces.
+
+MUSIC = MusicEncoding(has_onsets=True, num_pitches=3, tempo_bpm=90.0)
+TEXT = TextEncoding((UNKNOWN, "a", "b", "c"))
+BAND = MusicEncoding(num_pitches=3, parts=(Part("bass"), Part("melody")))
+
+
+def model_and_encoding(name: str) -> tuple[SequenceModel, Encoding]:
+    """A toy of music, or of text where the model makes text alone."""
+    if name in OF_MUSIC:
+        return toy(name, Frames(3, has_onsets=True)), MUSIC
+    return toy(name, Symbols(4)), TEXT
+
+
+def samples(name: str, **asked: Any) -> list[PianoRoll | str]:
+    model, encoding = model_and_encoding(name)
+    return list(sample_pieces(model, encoding, **asked))
+
+
+def num_different(pieces: Sequence[PianoRoll | str]) -> int:
+    found = set()
+    for piece in pieces:
+        found.add(piece if isinstance(piece, str) else piece.sounding.tobytes())
+    return len(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "length"), [*((name, None) for name in MODELS), ("af-scf", 7), ("lstm", 7)]
+)
+def test_samples_do_not_depend_on_how_many(
+    name: str, length: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in a bit; if a block is whole, and if it is halved because its pieces are long."""
+    twenty = samples(name, count=20, length=length, seed=4)
+    assert num_different(twenty) > 5
+    for limit, counts in ((sampling.MAX_BLOCK_STEPS, (9, 17)), (60, (9, 20))):
+        monkeypatch.setattr(sampling, "MAX_BLOCK_STEPS", limit)
+        # None of these draws hangs on the last bits, so that one alone is the same.
+        for count in (1, *counts):
+            assert samples(name, count=count, length=length, seed=4) == twenty[:count]
+
+
+def test_samples_are_pieces_that_seed_length_and_temperature_decide() -> None:
+    three = samples("af-scf", count=3, seed=4)
+    for piece in three:
+        assert isinstance(piece, PianoRoll)
+        assert piece.tempo_bpm == 90
+    assert samples("af-scf", count=3, seed=5) != three
+    for piece in samples("af-scf", count=2, length=11):
+        assert isinstance(piece, PianoRoll)
+        assert piece.num_steps == 11
+    cold = samples("af-scf", length=8, temperature=0.0, seed=1)
+    assert samples("af-scf", length=8, temperature=0.0, seed=2) == cold
+
+
+def test_lengths_of_bands_count_time_steps() -> None:
+    model = toy("lstm", Frames(3, True, parts=2))
+    for asked, num_steps in (({"length": 7}, 7), ({"bars": 2}, 32)):
+        (piece,) = sample_pieces(model, BAND, **asked)
+        assert isinstance(piece, PianoRoll)
+        assert piece.sounding.shape == (num_steps, 2, 88)
+
+
+REFUSED = [
+    ({"count": 0}, "0 pieces"),
+    ({"seed": -1}, "a seed of -1"),
+    ({"temperature": math.nan}, "a temperature of nan"),
+    ({"temperature": -1.0}, "a temperature of -1"),
+    ({"length": 0}, "a length of 0 steps"),
+    ({"length": 4, "bars": 1}, "leave one out"),
+]
+
+
+@pytest.mark.parametrize(("asked", "said"), REFUSED)
+def test_odd_numbers_are_refused(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(LnfgenError, match=said):
+        samples("lstm", **asked)
+
+
+def test_a_text_has_no_bars() -> None:
+    with pytest.raises(LnfgenError, match="for text, which has none"):
+        list(sample_pieces(toy("lstm", Symbols(4)), TEXT, bars=2))

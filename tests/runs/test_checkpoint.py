@@ -1,5 +1,4 @@
-"""Weights and states read back as they were written, and a damaged one is noticed and said in one
-line."""
+"""Weights and states read back as they were written, and a damaged one is said in one line."""
 
 import itertools
 import json
@@ -46,9 +45,8 @@ def test_a_loaded_model_is_the_saved_one(dataset, tmp_path, name):
     loaded = load_model(RunFolder(run.path), torch.device("cpu"))
     assert not loaded.training
     assert loaded.state_dict().keys() == model.state_dict().keys()
-    assert all(
-        torch.equal(loaded.state_dict()[key], value) for key, value in model.state_dict().items()
-    )
+    for key, value in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], value)
     sequences = list(dataset.split("train"))
     assert score(loaded, sequences, "bits_per_char") == score(model, sequences, "bits_per_char")
 
@@ -66,7 +64,7 @@ def test_the_length_model_knows_train_alone(run, dataset):
 
 
 # State.
-# ---------------------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 def loaded_step(run: RunFolder) -> int:
@@ -90,12 +88,13 @@ class Killed(BaseException):
 
 
 def save_killed(run: RunFolder, step: int, renames: int, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Save a state, but die before the rename after the first `renames`, as a killed process does:
-    no clean-up runs.
+    """Save a state, but die before the rename after the first `renames`.
 
-    True if the save came to its end before.
+    No clean-up runs, as in a process that is killed. The result is True if the save came to its end
+    before.
     """
-    replace, done = os.replace, itertools.count()
+    replace = os.replace
+    done = itertools.count()
 
     def counting(source, target):
         if next(done) == renames:
@@ -149,7 +148,7 @@ def test_what_a_killed_save_left_is_swept_and_nothing_else(run):
 
 
 # Damage.
-# --------------------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 def flip(path: Path, place: int) -> None:
@@ -162,8 +161,7 @@ def flip(path: Path, place: int) -> None:
     "file", [*(f"{part}.safetensors" for part in STATE_PARTS), "progress.json", "all"]
 )
 def test_a_damaged_or_lost_state_gives_way_to_the_one_before(run, file):
-    """One bit in the middle of a tensor, which no other check finds; a digit of the progress; or
-    the whole folder."""
+    """One bit of a tensor, which no other check finds; a digit of the progress; or all."""
     save_state(run, *state_of(2))
     path = run.path / "last" / file
     if file == "all":
@@ -189,10 +187,12 @@ def test_two_damaged_states_are_one_line(run):
 
 
 def test_every_bit_of_a_file_is_under_its_checksum(tmp_path):
-    path, tensors = tmp_path / "t", {"a": torch.arange(3.0), "b": torch.zeros(2, dtype=torch.uint8)}
+    path = tmp_path / "t"
+    tensors = {"a": torch.arange(3.0), "b": torch.zeros(2, dtype=torch.uint8)}
     content = serialise(tensors)
     path.write_bytes(content)
-    assert all(torch.equal(read_tensors(path)[name], value) for name, value in tensors.items())
+    for name, value in tensors.items():
+        assert torch.equal(read_tensors(path)[name], value)
     for place, bit in itertools.product(range(len(content)), (1, 64)):
         damaged = bytearray(content)
         damaged[place] ^= bit
@@ -219,14 +219,11 @@ def test_damage_is_one_line_that_names_the_file(run, file, damage):
         run.write_metrics([{"step": 1}])
     path = run.path / file
     content = path.read_bytes()
+    damaged = {"half": content[: len(content) // 2], "empty": b"", "garbage": b"\xff\x00" * 50}
     if damage == "missing":
         path.unlink()
     else:
-        path.write_bytes(
-            {"half": content[: len(content) // 2], "empty": b"", "garbage": b"\xff\x00" * 50}[
-                damage
-            ]
-        )
+        path.write_bytes(damaged[damage])
     if file == "metrics.jsonl" and damage == "empty":
         return  # as a fresh run's is
 

@@ -23,15 +23,17 @@ UPDATES = 40
 
 def with_figures(run: RunFolder) -> None:
     figures = {"valid_elbo": 3.0, "valid_kl": 0.5, "kl_weight": 1.0}
-    run.write_metrics(
-        [{"step": 1, "epoch": 1, **figures}, {"step": 2, "epoch": 2, **figures, "valid_elbo": 2.5}]
-    )
+    first = {"step": 1, "epoch": 1, **figures}
+    second = {"step": 2, "epoch": 2, **figures, "valid_elbo": 2.5}
+    run.write_metrics([first, second])
 
 
 @pytest.fixture
 def runs(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A finished run, one that gave up early, an interrupted one, and damaged ones, each changed
-    after the last."""
+    """A finished run, one that gave up early, an interrupted one, and damaged ones.
+
+    Each has changed after the last.
+    """
     monkeypatch.chdir(tmp_path)
     runs = tmp_path / "runs"
     with_figures(make_run(runs / "a-finished", dataset, UPDATES))

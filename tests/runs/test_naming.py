@@ -60,7 +60,8 @@ def test_runs_that_start_at_once_get_a_number_each(
 ) -> None:
     """All find the same number free, and are made to wait for each other before they take it."""
     monkeypatch.chdir(tmp_path)
-    together, late = Barrier(6), set()
+    together = Barrier(6)
+    late = set()
 
     def train(number: int) -> Path:
         def create(path: Path) -> Path:

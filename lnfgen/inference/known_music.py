@@ -1,0 +1,225 @@
+"""Music of which a part is known, on the grid and the keys of a model, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lnfgen.conventions import ONSET, SOUNDING, TimeSignature
+from lnfgen.data.encoding import changes_in_words
+from lnfgen.data.music_encoding import MusicEncoding
+from lnfgen.errors import LnfgenError
+from lnfgen.music.conversion import ConversionReport
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.regions import beyond, outer_voices, room_inside
+from lnfgen.music.song import Song, as_song
+from lnfgen.music.tracks import DRUMS
+
+
+@dataclass(frozen=True)
+class KnownMusic:
+    """A piece of music of which a part is known, as a model sees it.
+
+    Where the pieces of the model begin at a bar line, so do `values`.
+
+    Attributes:
+        encoding: that of the model.
+        song: the piece itself, on the model's grid and in its parts, with all 128 keys of MIDI.
+        hidden_cells: the hidden part of the song, bool [T - ahead, R, 128].
+        values: the whole piece, its hidden part included, uint8 [T, R, P].
+        hidden: the keys that the model is to draw, bool [T, R, P].
+        changes: what the piece lost on its way to the grid and the keys.
+        shift: the semitones that the music was moved up for the model.
+        ahead: the steps of silence ahead of an upbeat, which the song does not have.
+        keys: the pitches that may be drawn, which are those that the model or the piece has.
+        voices: of an intro, at most so many voices of what is drawn after it are kept, the outer
+            ones; None for all.
+    """
+
+    encoding: MusicEncoding
+    song: Song
+    hidden_cells: np.ndarray
+    values: np.ndarray
+    hidden: np.ndarray
+    changes: ConversionReport
+    shift: int = 0
+    ahead: int = 0
+    keys: range = range(128)
+    voices: int | None = None
+
+    @classmethod
+    def aligned(
+        cls,
+        encoding: MusicEncoding,
+        song: Song,
+        hidden_cells: np.ndarray,
+        shift: int = 0,
+        voices: int | None = None,
+    ) -> KnownMusic:
+        """A song of `on_grid` and its hidden cells, bool [T, R, 128], as a model sees them.
+
+        It is moved up by `shift` semitones, and begins at a bar line. Keys that the model does not
+        have are left out. A hidden key is silent if, moved back, it is beyond the keys of both the
+        model and the piece.
+        """
+        roll = song.roll
+        ahead = encoding.from_bar_line(roll).num_steps - roll.num_steps
+
+        def on_model_keys(cells: np.ndarray) -> np.ndarray:
+            """The cells [T, R, 128] as the model's cells [ahead + T, R, P]."""
+            return np.pad(encoding.keys_of(cells, shift), ((ahead, 0), (0, 0), (0, 0)))
+
+        keys = _keys_to_draw(encoding, roll, shift)
+        silent = hidden_cells.copy()
+        silent[..., keys.start : keys.stop] = False
+        struck = roll.struck()
+        values = on_model_keys(roll.sounding & ~silent) * np.uint8(SOUNDING)
+        if encoding.has_onsets:
+            values |= on_model_keys(struck & ~silent) * np.uint8(ONSET)
+        drawn = hidden_cells & ~silent
+        if voices is not None:
+            drawn |= room_inside(roll.sounding)
+        known_notes = struck & ~hidden_cells
+        changes = ConversionReport()
+        changes["rounded"] = song.origin.report["rounded"]
+        changes["out_of_range"] = int(known_notes.sum() - on_model_keys(known_notes).sum())
+        return cls(
+            encoding=encoding,
+            song=song,
+            hidden_cells=hidden_cells,
+            values=values,
+            hidden=on_model_keys(drawn),
+            changes=changes,
+            shift=shift,
+            ahead=ahead,
+            keys=keys,
+            voices=voices,
+        )
+
+    @property
+    def num_steps(self) -> int:
+        """T, with the steps ahead of an upbeat."""
+        return len(self.values)
+
+    @property
+    def time_signature(self) -> TimeSignature:
+        return self.song.roll.time_signature
+
+    def remarks(self, words: Sequence[str] = ()) -> list[str]:
+        """What a person should know of the piece as the model sees it.
+
+        `words` name the hidden part, of which some may be beyond the model's keys.
+        """
+        remarks = []
+        changes = changes_in_words(self.changes)
+        if changes:
+            if self.song.origin.midi is not None:
+                changes += "; only the model hears the piece so, the file itself stays as it is"
+            remarks.append(changes)
+        if self.shift:
+            moved = f"moved {self.shift:+} semitones to where the model is at home, and back"
+            remarks.append(moved)
+        missing = beyond(words, self.keys[0], self.keys[-1])
+        if missing:
+            remarks.append(missing)
+        return remarks
+
+    def decoded(self, x: np.ndarray) -> Song:
+        """The whole piece that was drawn, uint8 [T, R, P], where the known one was.
+
+        It has the file of the known piece, its tempo, time signature and upbeat, and knows which
+        cells were drawn. After an intro it has only the outer voices.
+        """
+        if self.voices is not None:
+            x = self._with_outer_voices(x, self.voices)
+        roll = replace(self.decoded_so_far(x), parts=self.song.roll.parts)
+        origin = replace(self.song.origin, report=ConversionReport())
+        return Song(roll, origin, self.hidden_cells)
+
+    def _with_outer_voices(self, x: np.ndarray, voices: int) -> np.ndarray:
+        """The intro as it was, followed by the outer voices of what was drawn: uint8 [T, R, P]."""
+        is_after_intro = np.pad(self.hidden_cells.any(axis=(1, 2)), (self.ahead, 0))
+        outer = np.where(outer_voices(x > 0, voices), x, 0)
+        return np.where(is_after_intro[:, None, None], outer, self.values)
+
+    def decoded_so_far(self, x: np.ndarray) -> PianoRoll:
+        """The first t steps that were drawn, uint8 [t, R, P], where those of the piece were."""
+        own = self.song.roll
+        roll = self.encoding.decode(x, own.time_signature, keeps_silence=True)
+        lowest = max(roll.lowest_pitch, self.shift)
+        end = min(roll.lowest_pitch + roll.num_pitches, 128 + self.shift)
+        roll = roll.in_range(lowest, end - lowest)
+        roll = replace(roll, lowest_pitch=lowest - self.shift, tempo_bpm=own.tempo_bpm)
+        if self.ahead:
+            return roll.stretch(self.ahead, roll.num_steps)
+        return roll.with_upbeat(own.upbeat)
+
+
+def on_grid(encoding: MusicEncoding, piece: Song | PianoRoll | str, alone: str = "") -> Song:
+    """Bring a piece onto the grid of a model and into its parts, with all 128 keys of MIDI.
+
+    Args:
+        alone: for a model of a band, the role that the notes get if only one part of the piece has
+            notes.
+
+    Raises:
+        LnfgenError: if the piece is a text, or has no notes, or none of the parts of the model.
+    """
+    if isinstance(piece, str):
+        raise LnfgenError("found text; expected music, as the model makes; choose another model")
+    song = as_song(piece)
+    if not song.roll.sounding.any():
+        raise LnfgenError(
+            "found a piece without notes on a piano's keys, A0 to C8; expected at least one to keep"
+        )
+    if song.drawn is not None:  # its file does not have the drawn notes
+        song = replace(song, origin=replace(song.origin, midi=None, tracks=()), drawn=None)
+    song = _in_parts(encoding, song, alone)
+    return song.on_grid(encoding.steps_per_quarter).in_range(0, 128)
+
+
+def _in_parts(encoding: MusicEncoding, song: Song, alone: str) -> Song:
+    """The song in the parts of the encoding.
+
+    If these are those of a band, its file and its tracks stay, but tracks of no part are no longer
+    kept.
+    """
+    if not encoding.parts:
+        return song.in_parts(())
+    own = song.roll
+    played = np.flatnonzero(own.sounding.any(axis=(0, 2))).tolist()
+    # Notes that are in no part yet, or in one alone, all get one role, and so do their tracks.
+    is_one_role = not own.parts
+    roll = own
+    if alone and own.parts and len(played) == 1 and own.roles[played[0]] != DRUMS:
+        roll = own.part(played[0])
+        is_one_role = True
+    band = replace(song, roll=roll).in_parts(encoding.parts, alone)
+    role_is_played = band.roll.sounding.any(axis=(0, 2))
+    if not role_is_played.any():
+        roles = " or ".join(encoding.roles)
+        raise LnfgenError(f"found no notes of {roles}, which the model has; choose another model")
+    new_role = encoding.roles[int(role_is_played.argmax())] if is_one_role else ""
+    tracks = []
+    for track in song.origin.tracks:
+        role = new_role or track.role
+        tracks.append(replace(track, role=role, kept=track.kept and role in encoding.roles))
+    own_parts = {part.role: part for number, part in enumerate(own.parts) if number in played}
+    parts = [own_parts.get(part.role, part) for part in encoding.parts]
+    origin = replace(band.origin, midi=song.origin.midi, tracks=tuple(tracks))
+    return Song(replace(band.roll, parts=tuple(parts)), origin)
+
+
+def _keys_to_draw(encoding: MusicEncoding, roll: PianoRoll, shift: int) -> range:
+    """The MIDI pitches of the moved model, without those that neither it nor the piece had."""
+    lowest = encoding.pitch_range.start
+    end = encoding.pitch_range.stop
+    lowest_of_both = lowest
+    end_of_both = end
+    own = np.flatnonzero(roll.sounding.any(axis=(0, 1)))
+    if len(own):
+        lowest_of_both = min(lowest, int(own[0]))
+        end_of_both = max(end, int(own[-1]) + 1)
+    return range(max(lowest - shift, lowest_of_both), min(end - shift, end_of_both))
