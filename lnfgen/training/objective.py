@@ -1,7 +1,7 @@
 """The training objective and its gradient."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,14 +13,14 @@ from lnfgen.nn.masking import autocast
 
 
 class Objective(NamedTuple):
-    """The parts of an update's loss, without gradients."""
+    """The terms of an update's loss, without gradients."""
 
     loss: Tensor  # []
     reconstruction: Tensor  # log p(x | z), mean over the samples, [B]
     kl: Tensor  # [B]
 
 
-def accumulate_gradients(
+def accumulate_gradients(  # noqa: PLR0913 - two of them are settings of the run
     model: SequenceModel,
     batch: Batch,
     noise: Tensor | None,
@@ -31,16 +31,26 @@ def accumulate_gradients(
 ) -> Objective:
     """Add the gradient of the loss to that of the parameters.
 
-    The loss of a sequence is minus its weighted ELBO, averaged over the K samples, divided by T +
-    1. The loss of the batch is the mean of these. The graph of the reconstruction is freed before
-    the KL is computed.
+    The loss of a sequence is minus its weighted ELBO, averaged over the K samples, over T + 1. The
+    loss of the batch is the mean of these. The graph of the reconstruction is freed before the KL
+    is computed.
 
-    With `free_bits`, the KL of a sequence has no gradient while its mean over the samples is below
-    so many nats a step.
+    Args:
+        batch: `x` is int [B, T] for text and [B, T, R, P] for music, `lengths` is int [B].
+        noise: [K, B, T, D], as `model.draw_noise` gives it; None for a model without a latent.
+        kl_weight: the factor of the KL in the loss.
+        precision: of the networks, float32 or bfloat16.
+        free_bits: nats a step. The KL of a sequence has no gradient while its mean over the samples
+            is below so many.
+
+    Returns:
+        The loss [], and the reconstruction and the KL of each sequence [B] in nats.
     """
-    steps, device = batch.lengths + 1, batch.x.device
+    steps = batch.lengths + 1
+    device = batch.x.device
     with autocast(device, precision):
-        encoded = model.encode(batch.x, batch.lengths, batch.metres)
+        encoded = model.encode(batch.x, batch.lengths, batch.bar_shapes)
+    # Both terms add to the gradients of these, which the encoder gets at the end.
     shared = tuple(tensor.detach().requires_grad_() for tensor in encoded)
 
     def add_gradient(
@@ -53,21 +63,33 @@ def accumulate_gradients(
             (coefficient * (value / steps).clamp(min=floor)).mean().backward()
         return value.detach()
 
-    reconstruction = add_gradient(
-        lambda: model.reconstruction(batch.x, batch.lengths, shared, noise)[0], -1.0
-    )
+    def reconstruction_term() -> Tensor:
+        return model.reconstruction(batch.x, batch.lengths, shared, noise)[0]
+
+    def kl_term() -> Tensor:
+        return model.kl(batch.lengths, shared, noise)
+
+    reconstruction = add_gradient(reconstruction_term, -1.0)
     # Without free bits there is no floor, because an estimate of the KL may be negative.
-    kl = add_gradient(
-        lambda: model.kl(batch.lengths, shared, noise), kl_weight, free_bits or -math.inf
-    )
-    # The gradient of each product is the one that is known. `torch.autograd.backward(encoded,
-    # gradients)` does the same, but loads sympy when it is first called, which takes half a second.
-    products = [
-        (value * own.grad).sum()
-        for value, own in zip(encoded, shared, strict=True)
-        if own.grad is not None
-    ]
-    last = torch.stack(products).sum() if products else torch.zeros((), device=device)
-    if last.requires_grad:
-        last.backward()
-    return Objective(-((reconstruction - kl_weight * kl) / steps).mean(), reconstruction, kl)
+    floor = free_bits or -math.inf
+    kl = add_gradient(kl_term, kl_weight, floor)
+    _propagate(encoded, shared)
+    loss = -((reconstruction - kl_weight * kl) / steps).mean()
+    return Objective(loss, reconstruction, kl)
+
+
+def _propagate(encoded: Sequence[Tensor], shared: Sequence[Tensor]) -> None:
+    """Take the gradients of the `shared` copies through the encoder that made `encoded`.
+
+    The gradient of each product is the one that is known. `torch.autograd.backward(encoded,
+    gradients)` does the same, but loads sympy when it is first called, which takes half a second.
+    """
+    products: list[Tensor] = []
+    for value, own in zip(encoded, shared, strict=True):
+        if own.grad is not None:
+            products.append((value * own.grad).sum())
+    if not products:
+        return
+    total = torch.stack(products).sum()
+    if total.requires_grad:
+        total.backward()

@@ -1,137 +1,62 @@
-"""The settings of a new run: whole recipes, and what a person asks for in their place. It loads no
-torch.
+"""The settings of a new run: a recipe, and what a person asks for in its place. It loads no torch.
 
-`RECIPES` has a table for each kind of data: text, music of which only the sounding keys are known
-(`music`), and music whose notes have onsets (`onsets`). A table has every key of `config.json`
-(`lnfgen.config` says what each one is), with its values at the presets tiny, small and paper. Of
-several values for a key, the last in this order counts: the recipe; the named model, the output,
-the backbone and the transform that are asked for, with what goes with them (`recipe`); the keys of
+A recipe is a file in `recipe_files/`: for one kind of data it has a whole configuration at each
+preset. An override is a file in `recipe_files/overrides/`: it has the keys that go with a model, an
+output or a backbone. `choose_recipe` decides which files a run takes. Of several values for a key,
+the last in this order counts: the recipe; its overrides; the named model, the output, the backbone
+and the transform that are asked for; what the size of the data decides (`of_size`); the keys of
 `--config`; the length and the seed; `--set`.
+
+It is one file because what a person asks for is checked against what the recipes give.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lnfgen.config import NAMED_MODELS, WITHOUT_LAYERS, Config, checked, config_of, read_config
+from lnfgen.config import (
+    KEYS,
+    NAMED_MODELS,
+    WITHOUT_LAYERS,
+    Config,
+    checked,
+    config_of,
+    read_config,
+)
 from lnfgen.conventions import Kind
 from lnfgen.errors import ConfigError
 
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from lnfgen.data.dataset import Dataset
+
+RECIPES = ("text", "music", "onsets", "band")
+"""The names of the recipes, one for each kind of data."""
+
 PRESETS = ("tiny", "small", "paper")
-"""A few minutes of two CPU cores; half an hour of a laptop; the sizes of Ziegler & Rush (2019),
-section 6."""
+"""The presets of each recipe, from a few minutes of two CPU cores to the sizes of the paper."""
 
-Row = tuple[Any, Any, Any]  # a value at each preset
-Table = dict[str, Row]
+USUAL_PRESET = "small"
 
+FILES = Path(__file__).parent / "recipe_files"
 
-def _by_kind(rows: Mapping[str, tuple[Row, Row, Row]]) -> dict[str, Table]:
-    """The tables of text, of music and of music with onsets."""
-    kinds = ("text", "music", "onsets")
-    return {
-        kind: {key: values[column] for key, values in rows.items()}
-        for column, kind in enumerate(kinds)
-    }
+AUTOREGRESSIVE = "autoregressive"
+"""The output that reads the frames before, which `onsets` and `band` are made for."""
 
-
-# fmt: off
-RECIPES = _by_kind({
-    # At tiny, small and paper:     text                        music: the published        onsets:
-    # a person's own sets, as in the paper       music, and the chorales
-    "model.time":                 (("af",) * 3,                ("af",) * 3,                ("af",) * 3),
-    "model.features":             (("codes", "codes", "scf"),  ("scf",) * 3,               ("scf",) * 3),
-    "model.backbone":             (("conv-scan",) * 3,         ("scan",) * 3,              ("scan",) * 3),
-    "model.transform":            (("none", "none", "nlsq"),   ("nlsq",) * 3,              ("nlsq",) * 3),
-    # With bernoulli, keys of a frame are independent given z; past reads earlier frames, its
-    # weights tied over keys.
-    "model.emission":             (("categorical",) * 3,       ("bernoulli",) * 3,         ("past",) * 3),
-    "model.num_flow_layers":      ((0, 0, 5),                  (4, 5, 5),                  (4, 4, 5)),
-    "model.conditioner_size":     ((0, 0, 100),                (64, 100, 100),             (64, 64, 100)),
-    # A text needs few, to say one of 50 symbols.
-    "model.latent_size":          ((4, 8, 50),                 (24, 50, 50),               (24, 24, 50)),
-    # More units would learn a person's pieces by heart.
-    "model.hidden_size":          ((96, 200, 500),             (96, 200, 500),             (96, 144, 500)),
-    "model.num_layers":           ((1, 4, 2),                  (1, 2, 2),                  (1, 1, 2)),
-    "model.embedding_size":       ((96, 200, 500),             (96, 200, 500),             (96, 144, 500)),
-    # With it a text ends as a whole, and a piece on a close.
-    "model.near_end":             ((True, True, False),        (False,) * 3,               (True,) * 3),
-    # A text has no bars, and the published sets do not say where bars begin.
-    "model.in_metre":             ((False,) * 3,               (False,) * 3,               (True,) * 3),
-    # A text that is seen a few times has none (`FEW_PASSES`).
-    "model.dropout":              ((0.1, 0.2, 0.2),            (0.1, 0.2, 0.2),            (0.1, 0.15, 0.2)),
-    # So that a voice that has stopped comes back.
-    "model.note_noise":           ((0.0,) * 3,                 (0.0,) * 3,                 (0.05,) * 3),
-    "model.copy_attention":       ((False,) * 3,               (False,) * 3,               (True,) * 3),
-    "training.max_steps":         ((1200, 4000, None),         (1200, 4000, None),         (400, 1100, None)),
-    "training.epochs":            ((None, None, 100),          (None, None, 100),          (None, None, 100)),
-    # Small ones teach more; where pieces are long, an update has fewer (`STEPS_OF_UPDATE`).
-    "training.batch_size":        ((16,) * 3,                  (16,) * 3,                  (4, 8, 8)),
-    # bfloat16 is for GPUs.
-    "training.precision":         (("float32",) * 3,           ("float32",) * 3,           ("float32",) * 3),
-    "training.learning_rate":     ((7e-3, 3.5e-3, 1.75e-3),    (7e-3, 3.5e-3, 1.75e-3),    (14e-3, 5e-3, 1.75e-3)),
-    "training.cooldown_start":    ((0.5,) * 3,                 (1.0,) * 3,                 (0.5, 0.4, 0.5)),
-    "training.patience":          ((4,) * 3,                   (4,) * 3,                   (4, 8, 4)),
-    "training.ema_decay":         ((0.98, 0.995, 0.995),       (0.98, 0.995, 0.995),       (0.998,) * 3),
-    "training.keep":              (("best",) * 3,              ("best",) * 3,              ("best",) * 3),
-    # The KL counts at once where z says the symbol. Other networks first learn what z says, and
-    # then what it costs. The output past can do without z: a rising weight would teach it to use z,
-    # and then not to; free bits keep some of z in use.
-    "training.kl_warmup_start":   ((0.0, 0.0, 0.1),            (0.06, 0.06, 0.1),          (0.0,) * 3),
-    "training.kl_warmup_end":     ((0.0, 0.0, 0.35),           (0.35,) * 3,                (0.0,) * 3),
-    "training.free_bits":         ((0.0,) * 3,                 (0.0,) * 3,                 (0.4, 0.2, 0.4)),
-    # A moved piece teaches the same tied weights. The published figures have no transposition.
-    "training.transpose":         ((0,) * 3,                   (0,) * 3,                   (3, 5, 3)),
-    # So that samples have the figures of train.
-    "training.calibration_rounds": ((0,) * 3,                  (0,) * 3,                   (0, 40, 0)),
-    "training.seed":              ((0,) * 3,                   (0,) * 3,                   (0,) * 3),
-})
-
-# what music with parts has beside `onsets`; with other outputs than `past`, its updates alone
-BANDS: Table = {
-    "training.max_steps":          (300, 1500, None),  # an update has one piece
-    "training.free_bits":          (0.1, 0.2,  0.4),
-    "training.calibration_rounds": (0,   40,   0),
-}
-CODES: Table = {  # what text has beside `--model`, where z says the symbol
-    "model.near_end":           (True, True, True),
-    "training.kl_warmup_start": (0.0,  0.0,  0.0),
-    "training.kl_warmup_end":   (0.0,  0.0,  0.0),
-}
-LEARNED: Table = {  # and where networks learn what z says
-    "model.transform":          ("nlsq", "nlsq", "nlsq"),
-    "model.num_flow_layers":    (4,      5,      5),
-    "model.conditioner_size":   (64,     100,    100),
-    "model.num_layers":         (1,      2,      2),
-    "model.near_end":           (False,  False,  False),
-    "training.kl_warmup_start": (0.06,   0.06,   0.1),
-    "training.kl_warmup_end":   (0.35,   0.35,   0.35),
-}
-ON_LSTMS = _by_kind({  # what goes with `--backbone lstm`: LSTMs want smaller steps and more dropout
-    "model.num_layers":       ((1, 2, 2),          (1, 2, 2),          (1, 1, 2)),
-    "model.dropout":          ((0.2, 0.4, 0.4),    (0.2, 0.4, 0.4),    (0.2, 0.15, 0.4)),
-    "training.learning_rate": ((4e-3, 2e-3, 1e-3), (4e-3, 2e-3, 1e-3), (14e-3, 5e-3, 1e-3)),
-})
-# fmt: on
-
-WITHOUT_LATENT = {
-    "training.kl_warmup_start": 0.0,
-    "training.kl_warmup_end": 0.0,
-    "training.free_bits": 0.0,
-}
-"""The baseline `lstm` has these keys beside those of `NAMED_MODELS`, as it has no KL."""
-
-# models that learn text sooner on LSTMs than on `conv-scan`
 TEXT_ON_LSTMS = ("lstm", "af-af", "iaf-scf", "coupling")
-# a text with more symbols has `af-scf` by default: all codes' densities at all steps take much
-# memory
+"""The models that learn text sooner on LSTMs than on `conv-scan`."""
+
 MOST_CODES = 500
+"""A text with more symbols has no codes by default, because the densities of all codes at all steps
+take much memory."""
+
 FEW_PASSES = 4.0
 """A text that a run sees fewer times has no dropout: there is no time to learn it by heart, and up
 to so many passes old text teaches nearly as much as new text (Muennighoff et al. 2023, arXiv
@@ -143,7 +68,7 @@ Seven chorales, which the recipe was chosen on, have as many, and an update on l
 take several times as long. Each part of a band counts, because a model draws one after the
 other."""
 
-MADE_WITH = {"text": 908_000, "onsets": 37_700}
+MADE_WITH = {"text": 908_000, "onsets": 37_700, "band": 37_700}
 """The steps of the train splits that recipes were chosen on: `folk-abc` as it is printed, and the
 chorales."""
 
@@ -154,80 +79,201 @@ class Corpus:
 
     kind: Kind
     has_onsets: bool = False
-    # of the train split; None: so few that a run sees each of them often
+    # Of the train split. None: so few that a run sees each of them often.
     num_sequences: int | None = None
     num_symbols: int = 0  # of a text
     num_steps: int | None = None  # of the train split
     num_parts: int = 0  # of a band
 
+    @classmethod
+    def of(cls, dataset: Dataset) -> Corpus:
+        """The facts of an open dataset."""
+        from lnfgen.data.music_encoding import MusicEncoding
+        from lnfgen.data.text_encoding import TextEncoding
+
+        encoding = dataset.encoding
+        train = dataset.split("train")
+        has_onsets = isinstance(encoding, MusicEncoding) and encoding.has_onsets
+        num_symbols = encoding.num_symbols if isinstance(encoding, TextEncoding) else 0
+        return cls(
+            kind=encoding.kind,
+            has_onsets=has_onsets,
+            num_sequences=len(train),
+            num_symbols=num_symbols,
+            num_steps=int(train.lengths.sum()),
+            num_parts=len(encoding.roles),
+        )
+
+    @property
+    def knows_onsets(self) -> bool:
+        """True of music whose notes have onsets. Where bars begin is then known too."""
+        return self.kind == "music" and self.has_onsets
+
     @property
     def recipe(self) -> str:
-        """The name of its table in `RECIPES`."""
-        return "onsets" if self.kind == "music" and self.has_onsets else self.kind
+        """The name of its recipe, one of `RECIPES`."""
+        if not self.knows_onsets:
+            return self.kind
+        return "band" if self.num_parts else "onsets"
 
     @property
     def shortage(self) -> str:
-        """A line if the train split has less than half of the steps that its recipe was made with;
-        else empty."""
+        """A line if train has less than half of the steps that its recipe was made with.
+
+        It is empty otherwise.
+        """
         made_with = MADE_WITH.get(self.recipe, 0)
         if self.num_steps is None or 2 * self.num_steps >= made_with:
             return ""
-        found = f"train holds {self.num_steps:,} {'characters' if self.kind == 'text' else 'steps'}"
-        found = f"{found}, the recipe was made with {made_with:,}; of so little a model learns next to nothing"
-        return f"{found}, or all by heart; more data helps most, or --preset tiny with fewer --max-steps"
+        unit = "characters" if self.kind == "text" else "steps"
+        return (
+            f"train holds {self.num_steps:,} {unit}, the recipe was made with {made_with:,}; "
+            "of so little a model learns next to nothing, or all by heart; "
+            "more data helps most, or --preset tiny with fewer --max-steps"
+        )
 
 
-class RunSettings(TypedDict, total=False):
-    """The settings of a run that have an option of their own. None means that an option is not
-    given."""
-
-    transform: str | None
-    emission: str | None
-    backbone: str | None
-    # a JSON file, a run or a dictionary, with keys of config.json
-    config: str | Path | Mapping[str, Any] | None
-    epochs: int | None
-    max_steps: int | None
-    seed: int | None
-    # values by keys of config.json, as in {"training.learning_rate": 1e-3}
-    set: Mapping[str, Any] | None
+# The files.
+# -------------------------------------------------------------------------------------------------
 
 
-def recipe(
-    name: str,
+@dataclass(frozen=True)
+class Recipe:
+    """The files that a run takes, and the values that they give: all keys but the seed."""
+
+    name: str
+    preset: str
+    overrides: tuple[str, ...]  # those that replace a key at this preset
+    keys: dict[str, Any]
+
+    def differences(self, config: Config) -> dict[str, Any]:
+        """The keys of a configuration that have other values than in the files, but the seed."""
+        found: dict[str, Any] = {}
+        for key, value in config.flat().items():
+            if key in self.keys and self.keys[key] != value:
+                found[key] = value
+        return found
+
+
+@cache
+def _tables(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def read_recipe(name: str, preset: str) -> dict[str, Any]:
+    """The keys of a recipe as its file has them: all but the seed, in the order of `config.json`.
+
+    TOML has no null: of the two limits of a run, the one that a file leaves out is None.
+    """
+    found = read_config(_tables(FILES / f"{name}.toml")[preset])
+    for limit in ("training.max_steps", "training.epochs"):
+        found.setdefault(limit, None)
+    return {key: found[key] for key in KEYS if key in found}
+
+
+def _read_override(name: str, recipe: str, preset: str) -> dict[str, Any]:
+    """The keys that an override replaces at a preset of a recipe.
+
+    There are none if its file has no table for it.
+    """
+    tables = _tables(FILES / "overrides" / f"{name}.toml")
+    return read_config(tables.get(recipe, {}).get(preset, {}))
+
+
+def choose_recipe(
+    corpus: Corpus,
     preset: str,
     model: str | None = None,
     emission: str | None = None,
     backbone: str | None = None,
-    transform: str | None = None,
-    *,
-    is_band: bool = False,
-) -> dict[str, Any]:
-    """All keys of a recipe, with what goes with the choices that are not None."""
-    column = PRESETS.index(preset)
-
-    def at_preset(table: Table) -> dict[str, Any]:
-        return {key: values[column] for key, values in table.items()}
-
-    in_metre = name == "onsets"
-    if name == "onsets" and emission not in (None, "past"):
-        name = "music"  # the rest of the recipe for music with onsets goes with the output `past`
-    keys = at_preset(RECIPES[name]) | {"model.in_metre": in_metre}
-    if is_band:
-        own = at_preset(BANDS)
-        keys |= own if name == "onsets" else {"training.max_steps": own["training.max_steps"]}
-    if model is not None:
-        keys |= {f"model.{key}": value for key, value in NAMED_MODELS[model].items()}
-        if name == "text" and model != "lstm":
-            keys |= at_preset(CODES if NAMED_MODELS[model]["features"] == "codes" else LEARNED)
+) -> Recipe:
+    """The files for a corpus, and for the names that are asked for and not None."""
+    name = corpus.recipe
+    # The names of overrides, and the recipes whose tables in them count.
+    chosen: list[tuple[str, str]] = []
+    if corpus.knows_onsets and emission not in (None, AUTOREGRESSIVE):
+        chosen.append(("other-outputs", name))
+        name = "music"
+    if name == "text":
+        latent = _latent_of_text(corpus, model)
+        if latent is not None:
+            chosen.append((latent, name))
     if model == "lstm":
-        keys |= WITHOUT_LATENT | {"model.near_end": name != "music"}
-    if backbone is None and (model == "lstm" or (name == "text" and model in TEXT_ON_LSTMS)):
-        backbone = "lstm"
-    if backbone == "lstm":
-        keys |= at_preset(ON_LSTMS[name])
-    chosen = {"model.emission": emission, "model.backbone": backbone, "model.transform": transform}
-    return keys | {key: value for key, value in chosen.items() if value is not None}
+        chosen.append(("lstm", name))
+    has_lstms = model == "lstm" or (name == "text" and model in TEXT_ON_LSTMS)
+    if backbone == "lstm" or (backbone is None and has_lstms):
+        chosen.append(("on-lstms", name))
+
+    keys = read_recipe(name, preset)
+    overrides: list[str] = []
+    for override, recipe in chosen:
+        replaced = _read_override(override, recipe, preset)
+        if replaced:
+            keys |= replaced
+            overrides.append(override)
+    return Recipe(name, preset, tuple(overrides), keys)
+
+
+def _latent_of_text(corpus: Corpus, model: str | None) -> str | None:
+    """The override that says what z is: `codes`, or `learned` by networks.
+
+    It is None if the recipe says what z is.
+    """
+    if model == "lstm":
+        return None
+    if model is None:
+        return "learned" if corpus.num_symbols > MOST_CODES else None
+    if NAMED_MODELS[model]["features"] == "codes":
+        return "codes"
+    return "learned"
+
+
+def of_size(corpus: Corpus, keys: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys whose values depend on the size of the train split, with these values.
+
+    - An update on music with onsets has at most `STEPS_OF_UPDATE` steps. So where pieces are long,
+      a batch has fewer of them, but always one.
+    - A text that the run sees fewer than `FEW_PASSES` times has no dropout. How often it is seen
+      depends on the length of the run and the batches, which a person may have `asked` for.
+
+    The number of symbols of a text counts as well: `choose_recipe` looks at that.
+    """
+    found: dict[str, Any] = {}
+    if not corpus.num_sequences:
+        return found
+    reads_past = corpus.knows_onsets and keys["model.emission"] == AUTOREGRESSIVE
+    if reads_past and corpus.num_steps:
+        num_steps = corpus.num_steps * max(1, corpus.num_parts)
+        fitting = max(1, STEPS_OF_UPDATE * corpus.num_sequences // num_steps)
+        found["training.batch_size"] = min(keys["training.batch_size"], fitting)
+    if corpus.kind == "text":
+        training = config_of({**keys, **asked}).training
+        seen = training.total_steps(corpus.num_sequences) * training.batch_size
+        if seen < FEW_PASSES * corpus.num_sequences:
+            found["model.dropout"] = 0.0
+    return found
+
+
+# What a person asks for.
+# -------------------------------------------------------------------------------------------------
+
+
+class RunSettings(TypedDict, total=False):
+    """The settings of a run that have an option of their own.
+
+    None means that a person does not give an option.
+    """
+
+    transform: str | None
+    emission: str | None
+    backbone: str | None
+    # A JSON or TOML file, a run or a dictionary, with keys of config.json.
+    config: str | Path | Mapping[str, Any] | None
+    epochs: int | None
+    max_steps: int | None
+    seed: int | None
+    # Values by keys of config.json, as in {"training.learning_rate": 1e-3}
+    set: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -239,6 +285,12 @@ class Asked:
     choices: dict[str, str | None]  # emission, backbone, transform
     keys: dict[str, Any]
 
+    def recipe(self, corpus: Corpus) -> Recipe:
+        """The files that the run takes."""
+        emission = self.choices["emission"]
+        backbone = self.choices["backbone"]
+        return choose_recipe(corpus, self.preset, self.model, emission, backbone)
+
     def config(self, corpus: Corpus, usual_seed: int = 0) -> Config:
         """The configuration for a corpus. `usual_seed` is the seed if nobody asks for another.
 
@@ -246,31 +298,15 @@ class Asked:
             ConfigError: if a value is impossible, or a key would change nothing with this model or
             this corpus.
         """
-        model = self.model
-        if model is None and corpus.num_symbols > MOST_CODES:
-            model = "af-scf"
-        keys = recipe(
-            corpus.recipe, self.preset, model, **self.choices, is_band=corpus.num_parts > 0
-        )
-        keys["training.seed"] = usual_seed
-        if (
-            corpus.has_onsets
-            and keys["model.emission"] == "past"
-            and corpus.num_sequences
-            and corpus.num_steps
-        ):
-            fitting = max(
-                1,
-                STEPS_OF_UPDATE
-                * corpus.num_sequences
-                // (corpus.num_steps * max(1, corpus.num_parts)),
-            )
-            keys["training.batch_size"] = min(keys["training.batch_size"], fitting)
+        keys = self.recipe(corpus).keys | {"training.seed": usual_seed}
+        if self.model is not None:
+            for key, value in NAMED_MODELS[self.model].items():
+                keys[f"model.{key}"] = value
+        for key, choice in self.choices.items():
+            if choice is not None:
+                keys[f"model.{key}"] = choice
+        keys |= of_size(corpus, keys, self.keys)
         config = config_of(keys | self.keys)
-        if corpus.kind == "text" and corpus.num_sequences is not None:
-            seen = config.training.total_steps(corpus.num_sequences) * config.training.batch_size
-            if seen < FEW_PASSES * corpus.num_sequences:
-                config = config_of(keys | {"model.dropout": 0.0} | self.keys)
         _require_effect(config, corpus)
         return config
 
@@ -293,72 +329,107 @@ class Asked:
 def asked_for(
     model: str | None = None, preset: str | None = None, **settings: Unpack[RunSettings]
 ) -> Asked:
-    """Gather the arguments, and read a file. `epochs` or `max_steps`, given alone, is the whole
-    length.
+    """Gather the arguments, and read a file.
+
+    `epochs` or `max_steps`, given alone, is the whole length.
 
     Raises:
         ConfigError: if a name or a key is unknown, or a value has the wrong type.
     """
-    preset = "small" if preset is None else preset
+    if preset is None:
+        preset = USUAL_PRESET
     _require_name("--model", model, NAMED_MODELS)
     _require_name("--preset", preset, PRESETS)
     file = settings.get("config")
-    keys = {} if file is None else read_config(file)
-    for own, value in NAMED_MODELS.get(model or "", {}).items():
-        if keys.get(key := f"model.{own}", value) != value:
-            raise ConfigError(
-                f"--model {model}: found {key} {keys[key]!r} in --config, expected {value!r}; leave one out"
-            )
+    keys = {} if file is None else _read_settings(file)
+    if model is not None:
+        _require_agreement(model, keys)
     length = {f"training.{key}": settings.get(key) for key in ("epochs", "max_steps")}
     if any(value is not None for value in length.values()):
         keys |= length
     if settings.get("seed") is not None:
         keys["training.seed"] = settings["seed"]
     keys |= checked(settings.get("set") or {}, "--set")
-    choices: dict[str, Any] = {
-        name: settings.get(name) for name in ("emission", "backbone", "transform")
+    choices: dict[str, str | None] = {
+        "emission": settings.get("emission"),
+        "backbone": settings.get("backbone"),
+        "transform": settings.get("transform"),
     }
     return Asked(model, preset, choices, keys)
 
 
+def _read_settings(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of `--config`: of a JSON or TOML file, of a run or of a dictionary."""
+    if isinstance(source, Mapping) or Path(source).suffix != ".toml":
+        return read_config(source)
+    try:
+        content = tomllib.loads(Path(source).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{source}: {reason}; expected TOML with keys of config.json") from error
+    try:
+        return read_config(content)
+    except ConfigError as error:  # which does not know the file
+        raise ConfigError(f"{source}: {error}") from error
+
+
+def _require_agreement(model: str, keys: Mapping[str, Any]) -> None:
+    """Raise a `ConfigError` if a file gives a key that the named model has with another value."""
+    for name, value in NAMED_MODELS[model].items():
+        key = f"model.{name}"
+        if keys.get(key, value) != value:
+            raise ConfigError(
+                f"--model {model}: found {key} {keys[key]!r} in --config, expected {value!r}; "
+                "leave one out"
+            )
+
+
 def _require_effect(config: Config, corpus: Corpus) -> None:
-    """Raise a `ConfigError` if a key would change nothing: it must have the value that stands for
-    nothing."""
-    model, past, music = config.model, config.model.emission == "past", corpus.kind == "music"
-    of_latent = {
-        "model.time": "none",
-        "model.features": "none",
-        "model.backbone": "lstm",
-        **WITHOUT_LATENT,
-    }
-    of_layers = {f"model.{key}": nothing for key, nothing in WITHOUT_LAYERS.items()}
-    of_past = {"model.note_noise": 0.0, "training.calibration_rounds": 0}
-    attends = past or (model.time == "af" and not model.baseline)
-    # Conditions, where each one does not hold, and the keys that must then have these values.
-    conditions: list[tuple[bool, str, dict[str, Any]]] = [
-        (not model.baseline, "without a latent", of_latent),
-        (model.has_transform, f"with {model.name}, which has no elementwise transform", of_layers),
-        (past, f"with the output {model.emission}, which reads no earlier frames", of_past),
-        (
-            attends,
-            f"with {model.name} and the output {model.emission}",
-            {"model.copy_attention": False},
-        ),
-        (music, "on text", {"training.transpose": 0}),
-        (
-            music and corpus.has_onsets,
-            "on data that does not say where bars begin",
-            {"model.in_metre": False},
-        ),
-    ]
+    """Raise a `ConfigError` if a key would change nothing.
+
+    It must have the value that stands for nothing.
+    """
     keys = config.flat()
-    for applies, where, idle in conditions:
+    for where, idle in _idle_keys(config, corpus):
         for key, nothing in idle.items():
-            if not applies and keys[key] != nothing:
+            if keys[key] != nothing:
                 raise ConfigError(
-                    f"{key}: found {keys[key]!r}, which has no effect {where}; expected {nothing!r}; "
+                    f"{key}: found {keys[key]!r}, which has no effect {where}; "
+                    f"expected {nothing!r}; "
                     "--model, --emission and --backbone bring the settings that go with them"
                 )
+
+
+def _idle_keys(config: Config, corpus: Corpus) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where keys change nothing, in words, and their values that stand for nothing."""
+    model = config.model
+    reads_past = model.emission == AUTOREGRESSIVE
+    if model.baseline:
+        yield (
+            "without a latent",
+            {
+                "model.time": "none",
+                "model.features": "none",
+                "model.backbone": "lstm",
+                "training.kl_warmup_start": 0.0,
+                "training.kl_warmup_end": 0.0,
+                "training.free_bits": 0.0,
+            },
+        )
+    if not model.has_transform:
+        of_layers = {f"model.{key}": nothing for key, nothing in WITHOUT_LAYERS.items()}
+        yield f"with {model.name}, which has no elementwise transform", of_layers
+    if not reads_past:
+        of_past = {"model.note_noise": 0.0, "training.calibration_rounds": 0}
+        yield f"with the output {model.emission}, which reads no earlier frames", of_past
+    prior_attends = model.time == "af" and not model.baseline
+    if not reads_past and not prior_attends:
+        where = f"with {model.name} and the output {model.emission}"
+        yield where, {"model.copy_attention": False}
+    if corpus.kind == "text":
+        yield "on text", {"training.transpose": 0}
+    if not corpus.knows_onsets:
+        yield "on data that does not say where bars begin", {"model.reads_time_signature": False}
 
 
 def _require_name(option: str, name: str | None, names: Iterable[str]) -> None:

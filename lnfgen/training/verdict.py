@@ -18,27 +18,54 @@ def verdict(costs: Sequence[float], floor: float) -> str:
     """
     best = min(costs, default=0.0)
     if best > NOTHING * floor:
-        found = f"the best valid ELBO is {best:.2f}, and of single keys or characters, each on its own, {floor:.2f}"
-        return f"{found}: the model has learned next to nothing; more data helps most, or more --max-steps"
+        return (
+            f"the best valid ELBO is {best:.2f}, "
+            f"and of single keys or characters, each on its own, {floor:.2f}: "
+            "the model has learned next to nothing; "
+            "more data helps most, or more --max-steps"
+        )
     if costs and costs[-1] > RISEN * best:
-        found = f"the valid ELBO was best ({best:.2f}) at validation {costs.index(best) + 1} of {len(costs)}"
-        found = f"{found}, and ended at {costs[-1]:.2f}: after its best the model learned the train split by heart"
-        return f"{found}; more data helps most, or a smaller --preset, or fewer --max-steps"
+        number = costs.index(best) + 1
+        return (
+            f"the valid ELBO was best ({best:.2f}) at validation {number} of {len(costs)}, "
+            f"and ended at {costs[-1]:.2f}: "
+            "after its best the model learned the train split by heart; "
+            "more data helps most, or a smaller --preset, or fewer --max-steps"
+        )
     return ""
 
 
 def cost_of_drones(train: Iterable[np.ndarray], valid: Sequence[np.ndarray]) -> float:
-    """The NLL of music in nats per step where a key depends on itself a step before, and on nothing
-    else.
+    """The NLL of music in nats per time step where a key depends on itself a step before alone.
 
-    Such a model, which is fitted on `train`, knows how long notes last. What it makes is drones.
+    This model, which is fitted on `train`, knows how long notes last. What it makes is drones.
+
+    Args:
+        train, valid: sequences, uint8 [T, R, P].
     """
+    counts = 0.5 + np.sum([_counts_of_moves(x) for x in train], axis=0)  # [9, R * P]
+    counts_before = counts.reshape(3, 3, -1).sum(1)
+    log_probs = np.log(counts / counts_before.repeat(3, 0))
+    log_p = 0.0
+    num_steps = 0
+    for x in valid:
+        log_p += float(np.take_along_axis(log_probs, _moves(x), 0).sum())
+        num_steps += len(x) + 1
+    return -log_p / num_steps
 
-    def moves(x: np.ndarray) -> np.ndarray:
-        states = (x & SOUNDING) + (x >> ONSET_SHIFT)  # silent, held, struck
-        return 3 * np.concatenate([np.zeros_like(states[:1]), states[:-1]]) + states
 
-    counts = 0.5 + np.sum([[(moves(x) == move).sum(0) for move in range(9)] for x in train], axis=0)
-    log_probs = np.log(counts / counts.reshape(3, 3, -1).sum(1).repeat(3, 0))
-    log_p = sum(float(np.take_along_axis(log_probs, moves(x), 0).sum()) for x in valid)
-    return -log_p / sum(len(x) + 1 for x in valid)
+def _moves(x: np.ndarray) -> np.ndarray:
+    """How each key of x `[T, R, P]` goes on: three times its state a step before, plus its state.
+
+    The result is `[T, R * P]`. The states are 0 (silent), 1 (held) and 2 (struck). Before the first
+    step all keys are silent.
+    """
+    states = ((x & SOUNDING) + (x >> ONSET_SHIFT)).reshape(len(x), -1)
+    before = np.concatenate([np.zeros_like(states[:1]), states[:-1]])
+    return 3 * before + states
+
+
+def _counts_of_moves(x: np.ndarray) -> np.ndarray:
+    """How often each key makes each of the nine moves, `[9, R * P]`."""
+    moves = _moves(x)
+    return np.stack([(moves == move).sum(0) for move in range(9)])

@@ -1,6 +1,7 @@
 """Calibration: after training, the output is moved towards the figures of train."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,16 @@ from toy_training import Listener
 import lnfgen
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
-from lnfgen.inference.sampling import Drawn, Row, sample_pieces
+from lnfgen.data.music_encoding import MusicEncoding
+from lnfgen.inference.sampling import DrawnSequence, PieceOutline, sample_pieces
 from lnfgen.models.build import build_model
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Frames
 from lnfgen.models.sequence_model import SequenceModel
-from lnfgen.music.figures import median_pitch, music_figures
+from lnfgen.music.figures import music_figures
+from lnfgen.music.lines import median_pitch
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.nn.parameter_groups import RATES, SHARPNESS, parameter_groups
 from lnfgen.runs.checkpoint import save_model
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import is_calibrated, overview
@@ -31,8 +35,8 @@ from lnfgen.training.recipes import Corpus
 from lnfgen.training.session import TrainingSession
 
 KEYS = 14
-ENCODING = Encoding("music", has_onsets=True, num_pitches=KEYS, lowest_pitch=60)
-FIGURES = [*music_figures(1).values()]
+ENCODING = MusicEncoding(num_pitches=KEYS, lowest_pitch=60)
+FIGURES = list(music_figures(1).values())
 ALONE = np.ones((3, 1))  # three figures of music without parts
 SIZES = {
     "hidden_size": 16,
@@ -44,17 +48,54 @@ SIZES = {
 
 
 def chords(*keys: tuple[int, ...]) -> torch.Tensor:
-    """A sequence `[T, KEYS]` of chords that are struck."""
-    x = torch.zeros(len(keys), KEYS, dtype=torch.uint8)
+    """A sequence `[T, 1, KEYS]` of chords that are struck."""
+    x = torch.zeros(len(keys), 1, KEYS, dtype=torch.uint8)
     for step, chord in enumerate(keys):
-        x[step, list(chord)] = 3
+        x[step, 0, list(chord)] = 3
     return x
 
 
 def roll(*keys: tuple[int, ...]) -> PianoRoll:
-    piece = ENCODING.decode(chords(*keys).numpy())
-    assert isinstance(piece, PianoRoll)
-    return piece
+    return ENCODING.decode(chords(*keys).numpy())
+
+
+def toy_model(length: int = 8, parts: int = 1, **others: Any) -> SequenceModel:
+    torch.manual_seed(1)
+    config = model_config(**SIZES, backbone="scan", emission="autoregressive", **others)
+    frames = Frames(KEYS, True, parts=parts)
+    return build_model(config, frames, LengthModel.fit(torch.tensor([length])))
+
+
+def samples_of(model: SequenceModel, encoding: Encoding, **options: Any) -> list[PianoRoll]:
+    pieces = sample_pieces(model, encoding, **options)
+    return [piece for piece in pieces if isinstance(piece, PianoRoll)]
+
+
+def drawn_as(model: SequenceModel, *sequences: torch.Tensor) -> list[DrawnSequence]:
+    """Sequences with the noise that they may have been drawn from."""
+    generator = torch.Generator().manual_seed(1)
+    drawn = []
+    for x in sequences:
+        noise = torch.randn(len(x), model.noise_size, generator=generator)
+        drawn.append(DrawnSequence(PieceOutline((4, 4), len(x), False, generator), x, noise))
+    return drawn
+
+
+def weights(model: SequenceModel) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def moves(model: SequenceModel, before: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """How far each weight has moved."""
+    return {name: (value - before[name]).abs() for name, value in model.state_dict().items()}
+
+
+def ignored(of_round: calibration.Round) -> None:
+    """Takes the reports of rounds where a test does not look at them."""
+
+
+# Passages and rewards.
+# --------------------------------------------------------------------------------------------------
 
 
 def test_passages_are_windows_and_the_end_of_a_piece_and_only_the_end_has_its_figure() -> None:
@@ -66,9 +107,21 @@ def test_passages_are_windows_and_the_end_of_a_piece_and_only_the_end_has_its_fi
     assert not list(calibration._passages(3, piece, 32, FIGURES))
 
 
+@pytest.mark.parametrize(("window", "expected"), [(32, 16), (10, 5), (1, 1)])
+def test_passages_of_a_band_are_half_as_long(
+    window: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "window_steps", lambda pieces: window)
+    encoding = band_encoding(TWO, num_keys=KEYS)
+    songs = [encoding.decode(np.zeros((40, 2, KEYS), np.uint8))]
+    assert calibration._Aim.of(songs, seed=1).num_steps == expected
+    assert calibration._Aim.of([roll(*[(1,)] * 40)], seed=1).num_steps == window
+
+
 def test_rewards_are_the_logarithm_of_the_ratio_of_two_densities() -> None:
     rng = np.random.default_rng(1)
-    samples, reference = rng.normal(0, 1, (300, 3)), rng.normal([1, 0, 0], 1, (300, 3))
+    samples = rng.normal(0, 1, (300, 3))
+    reference = rng.normal([1, 0, 0], 1, (300, 3))
     samples[::7, 1] = math.nan  # a passage without a value is like the mean
     rewards = calibration._rewards(samples, samples, reference, ALONE)[:, 0]
     assert abs(rewards.mean()) < 1e-2
@@ -80,10 +133,17 @@ def test_rewards_are_the_logarithm_of_the_ratio_of_two_densities() -> None:
     assert sum(strange) + usual == pytest.approx(0)
 
 
+def test_without_passages_there_are_no_rewards() -> None:
+    reference = np.random.default_rng(1).normal(0, 1, (20, 3))
+    nothing = np.empty((0, 3))
+    assert calibration._rewards(nothing, nothing, reference, ALONE).shape == (0, 1)
+
+
 def test_a_figure_of_a_part_rewards_this_part_alone() -> None:
     roles = ("drums", "bass", "melody")
-    of_parts = calibration._of_parts([*music_figures(1, roles).values()], roles)
-    own = dict(zip([*music_figures(1, roles), "end"], of_parts.tolist(), strict=True))
+    figures = music_figures(1, roles)
+    of_parts = calibration._of_parts(list(figures.values()), roles)
+    own = dict(zip([*figures, "end"], of_parts.tolist(), strict=True))
     assert own["drums_repeat_rate"] == [1, 0, 0]
     assert own["bass_polyphony"] == [0, 1, 0]
     assert own["melody_bar_rate"] == own["melody_notes_per_bar"] == [0, 0, 1]
@@ -97,21 +157,47 @@ def test_a_figure_of_a_part_rewards_this_part_alone() -> None:
     assert rewards[:, [0, 2]].std() < 0.2
 
 
-def drawn_as(model: SequenceModel, *sequences: torch.Tensor) -> list[Drawn]:
-    """Sequences with the noise that they may have been drawn from."""
-    generator = torch.Generator().manual_seed(1)
-    rows = [Row((4, 4), len(x), False, generator) for x in sequences]
-    noises = [torch.randn(len(x), model.noise_size, generator=generator) for x in sequences]
-    return [Drawn(*each) for each in zip(rows, sequences, noises, strict=True)]
+def test_credit_lies_on_a_passage_and_half_of_it_before() -> None:
+    notes = [(key,) for key in range(13)] * 2
+    silence: list[tuple[int, ...]] = [()] * 14  # fills the bar of the upbeat
+    drawn = drawn_as(toy_model(), chords(*silence, *notes))
+    piece = replace(roll(*notes), upbeat=2)
+    passages = list(calibration._passages(0, piece, 16, FIGURES))
+    rewards = np.array([[1.0, -1.0], [2.0, 0.0]])
+    [credit] = calibration._credits(drawn, [piece], passages, rewards, 16)
+    expected = np.zeros((14 + 26, 2))
+    for reward, start in zip(rewards, (14 + 2, 14 + 10), strict=True):
+        # The first bar, and the last 16 steps.
+        expected[start : start + 16] += reward
+        expected[start - 16 : start] += reward / 2
+    assert credit.tolist() == expected.tolist()
 
 
-def test_a_round_of_long_pieces_is_drawn_in_parts_and_stays(
+# Rounds.
+# --------------------------------------------------------------------------------------------------
+
+
+def test_without_parts_every_second_piece_is_short_and_they_come_by_their_lengths(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in (("CALIBRATION_PIECES", 12), ("SHORT", 1)):
-        monkeypatch.setattr(calibration, name, value)
-    model, sizes = toy_model(length=24).eval(), []
-    whole = calibration._drawn(model, ENCODING, 1)
+    monkeypatch.setattr(calibration, "CALIBRATION_PIECES", 3)
+    monkeypatch.setattr(calibration, "SHORT", 1)
+    lengths = [one.row.length for one in calibration._draw(toy_model(5).eval(), ENCODING, 1)]
+    assert lengths == sorted(lengths)
+    assert lengths.count(16) >= 3
+    assert len(set(lengths)) > 1
+    songs = calibration._draw(toy_model(5, parts=2).eval(), band_encoding(TWO, num_keys=KEYS), 1)
+    assert [one.x.shape for one in songs] == [(16, 2, KEYS)] * 3
+
+
+def test_a_round_of_long_pieces_is_drawn_in_several_blocks_and_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(calibration, "CALIBRATION_PIECES", 12)
+    monkeypatch.setattr(calibration, "SHORT", 1)
+    model = toy_model(length=24).eval()
+    whole = calibration._draw(model, ENCODING, 1)
+    sizes: list[int] = []
     generate = model.generate
 
     def counted(lengths: list[int], *others: Any) -> list[torch.Tensor]:
@@ -120,10 +206,10 @@ def test_a_round_of_long_pieces_is_drawn_in_parts_and_stays(
 
     monkeypatch.setattr(model, "generate", counted)
     monkeypatch.setattr(calibration, "DRAWN_STEPS", 200)
-    parts = calibration._drawn(model, ENCODING, 1)
+    in_blocks = calibration._draw(model, ENCODING, 1)
     assert len(sizes) > 1
     assert max(sizes) <= 200
-    for one, other in zip(parts, whole, strict=True):
+    for one, other in zip(in_blocks, whole, strict=True):
         assert torch.equal(one.x, other.x)  # none of these draws hangs on the last bits
         assert one.noise is not None
         assert other.noise is not None
@@ -132,43 +218,56 @@ def test_a_round_of_long_pieces_is_drawn_in_parts_and_stays(
 
 def test_an_update_makes_credited_steps_likelier_and_moves_the_output_alone() -> None:
     model = toy_model().eval()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
+    before = weights(model)
     drawn = drawn_as(model, chords((0, 7), (2, 9), (4, 11)), chords((1, 8), (3, 10), (5, 12)))
-    x, lengths = torch.stack([one.x for one in drawn]), torch.tensor([3, 3])
+    x = torch.stack([one.x for one in drawn])
     noise = torch.stack([one.noise for one in drawn if one.noise is not None])
+    lengths = torch.tensor([3, 3])
+
+    @torch.no_grad()
+    def log_prob() -> torch.Tensor:
+        logits = model.drawn_logits(x, lengths, noise, None)
+        return model.observation.log_prob(logits, x).sum(-1)
+
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    log_probs = []
-    for _ in range(2):
-        with torch.no_grad():
-            logits = model.drawn_logits(x, lengths, noise, None)
-            log_probs.append(model.observation.log_prob(logits, x).sum(-1))
-        calibration._update(model, ENCODING, optimizer, drawn, [torch.ones(3), -torch.ones(3)])
-    change = log_probs[1] - log_probs[0]
+    at_first = log_prob()
+    credits = [torch.ones(3, 1), -torch.ones(3, 1)]
+    calibration._update(model, ENCODING, optimizer, drawn, credits)
+    change = log_prob() - at_first
     assert change[0] > 0 > change[1]
-    moved = {
-        name for name, value in model.state_dict().items() if not torch.equal(value, before[name])
-    }
+    moved = {name for name, move in moves(model, before).items() if move.any()}
     assert moved
     assert all(name.startswith("emission.") for name in moved)
 
 
-def test_credit_lies_on_a_passage_and_half_of_it_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, given = toy_model(), []
-    notes = [(key,) for key in range(13)] * 2
-    piece, encoding = replace(roll(*notes), upbeat=2), replace(ENCODING, fills_upbeats=True)
-    drawn = drawn_as(model, chords(*[()] * 14, *notes))  # silence fills the bar of the upbeat
-    monkeypatch.setattr(calibration, "_drawn", lambda *_: drawn)
-    monkeypatch.setattr(
-        calibration, "_rewards", lambda figures, *_: np.arange(1.0, len(figures) + 1)[:, None]
-    )
-    monkeypatch.setattr(calibration, "_update", lambda *given_to: given.extend(given_to[4]))
-    monkeypatch.setattr(calibration, "window_steps", lambda _: 16)
-    assert calibration.calibrate(model, encoding, [piece], 1, 1, lambda _: None)
-    expected = np.zeros(14 + 26)
-    for reward, start in ((1, 14 + 2), (2, 14 + 10)):  # the first bar, and the last 16 steps
-        expected[start : start + 16] += reward
-        expected[start - 16 : start] += reward / 2
-    assert given[0].tolist() == expected.tolist()
+def test_the_credit_of_a_part_makes_its_frames_likelier() -> None:
+    encoding = band_encoding(TWO, num_keys=KEYS)
+    model = toy_model(parts=2).eval()
+    generator = torch.Generator().manual_seed(2)
+    x = 3 * (torch.rand(3, 2, KEYS, generator=generator) < 0.2).to(torch.uint8)
+    drawn = drawn_as(model, x)
+    noise = drawn[0].noise
+    assert noise is not None
+
+    @torch.no_grad()
+    def log_prob_of_parts() -> torch.Tensor:
+        logits = model.drawn_logits(x[None], torch.tensor([3]), noise[None], None)
+        assert isinstance(model.observation, Frames)
+        return model.observation.part_log_probs(logits, x[None])[0].sum(0)
+
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    at_first = log_prob_of_parts()
+    calibration._update(model, encoding, optimizer, drawn, [torch.tensor([[1.0, -1.0]] * 3)])
+    change = log_prob_of_parts() - at_first
+    assert change[0] > 0 > change[1]
+
+
+def mean_of(figure: Callable[[PianoRoll], float], pieces: Sequence[PianoRoll]) -> float:
+    return float(np.mean([figure(piece) for piece in pieces]))
+
+
+def top_pitch(piece: PianoRoll) -> float:
+    return median_pitch(piece, True)
 
 
 def test_samples_come_nearer_to_the_figures_of_train(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,123 +275,125 @@ def test_samples_come_nearer_to_the_figures_of_train(monkeypatch: pytest.MonkeyP
     for name, value in (("CALIBRATION_PIECES", 8), ("LEARNING_RATE", 1e-2), ("SHORT", 1)):
         monkeypatch.setattr(calibration, name, value)
     model = toy_model(length=16)
+    train = sorted(samples_of(model, ENCODING, count=48, seed=1), key=top_pitch)[:12]
+    aim = mean_of(top_pitch, train)
+    before = mean_of(top_pitch, samples_of(model, ENCODING, count=48, seed=2))
     rounds: list[calibration.Round] = []
-
-    def drawn(seed: int) -> list[PianoRoll]:
-        pieces = sample_pieces(model, ENCODING, count=48, seed=seed)
-        return sorted((piece for piece in pieces if isinstance(piece, PianoRoll)), key=top_pitch)
-
-    train, before = drawn(1)[:12], drawn(2)
     assert calibration.calibrate(model, ENCODING, train, 6, 1, rounds.append)
     assert [(one.number, one.rounds) for one in rounds] == [(number, 6) for number in range(1, 7)]
-    aim, first, last = (
-        np.mean([top_pitch(piece) for piece in pieces]) for pieces in (train, before, drawn(2))
-    )
-    assert abs(last - aim) < 0.6 * abs(first - aim)
+    after = mean_of(top_pitch, samples_of(model, ENCODING, count=48, seed=2))
+    assert abs(after - aim) < 0.6 * abs(before - aim)
+
+
+def bass_notes(song: PianoRoll) -> int:
+    return song.part(0).num_notes
 
 
 def test_samples_of_a_band_come_nearer_to_songs_whose_bass_plays_little(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in (("CALIBRATION_PIECES", 16), ("OF_BANDS", 1e-2), ("SHORT", 1)):
+    for name, value in (("CALIBRATION_PIECES", 16), ("LEARNING_RATE_OF_BANDS", 1e-2), ("SHORT", 1)):
         monkeypatch.setattr(calibration, name, value)
-    encoding, model = band_encoding(TWO, num_keys=KEYS), toy_model(length=32, parts=2)
-
-    def drawn(seed: int) -> list[PianoRoll]:
-        songs = sample_pieces(model, encoding, count=48, bars=1, seed=seed)
-        return sorted((song for song in songs if isinstance(song, PianoRoll)), key=bass_notes)
-
-    train, before = drawn(1)[:16], drawn(2)
-    assert calibration.calibrate(model, encoding, train, 12, 1, lambda _: None)
-    aim, first, last = (
-        np.mean([bass_notes(song) for song in songs]) for songs in (train, before, drawn(2))
-    )
-    assert abs(last - aim) < 0.6 * abs(first - aim)
+    encoding = band_encoding(TWO, num_keys=KEYS)
+    model = toy_model(length=16, parts=2)
+    drawn = samples_of(model, encoding, count=48, bars=1, seed=1)
+    train = sorted(drawn, key=bass_notes)[:16]
+    aim = mean_of(bass_notes, train)
+    before = mean_of(bass_notes, samples_of(model, encoding, count=48, bars=1, seed=2))
+    assert calibration.calibrate(model, encoding, train, 12, 1, ignored)
+    after = mean_of(bass_notes, samples_of(model, encoding, count=48, bars=1, seed=2))
+    assert abs(after - aim) < 0.6 * abs(before - aim)
 
 
-@pytest.mark.parametrize(("window", "expected"), [(32, 16), (10, 6), (2, 2)])
-def test_passages_of_a_band_are_half_as_long_in_whole_steps(
-    window: int, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: list[int] = []
-    monkeypatch.setattr(calibration, "window_steps", lambda _: window)
-    monkeypatch.setattr(
-        calibration,
-        "_passages",
-        lambda place, piece, num_steps, chosen: given.append(num_steps) or [],
-    )
-    encoding, model = band_encoding(TWO, num_keys=KEYS), toy_model(length=32, parts=2)
-    songs = [
-        song
-        for song in sample_pieces(model, encoding, count=1, bars=1, seed=1)
-        if isinstance(song, PianoRoll)
-    ]
-    assert calibration.calibrate(model, encoding, songs, 0, 1, lambda _: None)
-    assert given == [expected]
+def test_a_model_is_of_no_use_if_its_calibration_was_ended() -> None:
+    model = toy_model()
+    train = [roll(*[(1,)] * 32)]
+    assert not calibration.calibrate(model, ENCODING, train, 2, 1, ignored, lambda: True)
 
 
-def test_the_sharpness_of_copies_moves_at_a_rate_of_its_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_each_group_of_weights_moves_at_a_rate_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first step of Adam is the learning rate, whatever the gradient is."""
     for name, value in (("CALIBRATION_PIECES", 8), ("SHORT", 1)):
         monkeypatch.setattr(calibration, name, value)
-    encoding, model = (
-        band_encoding(TWO, num_keys=KEYS),
-        toy_model(length=32, parts=2, copy_attention=True),
-    )
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    songs = sample_pieces(model, encoding, count=8, bars=1, seed=1)
-    train = [song for song in songs if isinstance(song, PianoRoll)]
+    encoding = band_encoding(TWO, num_keys=KEYS)
+    model = toy_model(length=16, parts=2, copy_attention=True)
+    train = samples_of(model, encoding, count=8, bars=1, seed=1)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
     monkeypatch.setattr(calibration, "_rewards", lambda figures, *_: np.ones((len(figures), 2)))
-    assert calibration.calibrate(model, encoding, train, 1, 1, lambda _: None)
-    moved = {
-        name: float((value - before[name]).abs().max())
-        for name, value in model.state_dict().items()
-    }
-    [sharpness] = [moved.pop(name) for name in [*moved] if name.endswith("sharpness")]
-    assert sharpness == pytest.approx(calibration.SHARPNESS_RATE, rel=1e-3)
-    assert max(moved.values()) == pytest.approx(calibration.OF_BANDS, rel=1e-2)
+    assert calibration.calibrate(model, encoding, train, 1, 1, ignored)
+    moved = {}
+    for parameter, old in zip(model.parameters(), before, strict=True):
+        moved[parameter] = float((parameter.detach() - old).abs().max())
+    for name, parameters in parameter_groups(model).items():
+        rate = calibration.LEARNING_RATE_OF_BANDS * RATES[name]
+        if name == SHARPNESS:
+            rate = calibration.SHARPNESS_RATE
+        furthest = max(moved[parameter] for parameter in parameters)
+        assert furthest == pytest.approx(rate, rel=1e-2)
 
 
-def test_drums_are_steadier_after_the_last_round() -> None:
-    encoding, model = (
-        band_encoding(num_keys=KEYS),
-        toy_model(length=32, parts=4, copy_attention=True),
-    )
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    songs = [
-        song
-        for song in sample_pieces(model, encoding, count=1, bars=1, seed=1)
-        if isinstance(song, PianoRoll)
-    ]
-    assert songs[0].roles[0] == "drums"
-    assert calibration.calibrate(model, encoding, songs, 0, 1, lambda _: None)
-    moved = {name: value - before[name] for name, value in model.state_dict().items()}
-    [sharpness] = [moved.pop(name) for name in [*moved] if name.endswith("sharpness")]
-    assert sharpness.tolist() == [calibration.STEADIER, 0, 0, 0]
-    assert not any(change.any() for change in moved.values())
+# The drums.
+# --------------------------------------------------------------------------------------------------
+
+FOUR = band_encoding(num_keys=KEYS)
 
 
-def bass_notes(song: PianoRoll) -> int:
-    return int(song.part(0).struck().sum())
+def song(num_bars: int, num_patterns: int) -> torch.Tensor:
+    """A song `[T, 4, KEYS]` of so many bars, whose drums have so many patterns in turn."""
+    x = torch.zeros(16 * num_bars, 4, KEYS, dtype=torch.uint8)
+    for bar in range(num_bars):
+        x[16 * bar, 0, bar % num_patterns] = 3
+    return x
 
 
-def top_pitch(piece: PianoRoll) -> float:
-    return median_pitch(piece, True)
+@pytest.mark.parametrize(
+    ("patterns", "raises"),
+    [((8, 8, 2), 2), ((2,), 0), ((4,), 0), ((8,) * 4, 4)],
+    ids=["unsteady twice", "steadier", "as steady", "unsteady for ever"],
+)
+def test_drums_are_made_steadier_until_as_many_bars_come_again_as_in_train(
+    patterns: tuple[int, ...], raises: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = toy_model(parts=4, copy_attention=True)
+    before = weights(model)
+    [sharpness] = [name for name in before if name.endswith("sharpness")]
+    draws = iter(patterns)
+    monkeypatch.setattr(calibration, "_draw", lambda *_: drawn_as(model, song(8, next(draws))))
+    train = [FOUR.decode(song(16, 4).numpy())]
+    assert calibration.calibrate(model, FOUR, train, 0, 1, ignored)
+    moved = moves(model, before)
+    assert moved.pop(sharpness).tolist() == [raises * calibration.STEADIER, 0, 0, 0]
+    assert not any(move.any() for move in moved.values())
 
 
-def fifths() -> list[torch.Tensor]:
-    """Two voices a fifth apart that move together."""
-    return [chords(*([(2, 9), (4, 11), (2, 9), (3, 10)] * 4))] * 4
+@pytest.mark.parametrize("copies", [False, True])
+def test_without_drums_or_copies_nothing_is_made_steadier(
+    copies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "_draw", None)
+    if copies:
+        model = toy_model(parts=2, copy_attention=True)
+        encoding = band_encoding(TWO, num_keys=KEYS)
+        train = [encoding.decode(np.zeros((128, 2, KEYS), np.uint8))]
+    else:
+        model = toy_model(parts=4)
+        encoding = FOUR
+        train = [encoding.decode(song(8, 2).numpy())]
+    assert calibration.calibrate(model, encoding, train, 0, 1, ignored)
 
 
-def toy_model(length: int = 8, parts: int = 1, **others: Any) -> SequenceModel:
-    torch.manual_seed(1)
-    config = model_config(**SIZES, backbone="scan", emission="past", **others)
-    return build_model(
-        config, Frames(KEYS, True, parts=parts), LengthModel.fit(torch.tensor([length]))
-    )
+def test_silent_drums_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = toy_model(parts=4, copy_attention=True)
+    before = weights(model)
+    silent = torch.zeros_like(song(8, 1))
+    monkeypatch.setattr(calibration, "_draw", lambda *_: drawn_as(model, silent))
+    train = [FOUR.decode(song(8, 2).numpy())]
+    assert calibration.calibrate(model, FOUR, train, 0, 1, ignored)
+    assert not any(move.any() for move in moves(model, before).values())
+
+
+# Runs.
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -300,7 +401,9 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     for module in (lnfgen.config, calibration):
         monkeypatch.setattr(module, "CALIBRATION_PIECES", 1)
     monkeypatch.setattr(calibration, "SHORT", 1)
-    train = [x.numpy() for x in fifths()]
+    # Two voices a fifth apart that move together.
+    fifths = chords(*([(2, 9), (4, 11), (2, 9), (3, 10)] * 4))
+    train = [fifths.numpy()] * 4
     splits = {"train": train, "valid": train[:1]}
     return write_dataset(
         tmp_path / "data", name="toy", encoding=ENCODING, splits=splits, dropped={}
@@ -308,7 +411,7 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
 
 
 def session(
-    dataset: Dataset, out: Path, emission: str = "past", max_steps: int = 4
+    dataset: Dataset, out: Path, emission: str = "autoregressive", max_steps: int = 4
 ) -> TrainingSession:
     values = {f"model.{key}": value for key, value in SIZES.items()}
     values |= {
@@ -344,7 +447,8 @@ def test_a_run_that_is_ended_while_it_is_calibrated_goes_on_to_the_same_model(
     assert (tmp_path / "ended" / "model.safetensors").read_bytes() == expected
 
     again = TrainingSession.resume(RunFolder(tmp_path / "whole"), "cpu")
-    assert again.train(later := Listener())
+    later = Listener()
+    assert again.train(later)
     assert not later.rounds
     assert (tmp_path / "whole" / "model.safetensors").read_bytes() == expected
 
@@ -354,7 +458,8 @@ def test_a_run_of_few_updates_is_not_calibrated(
 ) -> None:
     monkeypatch.setattr(lnfgen.config, "CALIBRATION_PIECES", 3)  # more than it has seen
     short = session(dataset, tmp_path / "run", max_steps=1)
-    assert short.train(listener := Listener())
+    listener = Listener()
+    assert short.train(listener)
     assert not listener.rounds
     assert overview([short.run.path])[0]["state"] == "finished"
 

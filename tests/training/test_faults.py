@@ -23,8 +23,10 @@ from lnfgen.training.session import TrainingSession
 
 @pytest.fixture(scope="module")
 def interrupted(dataset, tmp_path_factory) -> Path:
-    """A run of 12 updates with a validation at each third, stopped after seven: so `last/` and
-    `previous/` differ."""
+    """A run of 12 updates with a validation at each third, stopped after seven.
+
+    So `last/` and `previous/` differ.
+    """
     path = tmp_path_factory.mktemp("interrupted") / "run"
     assert not begin(dataset, path).train(Listener(), after(7))
     return path
@@ -93,13 +95,16 @@ def test_a_changed_dataset_is_refused(run, dataset, tmp_path):
 
 
 # Disks.
-# ---------------------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 def fail_at(call: int, name: str, code: int, patch: pytest.MonkeyPatch) -> None:
-    """Let the function `name` of `os` fail at that call, counted from 0, and at all later ones, as
-    on a full disk."""
-    real, calls = getattr(os, name), itertools.count()
+    """Let the function `name` of `os` fail at that call, counted from 0, and at all later ones.
+
+    It fails as on a full disk.
+    """
+    real = getattr(os, name)
+    calls = itertools.count()
 
     def failing(*args, **kwargs):
         if next(calls) >= call:
@@ -115,7 +120,12 @@ def test_a_full_disk_at_any_point_of_a_save_loses_nothing(run, name, monkeypatch
     with monkeypatch.context() as patch:
         calls: list[str] = []
         real = getattr(os, name)
-        patch.setattr(os, name, lambda *args: [calls.append(name), real(*args)][1])
+
+        def counting(*args: object) -> object:
+            calls.append(name)
+            return real(*args)
+
+        patch.setattr(os, name, counting)
         save_state(run, tensors, {**values, "step": 8})
     assert len(calls) >= 5
     for call in range(len(calls)):
@@ -125,17 +135,19 @@ def test_a_full_disk_at_any_point_of_a_save_loses_nothing(run, name, monkeypatch
                 save_state(run, tensors, {**values, "step": 9})
         one_line(error)
         # Where the last rename fails, the new state is whole, and takes its name at the next start.
-        assert load_state(run)[1]["step"] == (
-            9 if (name, call) == ("replace", len(calls) - 1) else 8
-        )
+        is_last_rename = name == "replace" and call == len(calls) - 1
+        expected = 9 if is_last_rename else 8
+        assert load_state(run)[1]["step"] == expected
 
 
 @pytest.mark.parametrize(("name", "call"), [("fsync", 2), ("replace", 9)])
 def test_a_full_disk_ends_a_run_in_one_line_and_it_goes_on_when_there_is_room(
     run, finished, monkeypatch, name, call
 ):
-    """While it writes a file, or gives the new state its name, when the one before has lost it
-    already."""
+    """While it writes a file, or while it gives the new state its name.
+
+    The state before has lost its name by then.
+    """
     session = TrainingSession.resume(run, "cpu")
     with monkeypatch.context() as patch:
         fail_at(call, name, errno.ENOSPC, patch)
@@ -189,7 +201,7 @@ def test_a_disk_that_is_full_and_one_that_is_read_only(run, finished, tmp_path):
 
 
 # Memory.
-# --------------------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 def test_too_little_memory_is_one_line_with_what_helps(run, finished, monkeypatch):
@@ -223,9 +235,12 @@ def test_a_run_that_stops_on_nan_says_so_and_keeps_the_state_before(run):
     layer = next(
         each for each in session.trainer.model.modules() if isinstance(each, torch.nn.Linear)
     )
-    broken = lambda module, inputs, output: (
-        output / 0 if session.trainer.step >= 10 and module.training else output
-    )  # noqa: E731
+
+    def broken(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
+        if session.trainer.step >= 10 and module.training:
+            return output / 0
+        return output
+
     layer.register_forward_hook(broken)
     with (
         pytest.warns(LnfgenWarning) as notes,
@@ -245,4 +260,5 @@ def test_a_run_that_stops_on_nan_says_so_and_keeps_the_state_before(run):
     tensors, values = load_state(RunFolder(run.path))
     assert values["step"] <= 10
     assert (values["skipped"], values["skipped_in_all"], values["rate"]) == (0, 0, 1.0)
-    assert all(value.isfinite().all() for value in tensors["weights"].values())
+    for value in tensors["weights"].values():
+        assert value.isfinite().all()

@@ -26,14 +26,22 @@ def without_dropout(model: SequenceModel) -> SequenceModel:
 
 @pytest.fixture(params=sorted(NAMED_MODELS))
 def double(request, dataset, monkeypatch):
-    """A model in float64 without dropout, with blocks of one size, a padded batch, and noise for
-    three samples."""
+    """A model in float64 without dropout, with blocks of one size, and what it is trained on.
+
+    This is a padded batch, and noise for three samples.
+    """
     monkeypatch.setattr("lnfgen.flows.blockwise.IN_TRAINING", (3,))
     config = Config(dataclasses.replace(SIZES, **NAMED_MODELS[request.param]), training_config())
     model = without_dropout(new_model(config, dataset)).double().train()
     batch = collate([dataset.split("train")[i] for i in (1, 4, 2)], [1, 4, 2])
     noise = model.draw_noise(3, *batch.x.shape, torch.Generator().manual_seed(1))
-    return model, batch, None if noise is None else noise.double()
+    if noise is not None:
+        noise = noise.double()
+    return model, batch, noise
+
+
+def flattened(gradients: list[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([gradient.flatten() for gradient in gradients])
 
 
 def objective_and_gradients(
@@ -45,10 +53,13 @@ def objective_and_gradients(
 
 
 def test_the_gradient_is_that_of_the_whole_loss(double):
-    """Against the definition, in one graph, by autograd, also where the estimate of a KL is
-    negative."""
+    """Against the definition, in one graph, by autograd.
+
+    One estimate of a KL is negative.
+    """
     model, batch, noise = double
-    for given in (noise, None if noise is None else 5 * noise):
+    noises = [None] if noise is None else [noise, 5 * noise]
+    for given in noises:
         terms = model(batch.x, batch.lengths, given)
         loss = -((terms.reconstruction - 0.3 * terms.kl) / (batch.lengths + 1)).mean()
         expected = torch.autograd.grad(loss, list(model.parameters()))
@@ -69,11 +80,9 @@ def test_bfloat16_is_near_float32_and_keeps_weights_and_figures_in_it(dataset, n
     found, rounded = objective_and_gradients(model, batch, noise, precision="bfloat16")
     torch.testing.assert_close(found.loss, expected.loss, rtol=1e-2, atol=1e-2)
     assert not torch.equal(found.loss, expected.loss)
-    assert all(tensor.dtype == torch.float32 for tensor in (*found, *rounded))
-    flat, flat_rounded = (
-        torch.cat([gradient.flatten() for gradient in part]) for part in (gradients, rounded)
-    )
-    assert float(torch.cosine_similarity(flat, flat_rounded, 0)) > 0.98
+    assert {tensor.dtype for tensor in (*found, *rounded)} == {torch.float32}
+    similarity = torch.cosine_similarity(flattened(gradients), flattened(rounded), 0)
+    assert float(similarity) > 0.98
 
 
 @pytest.mark.parametrize(("name", "updates"), [("af-scf", 24), ("lstm", 60)])
@@ -89,25 +98,27 @@ def test_it_learns_in_bfloat16(dataset, name, updates):
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", LnfgenWarning)  # that so few updates have taught little
         assert session.run()
-    assert (
-        session.listener.validations[-1]["valid_elbo"]
-        < 0.8 * session.listener.validations[0]["valid_elbo"]
-    )
-    kept = [value for part in session.trainer.state()[0].values() for value in part.values()]
-    assert all(value.dtype != torch.bfloat16 for value in kept)
+    validations = session.listener.validations
+    assert validations[-1]["valid_elbo"] < 0.8 * validations[0]["valid_elbo"]
+    tensors, _ = session.trainer.state()
+    for part in tensors.values():
+        assert torch.bfloat16 not in {value.dtype for value in part.values()}
 
 
 def test_bits_that_are_free_cost_nothing_in_training_and_are_still_counted(double):
-    """A KL below the free bits gives the weights of the prior no gradient; one above them gives the
-    usual one."""
+    """A KL below the free bits gives the weights of the prior no gradient.
+
+    One above them gives the usual one.
+    """
     model, batch, noise = double
     kl = model(batch.x, batch.lengths, noise).kl.detach().mean(0) / (batch.lengths + 1)
     usual, expected = objective_and_gradients(model, batch, noise)
     few, found = objective_and_gradients(model, batch, noise, free_bits=float(kl.min()) - 0.1)
-    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
     many, _ = objective_and_gradients(model, batch, noise, free_bits=float(kl.max()) + 0.1)
     if not model.exact:
-        assert all(not parameter.grad.any() for parameter in model.prior.parameters())
+        for parameter in model.prior.parameters():
+            assert not parameter.grad.any()
     for objective in (few, many):
         assert torch.equal(objective.kl, usual.kl)
         assert torch.equal(objective.loss, usual.loss)

@@ -1,24 +1,29 @@
-"""Who decides a setting: the recipe, the names that are asked for, the file of settings, the
-options, and `--set`."""
+"""Who decides a setting: the recipe, names, the file of settings, options, or `--set`."""
 
+import itertools
 import json
+import tomllib
 from typing import Any
 
 import pytest
 from command import one_line
+from configurations import USUAL, WRITTEN_DOWN, cases, configurations, unfolded
 from toy_config import run_config
 
-from lnfgen.config import KEYS, NAMED_MODELS, Config, config_of
+from lnfgen.config import KEYS, NAMED_MODELS, Config, config_of, read_config
 from lnfgen.errors import ConfigError
 from lnfgen.nn.backbones import BACKBONES
 from lnfgen.training.recipes import (
     FEW_PASSES,
+    FILES,
     MOST_CODES,
     PRESETS,
     RECIPES,
     Corpus,
     asked_for,
     assignments,
+    choose_recipe,
+    read_recipe,
 )
 
 ONSETS = Corpus("music", has_onsets=True)
@@ -35,27 +40,23 @@ MODELS = [None, *NAMED_MODELS]
 
 def choices() -> list[Any]:
     """Each corpus with each preset and each model that can be asked for."""
-    return [
-        pytest.param(corpus, preset, model, id=f"{name}-{preset}-{model}")
-        for name, corpus in CORPORA.items()
-        for preset in PRESETS
-        for model in MODELS
-        if corpus.kind == "text" or "codes" not in str(model)
-    ]
+    found: list[Any] = []
+    for (name, corpus), preset, model in itertools.product(CORPORA.items(), PRESETS, MODELS):
+        if corpus.kind == "text" or "codes" not in str(model):
+            found.append(pytest.param(corpus, preset, model, id=f"{name}-{preset}-{model}"))
+    return found
 
 
 def without_version(config: Config) -> dict[str, Any]:
-    return {
-        name: values
-        for name, values in json.loads(config.to_json()).items()
-        if name != "format_version"
-    }
+    values = json.loads(config.to_json())
+    del values["format_version"]
+    return values
 
 
-def test_each_recipe_has_every_key():
-    for table in RECIPES.values():
-        assert list(table) == list(KEYS)
-        assert {len(values) for values in table.values()} == {len(PRESETS)}
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_recipe_has_every_key_but_the_seed(name, preset):
+    assert set(read_recipe(name, preset)) == set(KEYS) - {"training.seed"}
 
 
 @pytest.mark.parametrize(("corpus", "preset", "model"), choices())
@@ -94,14 +95,10 @@ def test_set_goes_before_the_options_and_these_before_the_file():
         "af-af", "paper", corpus=Corpus("music"), config=file, max_steps=3, seed=3, set=changes
     )
     training = config.training
-    assert (training.max_steps, training.batch_size, training.seed, training.patience) == (
-        4,
-        4,
-        3,
-        2,
-    )
+    assert (training.max_steps, training.batch_size) == (4, 4)
+    assert (training.seed, training.patience) == (3, 2)
     assert config.model.name == "iaf-af"
-    assert training.learning_rate == RECIPES["music"]["training.learning_rate"][2]
+    assert training.learning_rate == read_recipe("music", "paper")["training.learning_rate"]
     assert file["training"]["max_steps"] == 2
 
 
@@ -111,10 +108,8 @@ def test_a_model_that_the_file_contradicts_is_refused():
     ) as error:
         run_config("af-scf", corpus=ONSETS, config={"model": {"time": "iaf"}})
     one_line(error)
-    assert (
-        run_config("iaf-scf", corpus=ONSETS, config={"model": {"time": "iaf"}}).model.name
-        == "iaf-scf"
-    )
+    agreeing = run_config("iaf-scf", corpus=ONSETS, config={"model": {"time": "iaf"}})
+    assert agreeing.model.name == "iaf-scf"
 
 
 @pytest.mark.parametrize(
@@ -162,10 +157,8 @@ def test_assigned_values_are_json_or_else_strings():
 )
 def test_the_usual_seed_counts_only_if_nobody_gives_one(settings):
     assert asked_for(**settings).config(ONSETS, usual_seed=7).training.seed == 5
-    assert (
-        asked_for(config={"training": {"batch_size": 2}}).config(ONSETS, usual_seed=7).training.seed
-        == 7
-    )
+    without = asked_for(config={"training": {"batch_size": 2}})
+    assert without.config(ONSETS, usual_seed=7).training.seed == 7
 
 
 def test_a_length_given_alone_is_the_whole_length():
@@ -197,8 +190,8 @@ def test_a_length_given_alone_is_the_whole_length():
         ("onsets", "lstm", None, "training.free_bits", 0.1),
         ("text", "lstm", None, "training.kl_warmup_end", 0.3),
         ("text", None, None, "training.transpose", 3),
-        ("text", None, None, "model.in_metre", True),
-        ("music", None, None, "model.in_metre", True),
+        ("text", None, None, "model.reads_time_signature", True),
+        ("music", None, None, "model.reads_time_signature", True),
         ("text", "lstm", None, "model.note_noise", 0.1),
     ],
 )
@@ -215,7 +208,7 @@ def test_before_the_data_is_known_what_some_data_allows_is_possible():
     for settings in (
         {"emission": "nade"},
         {"model": "af-codes"},
-        {"emission": "past"},
+        {"emission": "autoregressive"},
         {"transform": "affine"},
     ):
         asked_for(**settings).require_possible()
@@ -277,16 +270,16 @@ def test_a_text_that_is_seen_a_few_times_needs_no_dropout(passes, dropout):
     config = run_config("lstm", "tiny", corpus=corpus)
     assert config.model.dropout == dropout
     assert (config.model.input_dropout == 0) == (dropout == 0)
-    assert (
-        run_config("lstm", "tiny", corpus=corpus, set={"model.dropout": 0.3}).model.dropout == 0.3
-    )
-    assert run_config("lstm", "tiny", corpus=corpus, max_steps=10**6).model.dropout == 0.2
+    asked = run_config("lstm", "tiny", corpus=corpus, set={"model.dropout": 0.3})
+    assert asked.model.dropout == 0.3
+    long = run_config("lstm", "tiny", corpus=corpus, max_steps=10**6)
+    assert long.model.dropout == 0.2
 
 
 def test_another_output_than_past_has_the_recipe_of_the_published_sets_and_bars():
     found = run_config(corpus=ONSETS, emission="nade")
     expected = run_config(corpus=CORPORA["music"], emission="nade")
-    assert found == config_of(expected.flat() | {"model.in_metre": True})
+    assert found == config_of(expected.flat() | {"model.reads_time_signature": True})
 
 
 def test_an_update_on_long_pieces_of_music_has_as_many_steps_as_one_on_chorales():
@@ -297,16 +290,12 @@ def test_an_update_on_long_pieces_of_music_has_as_many_steps_as_one_on_chorales(
         assert run_config(preset=preset, corpus=chorales).training.batch_size == min(usual, 7)
         found = run_config(preset=preset, corpus=long)
         assert found.training.batch_size == min(usual, 4)
-        assert (
-            run_config(
-                preset=preset, corpus=long, set={"training.batch_size": 9}
-            ).training.batch_size
-            == 9
-        )
+        asked = run_config(preset=preset, corpus=long, set={"training.batch_size": 9})
+        assert asked.training.batch_size == 9
     longer = Corpus("music", has_onsets=True, num_sequences=2, num_steps=9_000)
     assert run_config(corpus=longer).training.batch_size == 1
     published = Corpus("music", num_sequences=87, num_steps=60_000)
-    for emission in (None, "past"):  # the tables have their figures
+    for emission in (None, "autoregressive"):  # the tables have their figures
         assert run_config(corpus=published, emission=emission) == run_config(
             corpus=Corpus("music"), emission=emission
         )
@@ -337,13 +326,81 @@ def test_a_band_has_a_recipe_for_any_model_and_output(preset):
 
 
 def test_a_small_folder_is_compared_with_what_the_recipe_was_made_with():
-    assert (
-        "train holds 5,752 steps"
-        in Corpus("music", has_onsets=True, num_sequences=30, num_steps=5_752).shortage
-    )
-    assert (
-        "train holds 9,000 characters" in Corpus("text", num_sequences=30, num_steps=9_000).shortage
-    )
+    few = Corpus("music", has_onsets=True, num_sequences=30, num_steps=5_752)
+    assert "train holds 5,752 steps" in few.shortage
+    band = Corpus("music", has_onsets=True, num_sequences=30, num_steps=5_752, num_parts=4)
+    assert band.shortage == few.shortage
+    short = Corpus("text", num_sequences=30, num_steps=9_000)
+    assert "train holds 9,000 characters" in short.shortage
     chorales = Corpus("music", has_onsets=True, num_sequences=290, num_steps=37_664)
     published = Corpus("music", num_sequences=229, num_steps=13_800)
     assert {one.shortage for one in (chorales, published, TEXT, ONSETS)} == {""}
+
+
+# All configurations, as they were written down.
+# -------------------------------------------------------------------------------------------------
+
+WRITTEN = json.loads(WRITTEN_DOWN.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("case", "preset", "emission"), list(cases()))
+def test_each_choice_has_the_configuration_that_was_written_down(case, preset, emission):
+    written = WRITTEN[f"{case}, {preset}, {emission or USUAL}"]
+    found = configurations(case, preset, emission)
+    assert found == unfolded(written)
+
+
+def test_all_choices_are_written_down():
+    assert len(WRITTEN) == len(list(cases()))
+
+
+# The files.
+# -------------------------------------------------------------------------------------------------
+
+
+def test_an_override_replaces_keys_of_presets_that_there_are():
+    files = sorted((FILES / "overrides").glob("*.toml"))
+    assert len(files) <= 5
+    for file in files:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        assert set(tables) <= set(RECIPES)
+        for presets in tables.values():
+            assert set(presets) <= set(PRESETS)
+            for keys in presets.values():
+                assert read_config(keys)
+
+
+def test_a_run_remembers_the_files_that_it_took():
+    recipe = choose_recipe(TEXT, "small", "iaf-scf")
+    assert (recipe.name, recipe.preset) == ("text", "small")
+    assert recipe.overrides == ("learned", "on-lstms")
+    assert choose_recipe(TEXT, "paper", "af-scf").overrides == ()
+    assert choose_recipe(TEXT, "paper", "af-codes").overrides == ("codes",)
+    assert choose_recipe(CORPORA["text of many symbols"], "tiny").overrides == ("learned",)
+    other = choose_recipe(ONSETS, "small", "lstm", emission="nade")
+    assert (other.name, other.overrides) == ("music", ("other-outputs", "lstm", "on-lstms"))
+
+
+def test_what_differs_from_the_files_is_what_is_asked_for_and_what_the_size_decides():
+    corpus = Corpus("music", has_onsets=True, num_sequences=100, num_steps=25_000)
+    asked = asked_for(preset="small", transform="affine", max_steps=9, seed=5)
+    differences = asked.recipe(corpus).differences(asked.config(corpus))
+    assert differences == {
+        "model.transform": "affine",
+        "training.max_steps": 9,
+        "training.batch_size": 4,
+    }
+    usual = asked_for(preset="small")
+    assert usual.recipe(ONSETS).differences(usual.config(ONSETS)) == {}
+
+
+def test_settings_in_toml(tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text("training.max_steps = 7\n[model]\nhidden_size = 12\n")
+    config = run_config(corpus=ONSETS, config=file)
+    assert (config.training.max_steps, config.model.hidden_size) == (7, 12)
+    for content in ("training.max_steps = ", "[model]\nhidden = 12", "[tiny]\nmodel.dropout = 0"):
+        file.write_text(content)
+        with pytest.raises(ConfigError) as error:
+            asked_for(config=file)
+        assert "settings.toml" in one_line(error)

@@ -4,32 +4,43 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from command import one_line
-from toy_training import SIZES, TRAINING, Listener, Session, after, begin, figures, without_clock
+from toy_dataset import write_dataset
+from toy_training import (
+    SIZES,
+    TRAINING,
+    Listener,
+    Session,
+    after,
+    assert_equal,
+    begin,
+    figures,
+    without_clock,
+)
 
 from lnfgen.api import open_session
-from lnfgen.config import NAMED_MODELS, Config
+from lnfgen.config import CALIBRATION_PIECES, NAMED_MODELS, Config
 from lnfgen.data.dataset import Dataset
+from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.errors import ConfigError, LnfgenWarning, RunError
+from lnfgen.music.parts import NUM_KEYS
 from lnfgen.runs.checkpoint import load_state, save_state
 from lnfgen.runs.folder import RunFolder
 from lnfgen.training.schedules import DECAYS_BEFORE_STOP
-from lnfgen.training.session import TrainingSession
+from lnfgen.training.session import STEP_OF_A_ROUND, TrainingSession
 
 CASES = [(2, {"max_steps": 4}, name) for name in sorted(NAMED_MODELS)]
-CASES += [
-    (updates, others, name)
-    for updates, others in ((1, {"max_steps": 4}), (6, {"precision": "bfloat16"}))
-    for name in ("af-scf", "lstm")
-]
+for _name in ("af-scf", "lstm"):
+    CASES.append((1, {"max_steps": 4}, _name))
+    CASES.append((6, {"precision": "bfloat16"}, _name))
 
 
 @pytest.mark.parametrize(("updates", "several", "name"), CASES)
 def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, several, tmp_path):
-    """Dropout on, in mid-epoch (of 3 updates) and at an epoch's end, through the files of a run
-    folder."""
+    """Dropout on, in mid-epoch (of 3 updates) and at an epoch's end, through files of a run."""
     several = {"max_steps": 9, **several}
     whole = Session(dataset, name, **several)
     assert whole.run()
@@ -44,19 +55,16 @@ def test_resumed_is_uninterrupted_bit_for_bit(dataset, name, updates, several, t
     assert resumed.trainer.step == updates
     assert resumed.run()
 
-    (expected, expected_values), (found, found_values) = (
-        whole.trainer.state(),
-        resumed.trainer.state(),
-    )
+    expected, expected_values = whole.trainer.state()
+    found, found_values = resumed.trainer.state()
     for part, tensors in expected.items():
-        assert found[part].keys() == tensors.keys()
-        assert all(torch.equal(found[part][key], value) for key, value in tensors.items()), part
+        assert_equal(found[part], tensors)
     for values in (expected_values, found_values):
         values.pop("sums")
     assert found_values == expected_values
     validations = begun.listener.validations + resumed.listener.validations
     assert without_clock(validations) == without_clock(whole.listener.validations)
-    assert all(torch.equal(resumed.kept[-1][key], value) for key, value in whole.kept[-1].items())
+    assert_equal(resumed.kept[-1], whole.kept[-1])
 
 
 def test_a_run_goes_on_on_another_kind_of_device(dataset):
@@ -118,27 +126,31 @@ def finished(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_every_figure_of_a_resumed_run_is_that_of_the_uninterrupted_one(
     finished, dataset, tmp_path, updates
 ):
-    """Where it was stopped in mid-epoch, before its first update, or killed as soon as it had its
-    folder (None)."""
+    """Where it was stopped in mid-epoch, before its first update, or as soon as it had its folder.
+
+    The last case is None.
+    """
     cut = begin(dataset, tmp_path / "cut")
     if updates is not None:
         assert not cut.train(Listener(), after(updates))
     torch.rand(7)
     assert TrainingSession.resume(RunFolder(tmp_path / "cut"), "cpu").train(Listener())
     assert figures(tmp_path / "cut") == figures(finished)
-    models = [(run / "model.safetensors").read_bytes() for run in (tmp_path / "cut", finished)]
-    assert models[0] == models[1]
+    model = (tmp_path / "cut" / "model.safetensors").read_bytes()
+    assert model == (finished / "model.safetensors").read_bytes()
 
 
 def test_a_finished_run_says_so_and_stays_as_it_is(finished):
-    before, model = figures(finished), (finished / "model.safetensors").read_bytes()
+    before = figures(finished)
+    model = (finished / "model.safetensors").read_bytes()
     listener = Listener()
     with pytest.warns(
         LnfgenWarning, match="has made its 12 updates; to train it further.*--max-steps"
     ):
         assert TrainingSession.resume(RunFolder(finished), "cpu").train(listener)
     assert not listener.steps
-    assert (figures(finished), (finished / "model.safetensors").read_bytes()) == (before, model)
+    assert figures(finished) == before
+    assert (finished / "model.safetensors").read_bytes() == model
     # Asked for the length that it has, it is finished as well; one that it has passed is a mistake.
     assert TrainingSession.resume(RunFolder(finished), "cpu", epochs=4).trainer.finished
     with pytest.raises(ConfigError, match="12 updates already, more than the 11"):
@@ -151,9 +163,10 @@ def test_a_finished_run_is_made_longer(finished, tmp_path):
     shutil.copytree(finished, run)
     TrainingSession.resume(RunFolder(run), "cpu", epochs=6).train(Listener(), after(2))
     assert RunFolder(run).config.training.total_steps(12) == 18
-    # it keeps its new length
+    # It keeps its new length.
     assert TrainingSession.resume(RunFolder(run), "cpu").train(Listener())
-    short, long = figures(finished), figures(run)
+    short = figures(finished)
+    long = figures(run)
     assert long[: len(short)] == short
     assert long[-1]["step"] == 18
     assert {line["kl_weight"] for line in long[len(short) :]} == {1.0}
@@ -168,17 +181,15 @@ def test_the_kl_weight_rises_at_the_same_updates_in_a_longer_run(dataset, tmp_pa
     for step in range(12):
         whole.step = longer.step = step
         assert longer.kl_weight == pytest.approx(whole.kl_weight)
-    # ends before the weight was to be 1
+    # It ends before the weight was to be 1.
     cut = TrainingSession.resume(RunFolder(run), "cpu", max_steps=5).trainer
     cut.step = 5
     assert cut.kl_weight == 1
 
 
 def test_a_run_that_is_cut_before_the_kl_weight_rises_says_so(dataset, tmp_path):
-    run, late = (
-        tmp_path / "run",
-        dataclasses.replace(TRAINING, kl_warmup_start=0.9, kl_warmup_end=1.0),
-    )
+    run = tmp_path / "run"
+    late = dataclasses.replace(TRAINING, kl_warmup_start=0.9, kl_warmup_end=1.0)
     TrainingSession.begin(Config(SIZES, late), dataset, "cpu", run).train(Listener(), after(4))
     cut = TrainingSession.resume(RunFolder(run), "cpu", max_steps=5)
     with pytest.warns(LnfgenWarning, match="ended at KL weight 0.00, before 1"):
@@ -190,11 +201,8 @@ def test_a_run_that_ended_early_gets_its_patience_again(dataset, tmp_path):
     run = tmp_path / "run"
     session = begin(dataset, run)
     tensors, values = load_state(session.run)
-    save_state(
-        session.run,
-        tensors,
-        {**values, "stale": DECAYS_BEFORE_STOP * TRAINING.patience, "rate": 0.3},
-    )
+    stalled = {"stale": DECAYS_BEFORE_STOP * TRAINING.patience, "rate": 0.3}
+    save_state(session.run, tensors, values | stalled)
     assert TrainingSession.resume(RunFolder(run), "cpu").trainer.finished
     longer = TrainingSession.resume(RunFolder(run), "cpu", max_steps=12).trainer
     assert not longer.finished
@@ -216,3 +224,34 @@ def test_other_settings_beside_resume_are_refused(finished, settings):
     named = {"model": None, "preset": None} | settings
     with pytest.raises(ConfigError, match=f"--{next(iter(settings))} beside it; leave them out"):
         open_session(None, out=finished, resume=True, device="cpu", **named)
+
+
+# The time of calibration.
+# -------------------------------------------------------------------------------------------------
+
+
+def test_the_time_of_a_run_counts_the_steps_of_the_rounds_of_calibration(tmp_path):
+    """A round has pieces of eight bars and, without parts, as many of the usual length.
+
+    There are at most as many rounds as the updates saw pieces for.
+    """
+    encoding = MusicEncoding(num_pitches=NUM_KEYS, steps_per_quarter=2)
+    pieces = [np.zeros((96, 1, NUM_KEYS), np.uint8)] * 4
+    dataset = write_dataset(tmp_path / "d", name="d", encoding=encoding, splits={"train": pieces})
+    model = dataclasses.replace(SIZES, emission="bernoulli")
+
+    def calibration(updates: int) -> float:
+        training = dataclasses.replace(TRAINING, max_steps=updates, calibration_rounds=7)
+        out = tmp_path / f"run-{updates}"
+        session = TrainingSession.begin(Config(model, training), dataset, "cpu", out)
+        return session.calibration_in_updates()
+
+    steps_of_round = CALIBRATION_PIECES * (64 + 96)
+    each = STEP_OF_A_ROUND * steps_of_round / (TRAINING.batch_size * 96)
+    assert calibration(updates=100) == pytest.approx(7 * each)
+    assert calibration(updates=20) == pytest.approx(2 * each)
+    assert calibration(updates=1) == 0
+
+
+def test_a_run_without_calibration_has_no_time_for_it(dataset, tmp_path):
+    assert begin(dataset, tmp_path / "none").calibration_in_updates() == 0
