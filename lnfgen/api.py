@@ -1,5 +1,7 @@
-"""The verbs of the command line as Python functions, which the commands call. Only `train` and
-`load` load torch."""
+"""The verbs of the command line as Python functions, which the commands call.
+
+Only `train` and `load` load torch.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 from lnfgen.conventions import Kind, Progress, no_progress
 from lnfgen.data.benchmarks import SUFFIXES
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.gather import Options
-from lnfgen.data.prepare import build_named, prepare, source_name, warn_of_losses
+from lnfgen.data.dataset_options import Options
+from lnfgen.data.preprocessing import build_named, prepare, source_name, warn_of_losses
 from lnfgen.errors import (
     ConfigError,
     DatasetError,
@@ -26,10 +28,11 @@ from lnfgen.files import require_free_folder
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.parts import AUTO, ONE
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.song import Song
 from lnfgen.music.tracks import ALL
 from lnfgen.pretrained import is_boxed
+from lnfgen.runs.evaluation_data import open_music, open_source
 from lnfgen.runs.folder import RunFolder
-from lnfgen.runs.material import open_music, open_source
 from lnfgen.runs.naming import find, is_run, newest_run
 from lnfgen.training.recipes import Corpus, RunSettings, asked_for
 
@@ -43,14 +46,15 @@ TrainingProgress = Callable[[int, int, dict[str, float]], None]
 weight, the speed."""
 
 
-def preprocess(
+# Each argument is an option of the command too.
+def preprocess(  # noqa: PLR0913
     sources: Source | Sequence[Source],
     out: Source | None = None,
     *,
     kind: Kind | None = None,
     max_length: int | None = None,
     chunks: bool = False,
-    split: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    shares: tuple[float, float, float] = (0.8, 0.1, 0.1),
     seed: int = 0,
     steps_per_quarter: int = 4,
     parts: str = AUTO,
@@ -70,8 +74,9 @@ def preprocess(
             not change.
         out: the folder to write, which must be new or empty. By default it is named after the first
             source.
-        kind, max_length, chunks, split, seed, steps_per_quarter, parts, strict, tracks: see
-            `lnfgen.data.gather.Options`.
+        kind, max_length, chunks, seed, steps_per_quarter, parts, strict, tracks: see
+            `lnfgen.data.dataset_options.Options`.
+        shares: of train, valid and test, if the names of the files do not say their splits.
         download: fetch the files of a named dataset if they are not here yet.
         jobs: how many processes read files of music; None: as many as there are processors, but no
             more than 16. The result is the same.
@@ -85,15 +90,17 @@ def preprocess(
     if not given:
         raise DatasetError("found no sources; expected files, folders or the name of a dataset")
     options = Options(
-        kind, max_length, chunks, split, seed, steps_per_quarter, strict, tracks, parts
+        kind=kind,
+        max_length=max_length,
+        chunks=chunks,
+        split=shares,
+        seed=seed,
+        steps_per_quarter=steps_per_quarter,
+        strict=strict,
+        tracks=tracks,
+        parts=parts,
     )
-    found = [find(source, "files", "dataset") for source in given]
-    paths = [one.path for one in found]
-    name = next((one.path.name for one in found if one.kind == "named"), None)
-    if name is not None and len(given) > 1:
-        raise DatasetError(
-            f"{name} is the name of a dataset, which stands alone; found {len(given)} sources"
-        )
+    paths, name = _found_sources(given)
     if download and name is None:
         raise LnfgenError(f"a download goes with a dataset's name; found the path {given[0]}")
     target = Path(out or name or source_name(paths[0]))
@@ -104,10 +111,7 @@ def preprocess(
         dataset = prepare(paths, target, options, progress, jobs=jobs)
     else:
         dataset = build_named(name, target, progress, download=download)
-    read = [
-        record["path"] for record in dataset.manifest["sources"] if dataset.encoding.kind == "music"
-    ]
-    fixed = name or next((path for path in read if path.lower().endswith(SUFFIXES)), None)
+    fixed = name or _benchmark_in(dataset)
     if fixed is not None and replace(options, kind=None) != Options():
         remark = f"{fixed} is a fixed dataset: options that shape one have no effect on it"
         warnings.warn(remark, LnfgenWarning, stacklevel=2)
@@ -115,7 +119,37 @@ def preprocess(
     return dataset
 
 
-def train(
+def _found_sources(given: Sequence[Source]) -> tuple[list[Path], str | None]:
+    """The paths of sources, and the name if one is a named dataset, which then stands alone."""
+    paths: list[Path] = []
+    names: list[str] = []
+    for source in given:
+        found = find(source, "files", "dataset")
+        paths.append(found.path)
+        if found.kind == "named":
+            names.append(found.path.name)
+    if not names:
+        return paths, None
+    if len(given) > 1:
+        raise DatasetError(
+            f"{names[0]} is the name of a dataset, which stands alone; found {len(given)} sources"
+        )
+    return paths, names[0]
+
+
+def _benchmark_in(dataset: Dataset) -> str | None:
+    """The first file of a benchmark set that a dataset of music was made of."""
+    if dataset.encoding.kind != "music":
+        return None
+    for record in dataset.manifest["sources"]:
+        path: str = record["path"]
+        if path.lower().endswith(SUFFIXES):
+            return path
+    return None
+
+
+# Each argument is an option of the command too.
+def train(  # noqa: PLR0913
     dataset: Source | Dataset | None = None,
     model: str | None = None,
     preset: str | None = None,
@@ -173,7 +207,8 @@ def train(
     return load(session.run.path, device)
 
 
-def open_session(
+# These are the arguments of `train`.
+def open_session(  # noqa: PLR0913
     dataset: Source | Dataset | None,
     model: str | None,
     preset: str | None,
@@ -185,22 +220,21 @@ def open_session(
     usual_seed: int = 0,
     **settings: Unpack[RunSettings],
 ) -> TrainingSession:
-    """The session that `train` asks for, for Python and for the command. `building` shows that a
-    dataset is made."""
+    """The session that `train` asks for, for Python and for the command.
+
+    `building` shows that a dataset is made.
+    """
     if resume:
-        max_steps, epochs = settings.pop("max_steps", None), settings.pop("epochs", None)
-        others = {"model": model, "preset": preset, **settings}
-        if found := [f"--{name}" for name, value in others.items() if value is not None]:
+        max_steps = settings.pop("max_steps", None)
+        epochs = settings.pop("epochs", None)
+        others: dict[str, Any] = {"model": model, "preset": preset, **settings}
+        found = [f"--{name}" for name, value in others.items() if value is not None]
+        if found:
             raise ConfigError(
-                f"--resume goes on with the run's own settings; found {', '.join(found)} beside it; leave them out "
-                "(--max-steps and --epochs may change its length)"
+                f"--resume goes on with the run's own settings; found {', '.join(found)} beside "
+                "it; leave them out (--max-steps and --epochs may change its length)"
             )
-        run = RunFolder(newest_run(resumable=True) if out is None else find(out, "run").path)
-        if is_boxed(run.path):
-            advice = f"train a run of your own: lnfgen train {run.dataset['name']}"
-            raise RunError(
-                f"{run.name} is a model in the box, which has no state to go on from; {advice}"
-            )
+        run = _run_to_resume(out)
 
         from lnfgen.training.session import TrainingSession
 
@@ -209,24 +243,15 @@ def open_session(
         )
     if out is not None and is_run(Path(out)):
         raise OutputError(
-            f"{out} is a run; go on with it: lnfgen train --resume --out {out}; or choose another folder"
+            f"{out} is a run; go on with it: lnfgen train --resume --out {out}; "
+            "or choose another folder"
         )
     asked = asked_for(model, preset, **settings)
     asked.require_possible()  # before a dataset is made
     if out is not None:
         require_free_folder(Path(out))
     opened = open_source(dataset, building)
-    encoding = opened.encoding
-    train = opened.split("train")
-    steps = int(train.lengths.sum()) // encoding.stride
-    corpus = Corpus(
-        encoding.kind,
-        encoding.has_onsets,
-        len(train),
-        encoding.num_symbols,
-        steps,
-        len(encoding.parts),
-    )
+    corpus = Corpus.of(opened)
     config = asked.config(corpus, usual_seed)
 
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said
@@ -239,15 +264,26 @@ def open_session(
     return session
 
 
+def _run_to_resume(out: Source | None) -> RunFolder:
+    """The run in a folder, or the newest one that has a state to go on from."""
+    path = newest_run(resumable=True) if out is None else find(out, "run").path
+    run = RunFolder(path)
+    if is_boxed(run.path):
+        advice = f"train a run of your own: lnfgen train {run.dataset['name']}"
+        raise RunError(
+            f"{run.name} is a model in the box, which has no state to go on from; {advice}"
+        )
+    return run
+
+
 def load(run: Source, device: str = "auto", passes: int | None = None) -> TrainedModel:
-    """Open a run folder, as `lnfgen train` prints it, or a model in the box by its name (`lnfgen
-    list --models`).
+    """Open a run folder, as `lnfgen train` prints it, or a model in the box by its name.
 
         >>> model = lnfgen.load("chorales")  # or lnfgen.load("runs/chorales-af-scf-001")
         >>> pieces = model.sample(count=2, seed=1)
 
     Args:
-        run: the path of a run goes before the name of a model.
+        run: the path of a run, or else the name of a model (`lnfgen list --models`).
         device: auto, cpu, cuda or cuda:N.
         passes: for a model by blocks, in how many passes it draws and scores a piece, from 4 on; 32
             by default. More take longer and fit better.
@@ -262,8 +298,8 @@ def load(run: Source, device: str = "auto", passes: int | None = None) -> Traine
 
 
 def compare(
-    samples: Source | Dataset | Iterable[PianoRoll],
-    reference: Source | Dataset | Iterable[PianoRoll],
+    samples: Source | Dataset | Iterable[Song | PianoRoll],
+    reference: Source | Dataset | Iterable[Song | PianoRoll],
     *,
     split: str = "test",
     seed: int = 0,
@@ -291,5 +327,5 @@ def compare(
     # Files of the samples are rounded to the grid of the reference.
     one = known[0]
     parts = ",".join(one.roles) or ONE
-    pieces, _ = open_music(samples, split, one.steps_per_quarter // one.stride, progress, parts)
+    pieces, _ = open_music(samples, split, one.steps_per_quarter, progress, parts)
     return compare_pieces(pieces, known, train, seed=seed, progress=progress)

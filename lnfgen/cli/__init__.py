@@ -1,5 +1,7 @@
-"""The `lnfgen` command. Each subcommand has a file, which loads torch and music21 only when the
-command runs."""
+"""The `lnfgen` command.
+
+Each subcommand has a file, which loads torch and music21 only when the command runs.
+"""
 
 import importlib
 import inspect
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from lnfgen import __version__
 from lnfgen.cli import console
@@ -25,8 +27,26 @@ PANELS = {  # the commands as `lnfgen --help` groups them
 }
 
 
+def _without_types_of_flags(params: list[Any]) -> list[Any]:
+    """The parameters, of which flags show no `<bool>` in --help: nobody gives them a value."""
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
+class _Command(TyperCommand):
+    """A subcommand."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_types_of_flags(super().get_params(ctx))
+
+
 class _Group(TyperGroup):
     """Turns an exception into a line on stderr and an exit code."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_types_of_flags(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -47,16 +67,23 @@ class _Group(TyperGroup):
 def _line(error: Exception) -> str | None:
     """Return the line that a person sees of an error; None if it is a defect of lnfgen."""
     if is_out_of_memory(error):
-        return "out of memory; use a smaller model or training.batch_size, fewer --samples, or shorter pieces"
+        return (
+            "out of memory; use a smaller model or training.batch_size, fewer --samples, or "
+            "shorter pieces"
+        )
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else "reading or writing failed: "
-        return where + (error.strerror or str(error))
-    return str(error) if isinstance(error, LnfgenError) else None
+        where = error.filename or "reading or writing failed"
+        return f"{where}: {error.strerror or error}"
+    if isinstance(error, LnfgenError):
+        return str(error)
+    return None
 
 
 def _help(command: Any) -> str:
-    """A command's docstring with a line for each paragraph, as Typer keeps line ends; `python -OO`
-    leaves nothing."""
+    """A command's docstring with a line for each paragraph, as Typer keeps line ends.
+
+    `python -OO` leaves nothing.
+    """
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
@@ -77,14 +104,14 @@ def _print_version(wanted: bool) -> None:
 
 
 def _commit() -> str:
-    """The commit of a checkout, as ` (2a90537)`; empty if the package is installed, or there is no
-    git."""
+    """The commit of a checkout, as ` (2a90537)`; empty if there is none, or no git."""
     root = Path(__file__).parents[2]
-    git = shutil.which("git") if (root / ".git").exists() else None
-    asked = git and subprocess.run(
-        [git, "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-    )
-    return f" ({asked.stdout.strip()})" if asked and asked.stdout else ""
+    git = shutil.which("git")
+    if git is None or not (root / ".git").exists():
+        return ""
+    command = [git, "-C", str(root), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    return f" ({commit})" if commit else ""
 
 
 def _root(
@@ -98,8 +125,7 @@ def _root(
         bool, typer.Option("--traceback", help="On an error, show where in lnfgen it arose.")
     ] = False,
 ) -> None:
-    """Train latent normalizing flows on music and text, score them, and sample .mid and .txt from
-    them.
+    """Train latent normalizing flows on music and text, score them, and sample from them.
 
     Without further arguments, train learns the Bach chorales, and eval and sample take the newest
     run in runs/, or a model that comes with lnfgen. harmonize, fill, continue and vary keep a part
@@ -115,8 +141,9 @@ for _panel, _names in PANELS.items():
     for _name in _names:
         # Module names that would hide a builtin or a keyword carry a trailing underscore.
         _underscore = "_" if _name in ("eval", "continue", "list") else ""
-        _module = importlib.import_module(f"lnfgen.cli.{_name}{_underscore}")
-        app.command(_name, help=_help(_module.command), rich_help_panel=_panel)(_module.command)
+        _command = importlib.import_module(f"lnfgen.cli.{_name}{_underscore}").command
+        _add = app.command(_name, cls=_Command, help=_help(_command), rich_help_panel=_panel)
+        _add(_command)
 
 
 def main(args: list[str] | None = None) -> None:
@@ -129,6 +156,7 @@ def main(args: list[str] | None = None) -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     # --traceback comes first, wherever it stands, because people add it at the end of the line.
-    args = sorted(sys.argv[1:] if args is None else args, key="--traceback".__ne__)
+    words = sys.argv[1:] if args is None else args
+    args = sorted(words, key=lambda word: word != "--traceback")
     with console.warnings_as_lines():
         app(args, prog_name="lnfgen")

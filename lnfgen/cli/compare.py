@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from lnfgen.music.comparison import MusicComparison
 
 
-def command(
+# Each argument is an option that a person has.
+def command(  # noqa: PLR0913
     first: Annotated[
         Path | None,
         typer.Argument(
@@ -34,125 +36,195 @@ def command(
             show_default="the run's dataset",
         ),
     ] = None,
-    split: Annotated[SplitName, typer.Option(help="Split of datasets.")] = "test",
+    split: Annotated[SplitName, typer.Option(help="Split of a dataset.")] = "test",
     count: Annotated[
         int | None,
         typer.Option(min=1, help="Pieces to sample from a run.", show_default=str(MUSIC_COUNT)),
     ] = None,
     temperature: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="Below 1 safer samples, above 1 wilder.", show_default="1"),
+        float | None, typer.Option(help=options.TEMPERATURE, show_default="1")
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the distributions into this .png, .svg or .pdf.")
     ] = None,
     seed: options.FixedSeed = 0,
-    device: options.Device = "auto",
     json: options.Json = False,
     quiet: options.Quiet = False,
+    device: options.Device = "auto",
 ) -> None:
     """Compare music that a run samples with a split of its dataset, or any music with other music.
 
     Both sides are cut into passages of 32 quarters or less. The table has a row for each figure,
-    for instance the
-    length of notes: its median on both sides, its 5 and 95 % quantiles, and the share of the first
-    side's passages that lie inside the quantiles of the second. Music with parts, such as drums and
-    a bass, also has figures of each part.
+    for instance the length of notes: its median on both sides, its 5 and 95 % quantiles, and the
+    share of the first side's passages that lie inside the quantiles of the second. Music with
+    parts, such as drums and a bass, also has figures of each part.
 
     AUC measures how well a classifier tells the two sides apart by these figures: 0.5 is not at
     all, 1 is always.
     """
-    from lnfgen.api import compare, load
-    from lnfgen.cli.sources import resolve_run
     from lnfgen.plots.canvas import require_picture
-    from lnfgen.runs.material import scored_dataset
     from lnfgen.runs.naming import find
 
     if plot is not None:
         require_picture(plot)
-    facts: dict[str, Any] = {"split": split, "seed": seed}
     if first is None or find(first, "run", "dataset", "files").kind == "run":
-        run = resolve_run(first)
-        facts |= {
-            "count": count or MUSIC_COUNT,
-            "temperature": 1.0 if temperature is None else temperature,
-        }
-        with console.jobs() as progress:
-            dataset = scored_dataset(run, second, progress)
-            comparison = load(run.path, device).compare(dataset, progress=progress, **facts)
-        samples, reference = "samples", f"{dataset.name}, {split}"
-        facts |= {"model": run.config.model.name, "dataset": dataset.name, "run": run.name}
+        result = _of_run(
+            first,
+            second,
+            device,
+            split=split,
+            seed=seed,
+            count=MUSIC_COUNT if count is None else count,
+            temperature=1.0 if temperature is None else temperature,
+        )
     else:
         for_runs = {
             "count": count is not None,
             "temperature": temperature is not None,
             "device": device != "auto",
         }
-        if given := [name for name, is_given in for_runs.items() if is_given]:
-            raise LnfgenError(
-                f"found --{given[0]}, but {first} is no run to sample from; name a run, or leave it out"
-            )
-        if second is None:
-            raise LnfgenError(
-                f"{first} is no run; expected a run, or two sets of music: lnfgen compare {first} OTHER"
-            )
-        with console.jobs() as progress:
-            comparison = compare(first, second, progress=progress, **facts)
-        samples, reference = first.name or str(first), Path(second).name or second
-        facts |= {"samples": str(first), "reference": second}
-    title = f"{samples} beside {reference}"
+        for name, is_given in for_runs.items():
+            if is_given:
+                raise LnfgenError(
+                    f"found --{name}, but {first} is no run to sample from; "
+                    "name a run, or leave it out"
+                )
+        result = _of_music(first, second, split=split, seed=seed)
     if json:
-        console.result_json({**comparison.to_json(), **facts})
+        console.result_json({**result.comparison.to_json(), **result.facts})
     else:
+        result.show()
+    if plot is not None:
+        result.draw(plot)
+
+
+@dataclass(frozen=True)
+class _Result:
+    """A comparison, and the names of both sides."""
+
+    comparison: "MusicComparison"
+    samples: str
+    reference: str
+    facts: dict[str, Any]  # what was compared, for JSON
+
+    @property
+    def title(self) -> str:
+        return f"{self.samples} beside {self.reference}"
+
+    def show(self) -> None:
+        """Print two tables."""
         columns = (
             "figure",
-            f"{reference}: median",
+            f"{self.reference}: median",
             "5 to 95 %",
-            f"{samples}: median",
+            f"{self.samples}: median",
             "5 to 95 %",
             "inside",
         )
-        console.result_table(title, _rows(comparison), columns)
+        console.result_table(self.title, _rows(self.comparison), columns)
         console.result("")
-        console.result_table("", _summary(comparison, samples, reference))
-    if plot is not None:
+        console.result_table("", _summary(self.comparison, self.samples, self.reference))
+
+    def draw(self, path: Path) -> None:
+        """Draw the distributions of the figures."""
         from lnfgen.plots.distributions import figure_distributions
 
-        title += f", AUC {_number(comparison.auc)}"
-        write_bytes(
-            plot, figure_distributions(comparison, title, samples, reference, plot.suffix.lower())
+        title = f"{self.title}, AUC {_number(self.comparison.auc)}"
+        picture = figure_distributions(
+            self.comparison, title, self.samples, self.reference, path.suffix.lower()
         )
-        console.note(f"drawn: {plot}")
+        write_bytes(path, picture)
+        console.note(f"drawn: {path}")
+
+
+# The keywords are options of the command.
+def _of_run(  # noqa: PLR0913
+    path: Path | None,
+    dataset_name: str | None,
+    device: str,
+    *,
+    split: SplitName,
+    seed: int,
+    count: int,
+    temperature: float,
+) -> _Result:
+    """Compare samples of a run with a dataset, by default its own."""
+    from lnfgen.api import load
+    from lnfgen.cli.sources import resolve_run
+    from lnfgen.runs.evaluation_data import scored_dataset
+
+    run = resolve_run(path)
+    with console.jobs() as progress:
+        dataset = scored_dataset(run, dataset_name, progress)
+        model = load(run.path, device)
+        comparison = model.compare(
+            dataset,
+            split=split,
+            seed=seed,
+            count=count,
+            temperature=temperature,
+            progress=progress,
+        )
+    facts = {
+        "split": split,
+        "seed": seed,
+        "count": count,
+        "temperature": temperature,
+        "model": run.config.model.name,
+        "dataset": dataset.name,
+        "run": run.name,
+    }
+    return _Result(comparison, "samples", f"{dataset.name}, {split}", facts)
+
+
+def _of_music(samples: Path, reference: str | None, *, split: SplitName, seed: int) -> _Result:
+    """Compare some music with other music."""
+    from lnfgen.api import compare
+
+    if reference is None:
+        raise LnfgenError(
+            f"{samples} is no run; expected a run, or two sets of music: "
+            f"lnfgen compare {samples} OTHER"
+        )
+    with console.jobs() as progress:
+        comparison = compare(samples, reference, split=split, seed=seed, progress=progress)
+    facts = {"split": split, "seed": seed, "samples": str(samples), "reference": reference}
+    name = samples.name or str(samples)
+    return _Result(comparison, name, Path(reference).name or reference, facts)
 
 
 def _rows(comparison: "MusicComparison") -> Iterator[tuple[str, ...]]:
+    for row in comparison.figures.values():
+        inside = "-" if math.isnan(row.inside) else f"{100 * row.inside:.0f} %"
+        yield (row.label, *_spread(row.reference), *_spread(row.samples), inside)
+
+
+def _spread(values: Any) -> tuple[str, str]:
+    """The median of values [N] and their 5 and 95 % quantiles, in words."""
     from lnfgen.music.comparison import spread
 
-    for row in comparison.figures.values():
-        cells = [row.label]
-        for values in (row.reference, row.samples):
-            low, middle, high = spread(values)
-            cells += [
-                _number(middle),
-                "-" if math.isnan(middle) else f"{_number(low)} to {_number(high)}",
-            ]
-        yield (*cells, "-" if math.isnan(row.inside) else f"{100 * row.inside:.0f} %")
+    low, middle, high = spread(values)
+    if math.isnan(middle):
+        return _number(middle), "-"
+    return _number(middle), f"{_number(low)} to {_number(high)}"
 
 
 def _summary(
     comparison: "MusicComparison", samples: str, reference: str
 ) -> Iterator[tuple[str, str]]:
-    known = "0.5: a classifier cannot tell the two apart; 1: it always can"
-    scale = "not known: it needs more pieces on each side" if math.isnan(comparison.auc) else known
+    scale = "0.5: a classifier cannot tell the two apart; 1: it always can"
+    if math.isnan(comparison.auc):
+        scale = "not known: it needs more pieces on each side"
     yield "AUC", f"{_number(comparison.auc)} ({scale})"
-    ours, theirs = _number(comparison.samples_variety), _number(comparison.reference_variety)
-    yield "variety", f"{samples} {ours}, {reference} {theirs} (mean distance between two passages)"
+    ours = f"{samples} {_number(comparison.samples_variety)}"
+    theirs = f"{reference} {_number(comparison.reference_variety)}"
+    yield "variety", f"{ours}, {theirs} (mean distance between two passages)"
     yield "most copied", f"{_number(comparison.most_copied)} quarters in a row"
-    first = (
-        f"{samples} {comparison.samples_windows} from {counted(comparison.samples_pieces, 'piece')}"
-    )
-    second = f"{reference} {comparison.reference_windows} from {counted(comparison.reference_pieces, 'piece')}"
-    yield "passages", f"of {comparison.window_quarters:g} quarters: {first}; {second}"
+    pieces = counted(comparison.samples_pieces, "piece")
+    ours = f"{samples} {comparison.samples_windows} from {pieces}"
+    pieces = counted(comparison.reference_pieces, "piece")
+    theirs = f"{reference} {comparison.reference_windows} from {pieces}"
+    yield "passages", f"of {comparison.window_quarters:g} quarters: {ours}; {theirs}"
 
 
 def _number(value: float) -> str:

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from lnfgen.cli.own_piece import DrawingOptions, Source, shares_options
+from lnfgen.cli import console
+from lnfgen.cli.own_piece import DrawingOptions, PieceSource, shares_options
 
 
-@shares_options
+@shares_options()
 def command(
     drawing: DrawingOptions,
-    intro: Source,
+    intro: PieceSource,
     length: Annotated[
         int | None,
         typer.Option(
@@ -25,8 +26,7 @@ def command(
         int | None, typer.Option(min=1, help="Bars to add, in place of --length.")
     ] = None,
 ) -> None:
-    """Go on from the end of a piece or a text, which stays exactly as it is, and print the files
-    written.
+    """Go on from the end of a piece or a text, which stays as it is, and print the files written.
 
     Music goes on with at most as many keys at once as its last two bars have, or as --voices says.
     A band goes on in all its parts.
@@ -34,7 +34,13 @@ def command(
     from lnfgen.formats.read_write import WITH_VOICES
 
     voices = drawing.voices
-    # voices are no more than a limit
-    if drawing.out != "-" and Path(drawing.out).suffix.lower() not in WITH_VOICES:
+    is_stdout = drawing.out == "-"
+    if not is_stdout and Path(drawing.out).suffix.lower() not in WITH_VOICES:
+        # In a format without voices, they limit the keys at once and no more.
         drawing = replace(drawing, voices=None)
-    drawing.draw("continue", intro, "extend", length=length, bars=bars, voices=voices)
+    task = drawing.prepare("continue", intro)
+    with console.jobs() as progress:
+        pieces = task.model.extend(
+            task.piece, length=length, bars=bars, voices=voices, **task.drawing(progress)
+        )
+    task.write(pieces)

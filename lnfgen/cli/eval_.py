@@ -9,7 +9,8 @@ from lnfgen.cli import console, options
 from lnfgen.conventions import NLL_SAMPLES, SplitName
 
 
-def command(
+# Each argument is an option that a person has.
+def command(  # noqa: PLR0913
     run: options.Run = None,
     dataset: Annotated[
         str | None,
@@ -20,24 +21,30 @@ def command(
     nll: Annotated[
         bool, typer.Option("--nll", help="Print the importance-sampled NLL too.")
     ] = False,
-    samples: Annotated[
-        int, typer.Option(min=1, help="Samples of the latent for each sequence (K).")
-    ] = NLL_SAMPLES,
     split: Annotated[
         SplitName | None,
-        typer.Option(help="Split to score.", show_default="test, or all of a file"),
+        typer.Option(help="Split of a dataset.", show_default="test, or all of a file"),
     ] = None,
-    passes: options.Passes = None,
     seed: options.FixedSeed = 0,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    samples: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            rich_help_panel=options.EFFORT,
+            help="Samples of the latent for each sequence (K).",
+        ),
+    ] = NLL_SAMPLES,
+    passes: options.Passes = None,
     precision: Annotated[
         Literal["float32", "bfloat16"],
         typer.Option(
-            help="Of the networks: float32 or bfloat16. Densities are in float32 either way."
+            rich_help_panel=options.EFFORT,
+            help="Of the networks: float32 or bfloat16. Densities are in float32 either way.",
         ),
     ] = "float32",
     device: options.Device = "auto",
-    json: options.Json = False,
-    quiet: options.Quiet = False,
 ) -> None:
     """Score a run on a split or on a file of yours: NLL, ELBO and its parts.
 
@@ -51,26 +58,26 @@ def command(
     """
     from lnfgen.api import load
     from lnfgen.cli.sources import resolve_run
-    from lnfgen.runs.material import material_of
+    from lnfgen.runs.evaluation_data import evaluation_data_of
 
     folder = resolve_run(run)
     with console.jobs() as progress:
-        material = material_of(folder, dataset, split, progress)
+        data = evaluation_data_of(folder, dataset, split, progress)
         trained = load(folder.path, device, passes)
-        if material.tracks:
-            console.note(f"{material.name}: {material.tracks}")
+        if data.tracks:
+            console.note(f"{data.name}: {data.tracks}")
         figures = trained.nll(
-            material, samples=samples, seed=seed, precision=precision, progress=progress
+            data, samples=samples, seed=seed, precision=precision, progress=progress
         )
     values: dict[str, Any] = {
         "nll": figures.nll,  # the first row
         **asdict(figures),
         "unit": trained.encoding.unit,
-        "split": material.split,
-        "dropped": material.dropped,
+        "split": data.split,
+        "dropped": data.dropped,
         **trained.run.config.model.facts(),
         "passes": trained.passes,
-        "dataset": material.name,
+        "dataset": data.name,
         "run": trained.run.name,
     }
     del values["each"]
@@ -78,11 +85,14 @@ def command(
         del values["nll"], values["sounding_nll"]
     if json:
         console.result_json(values)
-    else:
-        known = {name: value for name, value in values.items() if value is not None}
-        shown = (
-            (name, f"{value:.4f}" if isinstance(value, float) else value)
-            for name, value in known.items()
-        )
-        scored = material.name if material.split == "all" else f"{material.name}, {material.split}"
-        console.result_table(f"{trained.run.config.model.name} on {scored}", shown)
+        return
+    rows: list[tuple[str, object]] = []
+    for name, value in values.items():
+        if isinstance(value, float):
+            rows.append((name, f"{value:.4f}"))
+        elif value is not None:
+            rows.append((name, value))
+    scored = data.name
+    if data.split != "all":
+        scored += f", {data.split}"
+    console.result_table(f"{trained.run.config.model.name} on {scored}", rows)

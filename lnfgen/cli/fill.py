@@ -4,20 +4,21 @@ from typing import Annotated
 
 import typer
 
-from lnfgen.cli.own_piece import DrawingOptions, Source, shares_options
+from lnfgen.cli import console
+from lnfgen.cli.own_piece import DrawingOptions, PieceSource, shares_options
 
 
-@shares_options
+@shares_options()
 def command(
     drawing: DrawingOptions,
-    piece: Source,
+    piece: PieceSource,
     free: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PART",
-            help="Draw this part anew: bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody or above-bass, and of a "
-            "band part:drums; with commas, only what all of them cover. Of a text: characters, such as 10-20,35. "
-            "Repeatable.",
+            help="Draw this part anew: bars:5-8, steps:1-16, keys:C3-C5, voice:2, below-melody or "
+            "above-bass, and of a band part:drums; with commas, only what all of them cover. Of a "
+            "text: characters, such as 10-20,35. Repeatable.",
             show_default="the gaps of a text",
         ),
     ] = None,
@@ -32,4 +33,7 @@ def command(
     have gaps in place of --free: each _, or where the model writes _ itself, as folk-abc does, the
     character that --gap names.
     """
-    drawing.draw("fill", piece, "fill", free=free or [], gap=gap)
+    task = drawing.prepare("fill", piece)
+    with console.jobs() as progress:
+        pieces = task.model.fill(task.piece, free or [], gap=gap, **task.drawing(progress))
+    task.write(pieces)

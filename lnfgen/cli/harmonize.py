@@ -1,15 +1,15 @@
 """`lnfgen harmonize`."""
 
-from functools import partial
 from typing import Annotated
 
 import typer
 
+from lnfgen.cli import console
 from lnfgen.cli.own_piece import DrawingOptions, shares_options
 from lnfgen.conventions import MELODY_PARTICLES
 
 
-@partial(shares_options, tracks="melody", particles=MELODY_PARTICLES)
+@shares_options(tracks="melody", particles=MELODY_PARTICLES)
 def command(
     drawing: DrawingOptions,
     melody: Annotated[str, typer.Argument(help="A piece of music; - is stdin.")],
@@ -23,4 +23,7 @@ def command(
     is kept by --above --tracks bass. A model of a band keeps the part melody, or with --above the
     bass, and draws all other parts.
     """
-    drawing.draw("harmonize", melody, "harmonize", music_alone=True, above=above)
+    task = drawing.prepare("harmonize", melody, music_alone=True)
+    with console.jobs() as progress:
+        pieces = task.model.harmonize(task.piece, above=above, **task.drawing(progress))
+    task.write(pieces)

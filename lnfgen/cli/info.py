@@ -10,12 +10,14 @@ from lnfgen.errors import LnfgenError
 from lnfgen.wording import shown
 
 
-def command(
+# Each argument is an option that a person has.
+def command(  # noqa: PLR0913
     paths: Annotated[
         list[str],
         typer.Argument(
             metavar="PATH",
-            help="A piece or text, a folder of these, a dataset, a run, or a model in the box; - is stdin.",
+            help="A piece or text, a folder of these, a dataset, a run, or a model in the box; "
+            "- is stdin.",
         ),
     ],
     as_json: Annotated[
@@ -32,8 +34,7 @@ def command(
     parts: options.Parts = "auto",
     quiet: options.Quiet = False,
 ) -> None:
-    """Print the contents of a file, a folder, a dataset or a run: sizes, notes, tracks, settings
-    and best scores.
+    """Print the contents of a file, folder, dataset or run: sizes, notes, tracks, settings, scores.
 
     Of a folder of music it says whether this suits a training, or what to do about it.
     """
@@ -55,24 +56,35 @@ def command(
         if path != paths[0]:
             console.result("")
         if facts["kind"] == "folder":
-            named = {"path": path, **facts}.items()
-            console.result(
-                "\n".join(f"{name}: {words}" for name, value in named if (words := shown(value)))
-            )
-            return
-        listed = facts.pop("tracks", [])
-        shared = _shared(each, facts)
-        facts |= shared
-        rows = [(key.replace("_", " "), shown(value)) for key, value in facts.items()]
-        # As a title, Rich would fold a long path to the table's width.
-        console.result_table("", [("path", path), *rows])
-        _show_list(
-            "piece", each if len(each) > 1 else [], left_out=("kind", "number", "tracks", *shared)
-        )
-        _show_list("track", listed, left_out=("number", "channel"))
+            _show_folder(path, facts)
+        else:
+            _show(path, facts, each)
 
     if for_each(paths, tell):
         raise typer.Exit(1)
+
+
+def _show_folder(path: str, facts: dict[str, Any]) -> None:
+    """Print a line for each fact that has words."""
+    lines = [f"path: {path}"]
+    for name, value in facts.items():
+        words = shown(value)
+        if words:
+            lines.append(f"{name}: {words}")
+    console.result("\n".join(lines))
+
+
+def _show(path: str, facts: dict[str, Any], pieces: list[dict[str, Any]]) -> None:
+    """Print a table of facts, and below it those of the pieces and of the tracks."""
+    tracks = facts.pop("tracks", [])
+    shared = _shared(pieces, facts)
+    facts |= shared
+    rows = [(key.replace("_", " "), shown(value)) for key, value in facts.items()]
+    # As a title, Rich would fold a long path to the table's width.
+    console.result_table("", [("path", path), *rows])
+    if len(pieces) > 1:
+        _show_list("piece", pieces, left_out=("kind", "number", "tracks", *shared))
+    _show_list("track", tracks, left_out=("number", "channel"))
 
 
 def _facts(
@@ -80,11 +92,11 @@ def _facts(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the facts of what is at a path, and if it is a file those of each of its pieces."""
     from lnfgen.cli.sources import read_pieces
+    from lnfgen.data.dataset_options import Options
     from lnfgen.data.facts import dataset_facts, file_facts, piece_facts
-    from lnfgen.data.gather import Options
-    from lnfgen.data.rolls import folder_facts
+    from lnfgen.data.music_dataset import folder_facts
+    from lnfgen.runs.evaluation_data import open_source
     from lnfgen.runs.listing import run_facts
-    from lnfgen.runs.material import open_source
     from lnfgen.runs.naming import find
 
     if path != "-":
@@ -97,31 +109,36 @@ def _facts(
             with console.jobs() as progress:
                 how = Options(steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts)
                 return folder_facts(place, how, progress), []
-    parts = "1" if parts == "auto" else parts
     each = [piece_facts(piece) for piece in read_pieces(path, steps_per_quarter, tracks, parts)]
     return file_facts(each), each
 
 
 def _shared(pieces: list[dict[str, Any]], facts: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts that all of several pieces share, which the table of pieces, wide as it is,
-    leaves out."""
-    first = pieces[0] if len(pieces) > 1 else {}
-    same = {
-        key: value for key, value in first.items() if all(piece[key] == value for piece in pieces)
-    }
-    return {
-        key: value
-        for key, value in same.items()
-        if key != "tracks" and facts.get(key, value) == value
-    }
+    """Return the facts that all of several pieces share.
+
+    The table of pieces, wide as it is, leaves them out. The tracks, and what is another fact of the
+    whole file, are not among them.
+    """
+    shared: dict[str, Any] = {}
+    if len(pieces) < 2:
+        return shared
+    for key, value in pieces[0].items():
+        is_same = all(piece[key] == value for piece in pieces)
+        if is_same and key != "tracks" and facts.get(key, value) == value:
+            shared[key] = value
+    return shared
 
 
 def _show_list(noun: str, items: list[dict[str, Any]], left_out: Sequence[str]) -> None:
-    if items:
-        columns = [key for key in items[0] if key not in left_out]
-        table = [
-            [number, *(shown(item[key]) for key in columns)]
-            for number, item in enumerate(items, start=1)
-        ]
-        console.result("")
-        console.result_table("", table, [noun, *(key.replace("_", " ") for key in columns)])
+    """Print a table with a numbered row for each item, if there are any."""
+    if not items:
+        return
+    keys = [key for key in items[0] if key not in left_out]
+    headers = [noun]
+    for key in keys:
+        headers.append(key.replace("_", " "))
+    rows: list[list[object]] = []
+    for number, item in enumerate(items, start=1):
+        rows.append([number, *[shown(item[key]) for key in keys]])
+    console.result("")
+    console.result_table("", rows, headers)

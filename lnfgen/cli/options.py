@@ -2,7 +2,7 @@
 
 import secrets
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypedDict
 
 import typer
 
@@ -22,8 +22,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 
 
 def checked_seed(seed: int | None) -> int | None:
-    """Refuse seeds that torch's generators do not take. Typer's range would fill the screen of
-    --help with 2^63."""
+    """Refuse seeds that torch's generators do not take.
+
+    Typer's range would fill the screen of --help with 2^63.
+    """
     if seed is not None and not 0 <= seed < 2**63:
         raise LnfgenError(f"--seed {seed}: expected a whole number from 0 to 2^63 - 1")
     return seed
@@ -36,9 +38,10 @@ Seed = Annotated[
     ),
 ]
 FixedSeed = Annotated[int, typer.Option(callback=checked_seed, help="Random seed.")]
-A_RUN = "Folder of a run, as `lnfgen train` prints it, or a model of `lnfgen list --models`."
+_A_RUN = "Folder of a run, as `lnfgen train` prints it, or a model of `lnfgen list --models`."
 USUAL_RUN = "the newest run in runs/, or else the model chorales"
-Run = Annotated[Path | None, typer.Argument(help=A_RUN, show_default=USUAL_RUN)]
+Run = Annotated[Path | None, typer.Argument(help=_A_RUN, show_default=USUAL_RUN)]
+RunOption = Annotated[Path | None, typer.Option("--run", help=_A_RUN, show_default=USUAL_RUN)]
 Count = Annotated[
     int,
     typer.Option(
@@ -49,22 +52,45 @@ Want = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FIGURE=VALUE",
-        help="What a piece shall be like: key=G, mode=minor, top=C4..G5, notes_per_bar=8..12, ends=cadence, "
-        "contains=WORD, ...; `lnfgen list --figures` has all. Repeatable.",
+        help="What a piece shall be like: key=G, mode=minor, top=C4..G5, notes_per_bar=8..12, "
+        "ends=cadence, contains=WORD, ...; `lnfgen list --figures` has all. Repeatable.",
     ),
 ]
+# The range is checked where pieces are drawn, so that commands and Python refuse the same numbers.
+TEMPERATURE = "Below 1 safer, above 1 wilder."
+Temperature = Annotated[float, typer.Option(help=TEMPERATURE)]
+
+EFFORT = "Options for time and quality"
 Seconds = Annotated[
-    float, typer.Option(min=0, help="Time for --want; after it the nearest pieces are taken.")
+    float,
+    typer.Option(
+        min=0,
+        rich_help_panel=EFFORT,
+        help="Time for --want; after it the nearest pieces are taken.",
+    ),
 ]
-Temperature = Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder.")]
+Particles = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=100_000,
+        rich_help_panel=EFFORT,
+        help="Candidates for each piece. More fit the kept part better, and take longer.",
+    ),
+]
 Passes = Annotated[
     int | None,
     typer.Option(
-        help="For a model by blocks: draw and score in so many passes, from 4 on. More fit better and take longer.",
+        rich_help_panel=EFFORT,
+        help="For a model by blocks: draw and score in so many passes, from 4 on. More fit better "
+        "and take longer.",
         show_default=str(PASSES),
     ),
 ]
-Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda or cuda:N.")]
+Device = Annotated[
+    str,
+    typer.Option(rich_help_panel=EFFORT, help="Where to compute: auto, cpu, cuda or cuda:N."),
+]
 
 _READING = "Options for reading music"
 StepsPerQuarter = Annotated[
@@ -80,15 +106,17 @@ Parts = Annotated[
     str,
     typer.Option(
         rich_help_panel=_READING,
-        help="Parts of a band: how many at most, from 1 (one piano-roll, without drums) to 4, or which, as drums,bass.",
+        help="Parts of a band: auto, which is those that its files have; how many at most, from 1 "
+        "(one piano-roll, without drums) to 4; or which, as drums,bass.",
     ),
 ]
 Tracks = Annotated[
     str,
     typer.Option(
         rich_help_panel=_READING,
-        help="Tracks (or a score's parts) to read: all, melody, bass, numbers as `lnfgen info` lists them, or words of "
-        "their names or instruments; several with commas. For a part of a band also melody=3.",
+        help="Tracks (or a score's parts) to read: all, melody, bass, numbers as `lnfgen info` "
+        "lists them, or words of their names or instruments; several with commas. For a part of a "
+        "band also melody=3.",
     ),
 ]
 
@@ -115,8 +143,8 @@ Programs = Annotated[
     str | None,
     typer.Option(
         rich_help_panel=WRITING,
-        help="General MIDI instrument, a number from 0 or a name, as 73 or flute. With commas, one for each voice from "
-        "the top.",
+        help="General MIDI instrument, a number from 0 or a name, as 73 or flute. With commas, one "
+        "for each voice from the top.",
         show_default="a piano, or that of your own file",
     ),
 ]
@@ -140,28 +168,42 @@ InKey = Annotated[
 ]
 
 
-def played(program: str | None, voices: int | None, *, is_band: bool) -> dict[str, Any]:
-    """Return the programs and the voices for a writer; several programs are as many voices, or
-    parts of a band."""
+class Instruments(TypedDict):
+    """What a writer of music takes: General MIDI programs, voices, and the name of drawn tracks."""
+
+    program: list[int] | None
+    voices: int | None
+    drawn_name: str
+
+
+def instruments(
+    program: str | None, voices: int | None, *, is_band: bool, drawn_name: str = "drawn"
+) -> Instruments:
+    """Return the programs and the voices for a writer.
+
+    Several programs are for as many voices, or for the parts of a band. `drawn_name` names the
+    tracks of drawn notes in a person's own file.
+    """
     programs = None if program is None else programs_of(program)
     if programs and len(programs) > 1 and not is_band:
         voices = voices or len(programs)
         if len(programs) > voices:
             found = f"{len(programs)} programs for {counted(voices, 'voice')}"
             raise typer.BadParameter(found, param_hint="--program")
-    return {"program": programs, "voices": voices}
+    return {"program": programs, "voices": voices, "drawn_name": drawn_name}
 
 
-def require_fitting(suffix: str, played: dict[str, Any]) -> None:
-    """Raise an `LnfgenError` if a file with this suffix cannot be written, or not with what
-    `played` gives."""
+def require_fitting(suffix: str, asked: Instruments) -> None:
+    """Raise an `LnfgenError` if no file with this suffix can have these instruments."""
     from lnfgen.formats.read_write import MIDI, PAGE, SOUND, require_writer
 
-    require_writer(suffix, played["voices"])
-    named = (*MIDI, PAGE, SOUND)
-    if len(played["program"] or ()) == 1 and suffix not in named:
+    require_writer(suffix, asked["voices"])
+    with_instruments = (*MIDI, PAGE, SOUND)
+    programs = asked["program"] or []
+    if len(programs) == 1 and suffix not in with_instruments:
+        fitting = " ".join(with_instruments)
         raise LnfgenError(
-            f"{suffix!r} names no instrument; leave --program out, or write one of {' '.join(named)}"
+            f"{suffix!r} names no instrument; leave --program out, or write one of {fitting}"
         )
 
 

@@ -1,5 +1,4 @@
-"""The writer of the pieces that a command draws: to files by their suffix, to one page, or to
-stdout.
+"""The writer of the pieces that a command draws: to files, to one page, or to stdout.
 
 It loads all formats, and so a command imports it when it runs.
 """
@@ -8,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from lnfgen.cli import console
-from lnfgen.cli.options import require_fitting
+from lnfgen.cli.options import Instruments, require_fitting
 from lnfgen.errors import LnfgenError
 from lnfgen.files import numbered, require_parent
-from lnfgen.formats.read_write import PAGE, WRITABLE_MUSIC, WRITABLE_TEXT, Piece, to_bytes, write
+from lnfgen.formats.read_write import PAGE, GivenPiece, to_bytes, write
 from lnfgen.runs.folder import RunFolder
 
 
@@ -24,56 +23,60 @@ class PieceWriter:
     Args:
         target: the file that a person named, or - for stdout.
         count: how many pieces there will be, by the option `counted_by`.
-        instruments: the programs and the voices, as `options.played` gives them.
+        instruments: the programs and the voices, as `options.instruments` gives them.
+        json: print one JSON object in place of paths.
 
     Raises:
         LnfgenError: if the suffix does not fit what the run makes, or stdout would have to hold too
         much. OutputError: if the folder is not there.
     """
 
-    def __init__(
+    # The commands have these six things apart.
+    def __init__(  # noqa: PLR0913
         self,
         run: RunFolder,
         target: str,
         count: int,
         counted_by: str,
-        instruments: dict[str, Any],
+        instruments: Instruments,
         json: bool,
     ) -> None:
-        kind = run.encoding.kind
-        fitting = WRITABLE_MUSIC if kind == "music" else WRITABLE_TEXT
-        self.suffix = fitting[0] if target == "-" else Path(target).suffix.lower()
-        if self.suffix not in fitting:
-            found = f"--out {target}: found suffix {self.suffix or 'none'!r}, but {run.name} makes {kind}"
-            raise LnfgenError(f"{found}; expected one of {' '.join(fitting)}")
-        if target == "-" and count > 1:
-            raise LnfgenError(
-                f"--out - holds one piece, found {counted_by} {count}; give a file name"
-            )
-        if target == "-" and json:
-            raise LnfgenError(
-                "found --json beside --out -, and both write to stdout; give a file name"
-            )
+        self.target = target
+        self.count = count
+        self.instruments = instruments
+        self.json = json
+        self.facts: list[dict[str, Any]] = []
+        self.suffix = _fitting_suffix(run, target)
+        if target == "-":
+            self._require_stdout(counted_by)
         require_fitting(self.suffix, instruments)
-        if run.encoding.parts and instruments.get("voices") is not None:
+        if run.encoding.roles and instruments["voices"] is not None:
             raise LnfgenError(
-                f"found --voices; {run.name} makes bands, whose parts are written apart; leave it out"
+                f"found --voices; {run.name} makes bands, whose parts are written apart; "
+                "leave it out"
             )
         if target != "-":
             require_parent(Path(target))
-        self.target, self.count, self.instruments, self.json = target, count, instruments, json
-        self.facts: list[dict[str, Any]] = []
-        self._page: list[Piece] | None = [] if self.suffix == PAGE else None
+        self._page: list[GivenPiece] | None = [] if self.suffix == PAGE else None
+
+    def _require_stdout(self, counted_by: str) -> None:
+        if self.count > 1:
+            raise LnfgenError(
+                f"--out - holds one piece, found {counted_by} {self.count}; give a file name"
+            )
+        if self.json:
+            raise LnfgenError(
+                "found --json beside --out -, and both write to stdout; give a file name"
+            )
 
     @property
     def next_name(self) -> str:
-        """The name of the next piece in messages: its file, or its number if it has no file of its
-        own."""
+        """The name of the next piece in messages: its file, or its number without a file."""
         if self.target == "-" or self._page is not None:
             return f"piece {len(self.facts) + 1}"
         return str(numbered(Path(self.target), len(self.facts), self.count))
 
-    def write(self, piece: Piece, facts: dict[str, Any]) -> None:
+    def write(self, piece: GivenPiece, facts: dict[str, Any]) -> None:
         """Write a piece, and keep its path and these facts for the JSON object."""
         path = self.next_name
         if isinstance(piece, str) and not piece.endswith("\n"):
@@ -90,11 +93,22 @@ class PieceWriter:
         self.facts.append({"path": path, **facts})
 
     def close(self, **facts: Any) -> None:
-        """Write the page, which names the seed if it is among the facts, and print the JSON
-        object."""
+        """Write the page, which names the seed among the facts, and print the JSON object."""
         if self._page:
             write(self.target, self._page, seed=facts.get("seed"), **self.instruments)
         if self.json:
             console.result_json({**facts, "pieces": self.facts})
         elif self._page:
             console.result(self.target)
+
+
+def _fitting_suffix(run: RunFolder, target: str) -> str:
+    """The suffix of a file that can hold what the run makes; for stdout MIDI or plain text."""
+    fitting = run.encoding.writable_suffixes
+    if target == "-":
+        return fitting[0]
+    suffix = Path(target).suffix.lower()
+    if suffix not in fitting:
+        found = f"found suffix {suffix or 'none'!r}, but {run.name} makes {run.encoding.kind}"
+        raise LnfgenError(f"--out {target}: {found}; expected one of {' '.join(fitting)}")
+    return suffix

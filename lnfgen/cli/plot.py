@@ -35,7 +35,8 @@ def command(
     from lnfgen.runs.naming import METRICS
 
     suffix = require_picture(out)
-    folders = [resolve_run(path) for path in runs] if runs else [resolve_run(None)]
+    paths: list[Path | None] = [*runs] if runs else [None]
+    folders = [resolve_run(path) for path in paths]
     units = {run.encoding.unit: run for run in folders}
     if len(units) > 1:
         found = ", ".join(f"{run.name} is in {UNIT_WORDS[unit]}" for unit, run in units.items())
@@ -52,11 +53,9 @@ def command(
         for name, run in zip(names, folders, strict=True)
     ]
     (unit,) = units
-    several = len(courses) > 1
-    write_bytes(
-        out,
-        compared_curves(courses, unit, suffix)
-        if several
-        else training_curves(courses[0], unit, suffix),
-    )
+    if len(courses) > 1:
+        picture = compared_curves(courses, unit, suffix)
+    else:
+        picture = training_curves(courses[0], unit, suffix)
+    write_bytes(out, picture)
     console.result(str(out))

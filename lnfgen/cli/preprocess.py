@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from lnfgen.cli import console
-from lnfgen.cli.options import FixedSeed, Json, Parts, Quiet, StepsPerQuarter, Tracks
+from lnfgen.cli import console, options
 from lnfgen.conventions import Kind
 
 
-def command(
+# Each argument is an option that a person has.
+def command(  # noqa: PLR0913
     source: Annotated[
         list[str],
         typer.Argument(
@@ -27,23 +27,24 @@ def command(
         int | None,
         typer.Option(
             min=1,
-            help="Cut music at bar lines to this many steps; drop lines of text over this many characters.",
+            help="Cut music at bar lines to this many steps; drop lines of text over this many "
+            "characters.",
             show_default="256 steps, 288 characters",
         ),
     ] = None,
     chunks: Annotated[
         bool, typer.Option("--chunks", help="Cut text every --max-length characters, not at lines.")
     ] = False,
-    split: Annotated[
+    shares: Annotated[
         str,
         typer.Option(
             help="Shares of train, valid and test, if the files are not named after the splits."
         ),
     ] = "0.8,0.1,0.1",
-    seed: FixedSeed = 0,
-    steps_per_quarter: StepsPerQuarter = 4,
-    tracks: Tracks = "all",
-    parts: Parts = "auto",
+    seed: options.FixedSeed = 0,
+    steps_per_quarter: options.StepsPerQuarter = 4,
+    tracks: options.Tracks = "all",
+    parts: options.Parts = "auto",
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail on the first unreadable file.")
     ] = False,
@@ -54,15 +55,15 @@ def command(
         int | None,
         typer.Option(
             min=1,
+            rich_help_panel=options.EFFORT,
             help="Processes that read music. The result is the same.",
             show_default="processors, to 16",
         ),
     ] = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Make a dataset folder from music, text, benchmark files or a named dataset, and print its
-    path.
+    """Make a dataset folder of music, text, benchmark files or a named dataset, and print its path.
 
     Files that are named train, valid and test, or are in folders with these names, become these
     splits. Otherwise whole pieces are dealt in an order that --seed decides, so that the steps of
@@ -83,7 +84,7 @@ def command(
             kind=as_,
             max_length=max_length,
             chunks=chunks,
-            split=_shares(split),
+            shares=_shares(shares),
             seed=seed,
             steps_per_quarter=steps_per_quarter,
             parts=parts,
@@ -94,17 +95,19 @@ def command(
             progress=progress,
         )
     if as_json:
-        verdict = {"verdict": dataset.survey.facts(*source)} if dataset.survey else {}
-        console.result_json({"path": str(dataset.path), **dataset_facts(dataset), **verdict})
+        facts = {"path": str(dataset.path), **dataset_facts(dataset)}
+        if dataset.survey:
+            facts["verdict"] = dataset.survey.facts(*source)
+        console.result_json(facts)
     else:
         tell_sizes(dataset, *source)
         console.result(str(dataset.path))
 
 
-def _shares(split: str) -> tuple[float, float, float]:
+def _shares(words: str) -> tuple[float, float, float]:
     try:
-        train, valid, test = (float(share) for share in split.split(","))
+        train, valid, test = (float(share) for share in words.split(","))
     except ValueError:
-        found = f"{split!r}; expected three shares, such as 0.8,0.1,0.1"
-        raise typer.BadParameter(found, param_hint="--split") from None
+        found = f"{words!r}; expected three shares, such as 0.8,0.1,0.1"
+        raise typer.BadParameter(found, param_hint="--shares") from None
     return train, valid, test

@@ -1,7 +1,7 @@
 """`lnfgen sample`."""
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,8 +9,12 @@ from lnfgen.cli import console, options
 from lnfgen.conventions import SECONDS
 from lnfgen.errors import LnfgenError
 
+if TYPE_CHECKING:
+    from lnfgen.inference.best import DrawnPiece
 
-def command(
+
+# Each argument is an option that a person has.
+def command(  # noqa: PLR0913
     run: options.Run = None,
     out: Annotated[
         str | None,
@@ -20,13 +24,6 @@ def command(
         ),
     ] = None,
     count: options.Count = 1,
-    best: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Keep this many of --count: the likeliest without a long copy of the train split, best first.",
-        ),
-    ] = None,
     length: Annotated[
         int | None,
         typer.Option(
@@ -42,16 +39,25 @@ def command(
         ),
     ] = None,
     want: options.Want = None,
-    seconds: options.Seconds = SECONDS,
     temperature: options.Temperature = 1.0,
+    seed: options.Seed = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    best: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            rich_help_panel=options.EFFORT,
+            help="Keep this many of --count: the likeliest without a long copy of the train split, "
+            "best first.",
+        ),
+    ] = None,
+    seconds: options.Seconds = SECONDS,
     passes: options.Passes = None,
+    device: options.Device = "auto",
     tempo: options.Tempo = None,
     program: options.Programs = None,
     voices: options.Voices = None,
-    seed: options.Seed = None,
-    device: options.Device = "auto",
-    json: options.Json = False,
-    quiet: options.Quiet = False,
 ) -> None:
     """Draw pieces from a trained model and print the files written.
 
@@ -70,39 +76,52 @@ def command(
         )
     require_no_text(folder, tempo=tempo is not None)
     wishes = wishes_for(want, folder.encoding)
-    out = out or ("sample.mid" if folder.encoding.kind == "music" else "sample.txt")
-    kept, counted_by = (count, "--count") if best is None else (best, "--best")
-    instruments = options.played(program, voices, is_band=bool(folder.encoding.parts))
-    writer = PieceWriter(folder, out, kept, counted_by, instruments, json)
+    if out is None:
+        out = "sample" + folder.encoding.writable_suffixes[0]
+    instruments = options.instruments(program, voices, is_band=bool(folder.encoding.roles))
+    if best is None:
+        writer = PieceWriter(folder, out, count, "--count", instruments, json)
+    else:
+        writer = PieceWriter(folder, out, best, "--best", instruments, json)
     trained = load(folder.path, device, passes)
     own_seed = options.fresh_seed() if seed is None else seed
-    asked: dict[str, Any] = {
-        "length": length,
-        "bars": bars,
-        "temperature": temperature,
-        "seconds": seconds,
-    }
     with console.jobs() as progress:
-        for choice in trained.draw(
-            count, best=best, seed=own_seed, want=wishes, progress=progress, **asked
-        ):
+        drawn = trained.draw(
+            count,
+            best=best,
+            seed=own_seed,
+            want=wishes,
+            length=length,
+            bars=bars,
+            temperature=temperature,
+            seconds=seconds,
+            progress=progress,
+        )
+        for choice in drawn:
+            facts = _facts(choice, folder.encoding.unit)
+            if want:
+                facts["wishes"] = wishes.report(choice.piece)
             piece = choice.piece
             if not isinstance(piece, str):
                 if not piece.sounding.any():
-                    advice = (
-                        "try another --seed, or train longer"
-                        if temperature
-                        else "try a --temperature above 0"
-                    )
-                    console.warn(f"{writer.next_name} is silent: no note was drawn; {advice}")
-                piece = piece if tempo is None else replace(piece, tempo_bpm=tempo)
-            scores = {
-                "nll": choice.nll,
-                "unit": folder.encoding.unit,
-                "longest_copy": choice.longest_copy,
-            }
-            facts = {"index": choice.index + 1, **(scores if choice.nll is not None else {})}
-            writer.write(piece, facts | ({"wishes": wishes.report(choice.piece)} if want else {}))
+                    _warn_of_silence(writer.next_name, temperature)
+                if tempo is not None:
+                    piece = replace(piece, tempo_bpm=tempo)
+            writer.write(piece, facts)
     if seed is None:
-        console.note(f"seed {own_seed}")  # only now, because options that are refused have none
+        # It is printed only now, because options that are refused have none.
+        console.note(f"seed {own_seed}")
     writer.close(seed=own_seed)
+
+
+def _facts(choice: "DrawnPiece", unit: str) -> dict[str, Any]:
+    """The number of a piece, from 1 on, and if it was chosen its scores, for JSON."""
+    facts: dict[str, Any] = {"index": choice.index + 1}
+    if choice.nll is not None:
+        facts |= {"nll": choice.nll, "unit": unit, "longest_copy": choice.longest_copy}
+    return facts
+
+
+def _warn_of_silence(name: str, temperature: float) -> None:
+    advice = "try another --seed, or train longer" if temperature else "try a --temperature above 0"
+    console.warn(f"{name} is silent: no note was drawn; {advice}")

@@ -1,11 +1,12 @@
 """`lnfgen train`."""
 
+import json
 import math
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,16 +19,24 @@ from lnfgen.cli.options import Device, Quiet, Seed, fresh_seed
 from lnfgen.config import NAMED_MODELS, TRANSFORMS
 from lnfgen.conventions import UNIT_WORDS
 from lnfgen.errors import LnfgenError
-from lnfgen.training.recipes import PRESETS, assignments
+from lnfgen.training.recipes import (
+    PRESETS,
+    USUAL_PRESET,
+    Corpus,
+    Recipe,
+    assignments,
+    choose_recipe,
+)
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
     from lnfgen.training.calibration import Round
+    from lnfgen.training.session import TrainingSession
 
 MEASURED = 10  # updates whose time is measured, to say how long the run will take
 
 
-def command(
+def command(  # noqa: PLR0913 - an argument for each option
     datasets: Annotated[
         list[str] | None,
         typer.Argument(
@@ -44,7 +53,7 @@ def command(
         str | None,
         typer.Option(
             help=f"Size of the model and length of the training: {', '.join(PRESETS)}.",
-            show_default="small",
+            show_default=USUAL_PRESET,
         ),
     ] = None,
     transform: Annotated[
@@ -57,21 +66,25 @@ def command(
     emission: Annotated[
         str | None,
         typer.Option(
-            help="Output: bernoulli (independent keys), nade (given the lower keys), past (given other keys and the "
-            "frames before); of a text categorical.",
+            help="Output: bernoulli (independent keys), nade (given the lower keys), "
+            "past (given other keys and the frames before); of a text categorical.",
             show_default="by the data: past where notes have onsets, bernoulli where not",
         ),
     ] = None,
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="Network through time: lstm; or, parallel over the steps, scan (music) and conv-scan (text).",
-            show_default="scan for music; for text conv-scan, or lstm for af-af, iaf-scf and coupling",
+            help="Network through time: lstm; "
+            "or, parallel over the steps, scan (music) and conv-scan (text).",
+            show_default="scan for music; "
+            "for text conv-scan, or lstm for af-af, iaf-scf and coupling",
         ),
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="JSON file with keys of config.json, or a run whose settings to take."),
+        typer.Option(
+            help="JSON or TOML file with keys of config.json, or a run whose settings to take."
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Length of the training in passes over the data.")
@@ -94,7 +107,8 @@ def command(
         bool,
         typer.Option(
             "--resume",
-            help="Go on with the run in --out, or the newest; --max-steps or --epochs may give it another length.",
+            help="Go on with the run in --out, or the newest; "
+            "--max-steps or --epochs may give it another length.",
         ),
     ] = False,
     seed: Seed = None,
@@ -103,9 +117,9 @@ def command(
 ) -> None:
     """Train a model and print the run folder. Ctrl-C and SIGTERM save; --resume goes on.
 
-    The preset and the kind of data choose a recipe. --model, --transform, --emission and --backbone
-    replace some of its keys, and those that depend on them. If several options give one key, --set
-    counts, or else --config.
+    The preset and the kind of data choose a recipe, which `lnfgen list --recipe` prints. --model,
+    --transform, --emission and --backbone replace some of its keys, and those that depend on them.
+    If several options give one key, --set counts, or else --config.
     """
     from lnfgen.api import open_session
     from lnfgen.cli.sources import tell_sizes
@@ -133,53 +147,107 @@ def command(
             set=assignments(settings) if settings else None,
             usual_seed=fresh_seed(),
         )
-    tell_sizes(session.dataset, *([dataset] if dataset else []))
-    trainer, run, name = session.trainer, session.run, session.dataset.name
+    sources = [dataset] if dataset else []
+    tell_sizes(session.dataset, *sources)
+    if not resume:
+        corpus = Corpus.of(session.dataset)
+        recipe = choose_recipe(corpus, preset or USUAL_PRESET, model, emission, backbone)
+        console.note(_recipe_line(recipe, recipe.differences(session.run.config)))
+    _introduce(session)
+    _train(session)
+    console.result(str(session.run.path))
+
+
+def _recipe_line(recipe: Recipe, differences: Mapping[str, Any]) -> str:
+    """Which files the settings of a run are from, and which keys differ from them, in a line."""
+    files = f"recipe {recipe.name}.toml, preset {recipe.preset}"
+    if recipe.overrides:
+        overrides = ", ".join(f"{name}.toml" for name in recipe.overrides)
+        files = f"{files}, with {overrides}"
+    if not differences:
+        return files
+    changed: list[str] = []
+    for key, value in differences.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        changed.append(f"{key}={text}")
+    return f"{files}; other than there: {', '.join(changed)}"
+
+
+def _introduce(session: "TrainingSession") -> None:
+    """Say what will be trained, on what and where."""
+    trainer = session.trainer
+    training = session.run.config.training
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
-    work = f"{counted(trainer.total_steps, 'update')} of {counted(run.config.training.batch_size, 'sequence')}"
+    updates = counted(trainer.total_steps, "update")
+    sequences = counted(training.batch_size, "sequence")
     console.note(
-        f"{run.config.model.name}, {parameters:,} parameters, on {name}: {work} on {session.device}, "
-        f"seed {run.config.training.seed}, into {run.path}"
+        f"{session.run.config.model.name}, {parameters:,} parameters, on {session.dataset.name}: "
+        f"{updates} of {sequences} on {session.device}, "
+        f"seed {training.seed}, into {session.run.path}"
     )
     console.note(f"figures are costs in {UNIT_WORDS[trainer.unit]}: lower is better")
     if trainer.validated_on is None:
         console.warn(
-            f"{name} has no valid split: the last weights are kept, and the rate does not decay"
+            f"{session.dataset.name} has no valid split: "
+            "the last weights are kept, and the rate does not decay"
         )
+
+
+def _train(session: "TrainingSession") -> None:
+    """Train a session to its end. A signal saves it and ends the command."""
+    trainer = session.trainer
     with console.jobs() as progress, _interruptible() as received:
         show = partial(progress, "training", total=trainer.total_steps)
         show(trainer.step)
-        finished = session.train(_Display(show, trainer.total_steps), lambda: bool(received))
+        display = _Display(show, trainer.total_steps, session.calibration_in_updates())
+        finished = session.train(display, lambda: bool(received))
     if not finished:
         console.note(
-            f"saved at update {trainer.step:,}; go on with: lnfgen train --resume --out {run.path}"
+            f"saved at update {trainer.step:,}; "
+            f"go on with: lnfgen train --resume --out {session.run.path}"
         )
         _end(received[0])
-    console.result(str(run.path))
 
 
 class _Display:
-    """Shows on the terminal how a run goes."""
+    """Shows on the terminal how a run goes.
 
-    def __init__(self, show: Callable[..., None], total: int) -> None:
+    `total` counts its updates. `calibration` is the time of the calibration that follows, in
+    updates that would take as long.
+    """
+
+    def __init__(self, show: Callable[..., None], total: int, calibration: float = 0.0) -> None:
         self.show = show
         self.total = total
-        # an update after which the clock was read, and its time
+        self.calibration = calibration
+        # An update after which the clock was read, and its time.
         self.first: tuple[int, float] | None = None
         self.validations = 0
 
     def step(self, metrics: dict[str, float]) -> None:
-        step, now = int(metrics["step"]), time.perf_counter()
-        self.first = self.first or (step, now)  # the first update is slow, and does not count
-        if step - self.first[0] == MEASURED:
-            each = (now - self.first[1]) / MEASURED
-            minutes = round((self.total - step) * each / 60)
-            takes = f"about {counted(minutes, 'minute')}" if minutes else "under a minute"
-            console.note(f"{takes} on this machine, at {each:.2g} seconds an update")
-        parts = (f"{metrics[name]:.2f}" for name in ("reconstruction", "kl", "length"))
+        step = int(metrics["step"])
+        now = time.perf_counter()
+        if self.first is None:
+            self.first = (step, now)  # the first update is slow, and does not count
+        measured_from, began = self.first
+        if step - measured_from == MEASURED:
+            console.note(self._foretold(step, (now - began) / MEASURED))
+        parts = _sum_of(metrics, "", "{:.2f}")
+        elbo = f"ELBO {metrics['elbo']:.2f} = {parts}"
         pace = f"epoch {metrics['epoch']:.0f}  {metrics['steps_per_second']:.0f} steps/s"
-        elbo = f"ELBO {metrics['elbo']:.2f} = {' + '.join(parts)}"
         self.show(step, status=f"{elbo}  weight {metrics['kl_weight']:.2f}  {pace}")
+
+    def _foretold(self, step: int, seconds_of_update: float) -> str:
+        """How long the rest of the run will take, in words."""
+        training = (self.total - step) * seconds_of_update
+        calibration = self.calibration * seconds_of_update
+        minutes = round((training + calibration) / 60)
+        takes = f"about {counted(minutes, 'minute')}" if minutes else "under a minute"
+        foretold = f"{takes} on this machine, at {seconds_of_update:.2g} seconds an update"
+        minutes_of_calibration = round(calibration / 60)
+        if minutes_of_calibration:
+            foretold = f"{foretold}; {minutes_of_calibration:,} of them for calibration"
+        return foretold
 
     def validated(self, metrics: dict[str, Any]) -> None:
         if self.validations % 10 == 0:
@@ -190,14 +258,15 @@ class _Display:
         self.validations += 1
         valid = ""
         if "valid_elbo" in metrics:
-            parts = (
-                f"{metrics[f'valid_{name}']:.3f}" for name in ("reconstruction", "kl", "length")
-            )
-            valid = f"{metrics['valid_elbo']:10.3f} = {' + '.join(parts)}"
-        skipped = f"  {metrics['skipped_updates']} skipped" if metrics["skipped_updates"] else ""
+            parts = _sum_of(metrics, "valid_", "{:.3f}")
+            valid = f"{metrics['valid_elbo']:10.3f} = {parts}"
+        kept = "  kept" if metrics.get("kept") else ""
+        skipped = ""
+        if metrics["skipped_updates"]:
+            skipped = f"  {metrics['skipped_updates']} skipped"
         console.note(
-            f"{metrics['step']:8,} {metrics['epoch']:7.1f} {metrics['kl_weight']:6.2f} {metrics['train_elbo']:10.3f}"
-            f" {valid}{'  kept' if metrics.get('kept') else ''}{skipped}"
+            f"{metrics['step']:8,} {metrics['epoch']:7.1f} {metrics['kl_weight']:6.2f} "
+            f"{metrics['train_elbo']:10.3f} {valid}{kept}{skipped}"
         )
 
     def calibrated(self, of_round: "Round") -> None:
@@ -205,14 +274,23 @@ class _Display:
             console.note("calibrating: samples are moved to the figures of the train split")
         auc = "not known" if math.isnan(of_round.auc) else f"{of_round.auc:.2f}"
         console.note(
-            f"round {of_round.number} of {of_round.rounds}: samples are told from train by an AUC of {auc}"
+            f"round {of_round.number} of {of_round.rounds}: "
+            f"a classifier tells samples from train with an AUC of {auc}"
         )
+
+
+def _sum_of(metrics: Mapping[str, float], prefix: str, form: str) -> str:
+    """The terms of an ELBO as a sum, as in `2.31 + 0.12 + 0.05`."""
+    names = ("reconstruction", "kl", "length")
+    return " + ".join(form.format(metrics[prefix + name]) for name in names)
 
 
 @contextmanager
 def _interruptible() -> Iterator[list[int]]:
-    """Yield a list of the signals received to end the run. The first asks to save and stop; a
-    second stops at once."""
+    """Yield a list of the signals received to end the run.
+
+    The first one asks to save and stop; a second one stops at once.
+    """
     received: list[int] = []
 
     def receive(number: int, frame: object) -> None:
@@ -223,17 +301,15 @@ def _interruptible() -> Iterator[list[int]]:
             console.note(
                 "stopping after this update; a second signal, such as Ctrl-C, stops at once"
             )
-        # it came while a line was written, and a stream cannot be entered a second time
+        # It came while a line was written, and a stream cannot be entered a second time.
         except RuntimeError:
             pass
         except OSError:  # the terminal is gone, and messages before the save must not fail
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
     # SIGHUP comes when the terminal is closed. It stays ignored under nohup.
-    before = {
-        number: signal.getsignal(number)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
     for number, handler in before.items():
         if number == signal.SIGINT or handler is not signal.SIG_IGN:
             signal.signal(number, receive)

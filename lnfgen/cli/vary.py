@@ -4,14 +4,15 @@ from typing import Annotated
 
 import typer
 
-from lnfgen.cli.own_piece import DrawingOptions, Source, shares_options
+from lnfgen.cli import console
+from lnfgen.cli.own_piece import DrawingOptions, PieceSource, shares_options
 from lnfgen.conventions import AMOUNT
 
 
-@shares_options
+@shares_options()
 def command(
     drawing: DrawingOptions,
-    piece: Source,
+    piece: PieceSource,
     amount: Annotated[
         float,
         typer.Option(
@@ -24,4 +25,7 @@ def command(
     The share is counted in bars of each voice, or part of a band, or in spans of eight characters
     of a text. The rest stays exactly.
     """
-    drawing.draw("vary", piece, "vary", shown=["amount"], amount=amount)
+    task = drawing.prepare("vary", piece)
+    with console.jobs() as progress:
+        pieces = task.model.vary(task.piece, amount=amount, **task.drawing(progress))
+    task.write(pieces, amount=amount)

@@ -1,5 +1,4 @@
-"""`lnfgen compare` and `lnfgen.compare`: samples of a run beside a dataset, and any music beside
-other music."""
+"""`lnfgen compare` and `lnfgen.compare`: samples beside a dataset, any music beside other music."""
 
 import json
 import math
@@ -18,7 +17,7 @@ from toy_music import harmonised, pieces
 
 import lnfgen
 from lnfgen.cli.compare import _rows
-from lnfgen.data.encoding import Encoding
+from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.errors import DatasetError
 from lnfgen.music.comparison import MusicComparison
 
@@ -27,7 +26,7 @@ from lnfgen.music.comparison import MusicComparison
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of music, an untrained run on it, and folders of MIDI files."""
     home = tmp_path_factory.mktemp("home")
-    encoding = Encoding("music", steps_per_quarter=2)
+    encoding = MusicEncoding(steps_per_quarter=2)
     splits = {"train": pieces(0, 8), "valid": pieces(8, 10), "test": pieces(10, 18)}
     encoded = {split: list(map(encoding.encode, rolls)) for split, rolls in splits.items()}
     make_run(
@@ -102,7 +101,7 @@ def test_what_cannot_be_compared(args: Sequence[str], words: Sequence[str], at_h
 
 
 def test_bars_are_those_of_the_pieces_but_beside_samples_the_usual_ones(home: Path) -> None:
-    encoding = Encoding("music", steps_per_quarter=2)
+    encoding = MusicEncoding(steps_per_quarter=2)
     rolls = {"train": [encoding.encode(piece) for piece in pieces(0, 6)]}
     waltzes = write_dataset(
         home / "waltzes",
@@ -122,6 +121,8 @@ def test_bars_are_those_of_the_pieces_but_beside_samples_the_usual_ones(home: Pa
 def test_pieces_are_a_source_too(home: Path) -> None:
     assert lnfgen.compare(pieces(0, 4), home / "four").reference_pieces == 8
     assert lnfgen.compare(home / "four", iter(pieces(0, 4))).reference_pieces == 4
+    songs = [lnfgen.Song(piece) for piece in pieces(0, 4)]
+    assert lnfgen.compare(songs, home / "four").samples_pieces == 4
     with pytest.raises(DatasetError, match="no pieces"):
         lnfgen.compare([], home / "four")
 
@@ -137,3 +138,9 @@ def test_comparing_folders_loads_no_torch(home: Path) -> None:
         [sys.executable, "-c", probe], cwd=home, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_temperature_out_of_range_is_refused_as_by_sample(at_home: Call) -> None:
+    for command in ("compare", "sample"):
+        done = at_home(command, "run", "--temperature", "-1", "--seed", "1")
+        fails(done, "a temperature of -1.0; expected a number from 0 to 100")

@@ -1,5 +1,4 @@
-"""`lnfgen train` and what reads its runs, in this process: signals, settings, memory, moved
-datasets."""
+"""`lnfgen train` and what reads its runs: signals, settings, memory, moved datasets."""
 
 import io
 import json
@@ -15,7 +14,7 @@ import pytest
 import torch
 from command import Call, fails
 from toy_music import song
-from toy_training import SMALL, make_dataset
+from toy_training import SMALL, figures, make_dataset
 
 import lnfgen.cli.train
 import lnfgen.training.session
@@ -41,23 +40,18 @@ def test_settings_come_through_a_pipe(lnfgen_here: Call) -> None:
     os.write(writing, json.dumps(SMALL).encode())
     os.close(writing)
     try:
-        done = lnfgen_here(
-            "train", "toy", "--config", f"/dev/fd/{reading}", "--max-steps", "1", "--out", "run"
-        )
+        settings = ("--config", f"/dev/fd/{reading}", "--max-steps", "1")
+        done = lnfgen_here("train", "toy", *settings, "--out", "run")
     finally:
         os.close(reading)
     assert done.returncode == 0, done.stderr.decode()
-    assert (
-        json.loads(Path("run/config.json").read_text())["model"].items() >= SMALL["model"].items()
-    )
+    config = json.loads(Path("run/config.json").read_text())
+    assert config["model"].items() >= SMALL["model"].items()
 
 
 def test_several_files_are_one_line_that_says_what_to_do(here: Call) -> None:
-    fails(
-        here("train", "a.mid", "b.mid"),
-        "found 2 datasets or files",
-        "lnfgen preprocess FILES --out NAME",
-    )
+    done = here("train", "a.mid", "b.mid")
+    fails(done, "found 2 datasets or files", "lnfgen preprocess FILES --out NAME")
 
 
 def after_update(number: int, do: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,22 +87,24 @@ def test_a_signal_saves_and_ends_with_its_code(
     assert b"saved at update 5; go on with: lnfgen train --resume --out run" in done.stderr
     assert json.loads(Path("run/last/progress.json").read_text())["step"] == 5
     assert lnfgen_here("train", "--resume", "--out", "run").stdout == b"run\n"
-    # a run that was never stopped is the same
+    # A run that was never stopped is the same.
     assert lnfgen_here(*TRAIN, "whole").stdout == b"whole\n"
     for file in ("model.safetensors", "last/weights.safetensors", "last/optimizer.safetensors"):
         assert Path("run", file).read_bytes() == Path("whole", file).read_bytes(), file
-    lines = [Path(run, "metrics.jsonl").read_text().splitlines() for run in ("run", "whole")]
-    assert [json.loads(line)["step"] for line in lines[0]] == [
-        json.loads(line)["step"] for line in lines[1]
-    ]
+    steps = {}
+    for run in ("run", "whole"):
+        steps[run] = [line["step"] for line in figures(Path(run))]
+    assert steps["run"] == steps["whole"]
     done = lnfgen_here("train", "--resume", "--out", "run")
     assert (done.returncode, done.stdout) == (0, b"run\n")
     assert b"has made its 9 updates" in done.stderr
 
 
 class _Interrupting(io.RawIOBase):
-    """A stream that keeps what is written, and sends this process a signal while the first
-    validation is written."""
+    """A stream that keeps what is written, and interrupts this process.
+
+    It sends a signal while the first validation is written.
+    """
 
     def __init__(self) -> None:
         self.kept = b""
@@ -177,14 +173,12 @@ def test_a_seed_that_a_file_does_not_give_is_drawn_and_said(lnfgen_here: Call) -
 
 
 def test_a_refusal_is_all_that_is_said(lnfgen_here: Call) -> None:
-    """No seed that nobody needs; and settings that are right by themselves can be wrong for the
-    data."""
-    for wrong in (
-        "training.transpose=2",
-        "model.emission=nade",
-        "training.batch_size=0",
-        "training.lr=1",
-    ):
+    """No seed that nobody needs stands beside it.
+
+    Settings that are right by themselves can be wrong for the data.
+    """
+    impossible = ("model.emission=nade", "training.batch_size=0", "training.lr=1")
+    for wrong in ("training.transpose=2", *impossible):
         done = lnfgen_here("train", "toy", "--config", "small.json", "--set", wrong)
         fails(done, wrong.split("=")[0])
         assert done.stderr.decode().count("\n") == 1
@@ -199,8 +193,7 @@ def test_the_folder_of_a_run_is_its_settings(lnfgen_here: Call) -> None:
 
 
 def test_too_little_memory_is_one_line(lnfgen_here: Call, monkeypatch) -> None:
-    """What torch says of a CPU and of CUDA are different exceptions, and neither is a
-    MemoryError."""
+    """What torch raises on a CPU and on CUDA are different exceptions, and no MemoryError."""
 
     def too_large(*args: object) -> torch.Tensor:
         return torch.empty(10**15)
@@ -232,45 +225,27 @@ def test_readers_of_a_run_whose_dataset_is_gone(lnfgen_here: Call) -> None:
     fails(lnfgen_here("eval", "run"), "lnfgen eval RUN DATASET")
     scores = json.loads(lnfgen_here("eval", "run", "moved", "--split", "valid", "--json").stdout)
     assert scores.items() >= named.items()
-    fails(
-        lnfgen_here("train", "--resume", "--out", "run"), "lnfgen train DATASET --resume --out run"
-    )
+    resumed = lnfgen_here("train", "--resume", "--out", "run")
+    fails(resumed, "lnfgen train DATASET --resume --out run")
     assert lnfgen_here("train", "moved", "--resume", "--out", "run").returncode == 0
 
 
 def test_precision_of_train_and_eval(lnfgen_here: Call) -> None:
-    """A run in bfloat16 scores nearly as one in float32, in either precision; its settings remember
-    it."""
+    """A run in bfloat16 scores nearly as one in float32, in either precision.
+
+    Its settings remember the precision.
+    """
     found = {}
     for precision in ("float32", "bfloat16"):
-        done = lnfgen_here(
-            *TRAIN,
-            precision,
-            "--set",
-            f"training.precision={precision}",
-            "--max-steps",
-            "4",
-            "--quiet",
-        )
+        settings = ("--set", f"training.precision={precision}", "--max-steps", "4")
+        done = lnfgen_here(*TRAIN, precision, *settings, "--quiet")
         assert done.returncode == 0, done.stderr
-        assert (
-            json.loads(Path(precision, "config.json").read_text())["training"]["precision"]
-            == precision
-        )
+        config = json.loads(Path(precision, "config.json").read_text())
+        assert config["training"]["precision"] == precision
         for scored in ("float32", "bfloat16"):
-            options = (
-                "--split",
-                "valid",
-                "--nll",
-                "--samples",
-                "4",
-                "--json",
-                "--precision",
-                scored,
-            )
-            found[precision, scored] = json.loads(lnfgen_here("eval", precision, *options).stdout)[
-                "nll"
-            ]
+            options = ("--split", "valid", "--nll", "--samples", "4", "--precision", scored)
+            done = lnfgen_here("eval", precision, *options, "--json")
+            found[precision, scored] = json.loads(done.stdout)["nll"]
     exact = found["float32", "float32"]
     assert all(value == pytest.approx(exact, rel=0.02) for value in found.values())
     assert len(set(found.values())) == 4
@@ -304,23 +279,62 @@ def test_a_text_of_one_long_line_is_learned_in_chunks_at_the_sizes_of_the_paper(
     assert 0 < scored["marginal_nll"] < scored["nll"]
 
 
-def test_how_little_there_is_and_how_long_it_takes_is_said_at_the_beginning(
-    lnfgen_here: Call, monkeypatch
-) -> None:
+def test_how_little_there_is_is_said_at_the_beginning(lnfgen_here: Call) -> None:
     done = lnfgen_here(*TRAIN, "run", "--max-steps", "1")
-    assert (
-        done.returncode,
-        b"train holds 138 characters, the recipe was made with" in done.stderr,
-    ) == (0, True)
+    assert done.returncode == 0
+    assert b"train holds 138 characters, the recipe was made with" in done.stderr
 
+
+@pytest.mark.parametrize(
+    ("calibration", "expected"),
+    [
+        (0.0, "about 10 minutes on this machine, at 3 seconds an update"),
+        (
+            200.0,
+            "about 20 minutes on this machine, at 3 seconds an update; 10 of them for calibration",
+        ),
+    ],
+)
+def test_how_long_it_takes_is_said_after_some_updates(
+    calibration: float, expected: str, monkeypatch
+) -> None:
     clock = iter(range(0, 1000, 3))
     monkeypatch.setattr(lnfgen.cli.train.time, "perf_counter", lambda: float(next(clock)))
-    display = lnfgen.cli.train._Display(lambda *args, **kwargs: None, total=211)
     said: list[str] = []
     monkeypatch.setattr(lnfgen.cli.train.console, "note", said.append)
-    figures = dict.fromkeys(
-        ("elbo", "reconstruction", "kl", "length", "kl_weight", "epoch", "steps_per_second"), 1.0
-    )
+    display = lnfgen.cli.train._Display(lambda *args, **kwargs: None, 211, calibration)
+    names = ("elbo", "reconstruction", "kl", "length", "kl_weight", "epoch", "steps_per_second")
+    figures = dict.fromkeys(names, 1.0)
     for step in range(1, 31):
         display.step({"step": step, **figures})
-    assert said == ["about 10 minutes on this machine, at 3 seconds an update"]
+    assert said == [expected]
+
+
+def test_the_files_of_the_settings_are_said_and_what_differs_from_them(lnfgen_here: Call) -> None:
+    few = ("--seed", "1", "--preset", "tiny", "--max-steps", "1", "--out")
+    plain = lnfgen_here("train", "toy", *few, "plain").stderr.decode()
+    assert (
+        "recipe text.toml, preset tiny; other than there: model.dropout=0.0, training.max_steps=1\n"
+        in plain
+    )
+    others = ("--backbone", "lstm", "--transform", "affine", "--set", "training.epochs=3")
+    asked = lnfgen_here("train", "toy", "--model", "af-scf", *others, *few, "asked")
+    assert (
+        "recipe text.toml, preset tiny, with learned.toml, on-lstms.toml; other than there: "
+        "model.transform=affine, model.dropout=0.0, training.max_steps=1, training.epochs=3\n"
+    ) in asked.stderr.decode()
+    quiet = lnfgen_here("train", "toy", "--quiet", *few, "quiet")
+    assert b"recipe" not in quiet.stderr
+    resumed = lnfgen_here("train", "--resume", "--out", "plain", "--max-steps", "2")
+    assert b"recipe" not in resumed.stderr
+
+
+def test_settings_may_be_toml(lnfgen_here: Call) -> None:
+    Path("small.toml").write_text("training.batch_size = 4\n\n[model]\nhidden_size = 8\n")
+    few = ("--preset", "tiny", "--max-steps", "1", "--seed", "1", "--out", "run")
+    assert lnfgen_here("train", "toy", "--config", "small.toml", *few).returncode == 0
+    keys = read_config("run")
+    assert (keys["training.batch_size"], keys["model.hidden_size"]) == (4, 8)
+    Path("wrong.toml").write_text("training.batch_size = \n")
+    fails(lnfgen_here("train", "toy", "--config", "wrong.toml"), "wrong.toml", "expected TOML")
+    fails(lnfgen_here("train", "toy", "--config", "absent.toml"), "absent.toml: No such file")

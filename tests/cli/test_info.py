@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 from command import Call
+from toy_bands import band_file
 from toy_config import toy_config
 from toy_music import ROLL, TUNES
 
@@ -21,30 +22,42 @@ def test_info_of_a_piece(lnfgen: Call, here: Call, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
     [track] = facts.pop("tracks")
-    assert " ".join(track) == (
-        "number name instrument program channel notes lowest_note highest_note notes_at_a_time kept part by"
+    assert track == {
+        "number": 1,
+        "name": "",
+        "instrument": "piano",
+        "program": 0,
+        "channel": 1,
+        "notes": 4,
+        "lowest_note": "C4",
+        "highest_note": "G4",
+        "notes_at_a_time": 1.33,
+        "kept": True,
+        "part": "chords",
+        "by": "the others",
+    }
+    lost = (
+        "rounded merged overlapping out_of_range tempo_changes time_signature_changes "
+        "velocity_changes bend_changes pedal_changes"
     )
-    assert list(track.values()) == [
-        1,
-        "",
-        "piano",
-        0,
-        1,
-        4,
-        "C4",
-        "G4",
-        1.33,
-        True,
-        "chords",
-        "the others",
-    ]
-    assert " ".join(facts) == (
-        "path kind title steps bars seconds notes lowest_note highest_note notes_per_sounding_step onsets "
-        "steps_per_quarter tempo_bpm time_signature upbeat rounded merged overlapping out_of_range tempo_changes "
-        "metre_changes velocity_changes bend_changes pedal_changes"
-    )
-    assert list(facts.values())[1:10] == ["music", None, 40, 4, 5.0, 4, "C4", "G4", 1.333]
-    assert list(facts.values())[10:] == [True, 4, 120.0, "3/4", *[0] * 10]
+    assert facts == {
+        "path": "-",
+        "kind": "music",
+        "title": None,
+        "steps": 40,
+        "bars": 4,
+        "seconds": 5.0,
+        "notes": 4,
+        "lowest_note": "C4",
+        "highest_note": "G4",
+        "notes_per_sounding_step": 1.333,
+        "onsets": True,
+        "steps_per_quarter": 4,
+        "tempo_bpm": 120.0,
+        "time_signature": "3/4",
+        "upbeat": 0,
+        **dict.fromkeys(lost.split(), 0),
+    }
     (tmp_path / "a.mid").write_bytes(content)
     table = here("info", "a.mid").stdout.decode()
     assert "lowest note" in table
@@ -61,8 +74,8 @@ def test_what_all_pieces_of_a_book_share_is_told_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tunes = (
-        f"X:{number}\nM:{metre}\nL:1/4\nK:C\nCDEF|GABc|\n"
-        for number, metre in ((1, "4/4"), (2, "2/2"))
+        f"X:{number}\nM:{time_signature}\nL:1/4\nK:C\nCDEF|GABc|\n"
+        for number, time_signature in ((1, "4/4"), (2, "2/2"))
     )
     (tmp_path / "book.abc").write_text("\n".join(tunes))
     info.command([str(tmp_path / "book.abc")])
@@ -199,3 +212,15 @@ def test_figures_are_of_runs_alone_and_the_others_go_on(
         assert line.startswith(f"error: {name} is a {kind}; expected a run folder")
     with pytest.raises(LnfgenError, match="--csv beside --json"):
         info.command(["folk-abc"], as_csv=True, as_json=True)
+
+
+def test_info_of_a_song_has_its_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a dataset of such songs has them, and as `convert` writes it."""
+    (tmp_path / "song.mid").write_bytes(band_file())
+    facts = facts_of(tmp_path / "song.mid", capsys)
+    assert facts["parts"] == "drums bass chords melody"
+    assert all(track["kept"] for track in facts["tracks"])  # type: ignore[attr-defined]
+    info.command([str(tmp_path / "song.mid")], as_json=True, parts="1")
+    facts = json.loads(capsys.readouterr().out)
+    assert "parts" not in facts
+    assert [track["kept"] for track in facts["tracks"]] == [False, True, True, True]
