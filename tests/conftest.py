@@ -68,7 +68,8 @@ def shared_data() -> Callable[[str], Path]:
         path = Path(folder) / name
         if not path.exists():
             pytest.skip(
-                f"needs the benchmark data {name}; LNFGEN_TEST_DATA is {folder}, which does not hold it"
+                f"needs the benchmark data {name}; LNFGEN_TEST_DATA is {folder}, "
+                "which does not hold it"
             )
         return path
 
@@ -103,7 +104,7 @@ def here(
 def few_home_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter samples where a model is asked for the keys that it is at home on; the usual ones
     take a second."""
-    monkeypatch.setattr("lnfgen.inference.filling.HOME_STEPS", 12)
+    monkeypatch.setattr("lnfgen.inference.pitch_range.RANGE_STEPS", 12)
 
 
 @pytest.fixture

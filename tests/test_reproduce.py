@@ -1,5 +1,4 @@
-"""The tables of results are those of the committed files, and the cells of `examples/reproduce` can
-be run."""
+"""The tables of results are those of the committed files, and the cells can be run."""
 
 import json
 import pickle
@@ -22,10 +21,12 @@ Script = Callable[[str], ModuleType]
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Script:
-    """Imports a script of the folder. Its modules have common names, so they are forgotten
-    afterwards."""
+    """Imports a script of the folder.
+
+    Its modules have common names, so they are forgotten afterwards.
+    """
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("cells", "picture", "published", "run", "table"):
+    for name in ("cells", "picture", "published", "rows", "run", "table"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return __import__
 
@@ -33,20 +34,36 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
 def test_pages_have_the_tables_of_the_results(script: Script, tmp_path: Path) -> None:
     table = script("table")
     results = table.read_results(table.RESULTS)
+    made = table.tables(results)
     table.check(table.README, table.best(results, "examples/"))
-    table.check(table.CHAPTER, made := table.tables(results))
+    table.check(table.CHAPTER, made)
 
     text = table.CHAPTER.read_text(encoding="utf-8")
     begin = text.index(table.BEGIN) + len(table.BEGIN)
+    with_another_figure = text[:begin] + text[begin:].replace("5.19", "4.19", 1)
     typed = tmp_path / "results.md"
     for other, message in (
-        (text[:begin] + text[begin:].replace("5.19", "4.19", 1), "does not hold the tables of"),
+        (with_another_figure, "does not hold the tables of"),
         (text[:begin], "end of results"),
     ):
         typed.write_text(other, encoding="utf-8")
         with pytest.raises(LnfgenError, match=message) as raised:
             table.check(typed, made)
         assert "\n" not in str(raised.value)
+
+
+def test_the_page_says_which_results_name_their_commit(script: Script) -> None:
+    table = script("table")
+    cells = script("cells")
+    results = {}
+    for seed, commit in ((1, "0123456789"), (2, "0123456789"), (3, None)):
+        cell = cells.Cell("jsb_chorales", "lstm", "lstm", seed=seed)
+        results[cell.name] = result_of(cell, 1.0, 1.0) | {"commit": commit}
+    other = cells.Cell("jsb_chorales", "lstm", "lstm", emission="nade")
+    results[other.name] = result_of(other, 2.0, 2.0)
+    page = table.tables(results)
+    assert "The results of this table name the commits 0123456 (2), none (1)." in page
+    assert "All results: 0123456 (2), none (2)." in page
 
 
 @pytest.mark.parametrize(
@@ -61,31 +78,67 @@ def test_pages_have_the_tables_of_the_results(script: Script, tmp_path: Path) ->
 def test_a_result_is_older_than_other_statements_but_not_than_other_comments(
     script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: str, is_older: bool
 ) -> None:
-    run, cell = script("run"), script("cells").CELLS[0]
+    run = script("run")
+    cell = script("cells").CELLS[0]
     file = "lnfgen/flows/one.py"
-    contents = {f"then:{file}": "x = 1", f"HEAD:{file}": now, "HEAD": "0a", "then^{commit}": "0b"}
-    monkeypatch.setattr(
-        run, "_git", lambda do, *words: file if do == "diff" else contents.get(words[-1], "")
-    )
-    (tmp_path / f"{cell.name}.json").write_text(json.dumps({"commit": "then"}), encoding="utf-8")
+    set_history(monkeypatch, run, file, "x = 1", now)
+    result = tmp_path / f"{cell.name}.json"
+    result.write_text(json.dumps({"commit": "then"}), encoding="utf-8")
     assert run.is_older(cell, tmp_path) == is_older
-    for result in ("{}", json.dumps({"commit": "of another checkout"})):
-        (tmp_path / f"{cell.name}.json").write_text(result, encoding="utf-8")
+    for content in ("{}", json.dumps({"commit": "of another checkout"})):
+        result.write_text(content, encoding="utf-8")
         assert run.is_older(cell, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("now", "is_older"),
+    [("[small]\nrate = 0.1  # falls", False), ("[small]\nrate = 0.2", True), ("", True)],
+)
+def test_a_result_is_older_than_other_values_of_its_recipe(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: str, is_older: bool
+) -> None:
+    run = script("run")
+    cell = script("cells").CELLS[0]
+    file = "lnfgen/training/recipe_files/music.toml"
+    set_history(monkeypatch, run, file, "[small]\nrate = 0.1", now)
+    (tmp_path / f"{cell.name}.json").write_text('{"commit": "then"}', encoding="utf-8")
+    assert run.is_older(cell, tmp_path) == is_older
+
+
+def set_history(
+    monkeypatch: pytest.MonkeyPatch, run: ModuleType, file: str, before: str, now: str
+) -> None:
+    """Let the driver see a history in which one file has changed since the commit `then`."""
+    contents = {f"then:{file}": before, f"HEAD:{file}": now, "HEAD": "0a", "then^{commit}": "0b"}
+
+    def git(do: str, *words: str) -> str:
+        return file if do == "diff" else contents.get(words[-1], "")
+
+    monkeypatch.setattr(run, "_git", git)
+
+
+def test_the_files_that_only_some_cells_run_are_in_the_package(script: Script) -> None:
+    run = script("run")
+    unused: set[str] = set()
+    for cell in script("cells").CELLS:
+        unused.update(run._unused_code(cell))
+    assert len(unused) > 10
+    for file in unused:
+        assert (FOLDER.parents[1] / "lnfgen" / file).is_file(), file
+
+
 def result_of(cell: Any, valid: float, test: float, minutes: float = 50) -> dict[str, Any]:
-    """A result with these NLLs, of a run of 100 updates in so many minutes of a processor, with ten
-    validations."""
-    costs = dict.fromkeys(("elbo", "reconstruction", "kl", "marginal_nll"), 9.0) | {
-        "dataset": cell.dataset
-    }
-    scores = {
-        split: {**costs, "nll": nll, "steps": 4, "sequences": 1}
-        for split, nll in (("valid", valid), ("test", test))
-    }
+    """A result with these NLLs, of 100 updates in so many minutes, with ten validations."""
+    costs = dict.fromkeys(("elbo", "reconstruction", "kl", "marginal_nll"), 9.0)
+    of_each = costs | {"dataset": cell.dataset, "steps": 4, "sequences": 1}
     curve = {str(step): 200.0 - step for step in range(10, 101, 10)}
-    return {"steps": 100, "cpu_seconds": 60.0 * minutes, "valid_elbo_at": curve, **scores}
+    return {
+        "steps": 100,
+        "cpu_seconds": 60.0 * minutes,
+        "valid_elbo_at": curve,
+        "valid": of_each | {"nll": valid},
+        "test": of_each | {"nll": test},
+    }
 
 
 def in_row(page: str, name: str) -> list[str]:
@@ -100,13 +153,14 @@ def figures(row: list[str]) -> list[str]:
 
 
 def test_the_row_shown_first_is_the_best_on_valid(script: Script) -> None:
-    table, cells = script("table"), script("cells")
+    table = script("table")
+    cells = script("cells")
     found = {"af-scf": (1.0, 7.0), "af-af": (2.0, 6.0), "coupling": (3.0, 5.0), "lstm": (4.0, 4.0)}
-    all_of_them = [
-        cells.Cell("nottingham", name, "lstm" if name == "lstm" else "scan") for name in found
-    ]
-    page = table.tables({cell.name: result_of(cell, *found[cell.model]) for cell in all_of_them})
-    shown = in_row(page, "Nottingham")[:4]
+    results = {}
+    for name, (valid, test) in found.items():
+        cell = cells.Cell("nottingham", name, "lstm" if name == "lstm" else "scan")
+        results[cell.name] = result_of(cell, valid, test)
+    shown = in_row(table.tables(results), "Nottingham")[:4]
     assert figures(shown) == ["4.00", "7.00", "5.00", "7.00"]
     assert shown[0] == "**[4.00](reproduce/results/nottingham-lstm-seed-1.json)**, `lstm`, 50 min"
 
@@ -117,26 +171,25 @@ def test_the_row_shown_first_is_the_best_on_valid(script: Script) -> None:
 def test_bits_are_those_of_the_last_validation_until_the_minutes_of_the_head(
     script: Script, minutes: float, steps: tuple[int, ...]
 ) -> None:
-    table, cells = script("table"), script("cells")
-    cell = cells.Cell("ptb", "lstm", "lstm", emission="categorical", budget="hour")
+    table = script("table")
+    cell = script("cells").Cell("ptb", "lstm", "lstm", emission="categorical", budget="hour")
     page = table.tables({cell.name: result_of(cell, 2.0, 2.0, minutes)})
-    assert in_row(page, "`lstm`") == [f"{200 - step:.2f}" if step else "" for step in steps]
+    expected = [f"{200 - step:.2f}" if step else "" for step in steps]
+    assert in_row(page, "`lstm`") == expected
 
 
 def test_models_whose_z_says_the_symbol_have_a_row_of_their_own(script: Script) -> None:
-    table, cells = script("table"), script("cells")
+    table = script("table")
+    cells = script("cells")
     found = {"lstm": 1.0, "af-codes": 2.0, "af-af": 3.0, "blocks-codes": 4.0, "coupling": 5.0}
-    backbones = {name: "conv-scan" if "codes" in name else "lstm" for name in found}
-    of = {
-        name: cells.Cell("ptb", name, backbones[name], emission="categorical", budget="hour")
-        for name in found
-    }
-    results = {cell.name: result_of(cell, found[name], found[name]) for name, cell in of.items()}
+    results = {}
+    for name, nll in found.items():
+        backbone = "conv-scan" if "codes" in name else "lstm"
+        cell = cells.Cell("ptb", name, backbone, emission="categorical", budget="hour")
+        results[cell.name] = result_of(cell, nll, nll)
     page = table.tables(results)
-    learned, codes = (
-        in_row(page, table.TITLES["ptb"]),
-        in_row(page, "the same, where z says the symbol"),
-    )
+    learned = in_row(page, table.TITLES["ptb"])
+    codes = in_row(page, "the same, where z says the symbol")
     assert figures(learned) == ["1.00", "3.00", "5.00", "", ""]
     assert figures(codes) == ["", "2.00", "4.00", "", ""]
     assert all("a language model" in cell for cell in codes if cell)
@@ -145,31 +198,23 @@ def test_models_whose_z_says_the_symbol_have_a_row_of_their_own(script: Script) 
 
     # The picture has the same rows.
     *_, panel = table.panels(results)
-    assert [course.name.split()[0] for course in panel.courses] == [
-        "lstm",
-        "af-af",
-        "coupling",
-        "af-codes",
-        "blocks-codes",
-    ]
+    names = ["lstm", "af-af", "coupling", "af-codes", "blocks-codes"]
+    assert [course.name.split()[0] for course in panel.courses] == names
     assert [course.dashed for course in panel.courses] == [False, False, False, True, True]
 
 
 def test_the_picture_is_drawn_from_the_results(script: Script) -> None:
     table = script("table")
     results = table.read_results(table.RESULTS)
-    panels, minutes = (
-        table.panels(results),
-        {result["cpu_seconds"] / 60 for result in results.values()},
-    )
+    panels = table.panels(results)
+    minutes = {result["cpu_seconds"] / 60 for result in results.values()}
     for panel in panels:
         assert {"`lstm`", *list(table.KINDS)[1:3]} == {course.kind for course in panel.courses}
         for course in panel.courses:
             times = [time for time, _ in course.curve]
             assert times == sorted({0.0, *times})[1:]
-            assert any(times[-1] == pytest.approx(one) for one in minutes), (
-                "a curve ends where training ended"
-            )
+            # a curve ends where training ended
+            assert any(times[-1] == pytest.approx(one) for one in minutes)
     assert table.by_minutes(panels).startswith(b"\x89PNG")
     assert table.PICTURE.stat().st_size < 120_000
 
@@ -178,65 +223,58 @@ def test_each_cell_is_a_possible_run_of_its_own(script: Script) -> None:
     cells = script("cells").CELLS
     assert len({cell.name for cell in cells}) == len(cells)
     for cell in cells:
-        words = iter(cell.options())
-        options = list(zip(words, words, strict=True))
+        words = cell.options()
+        options = list(zip(words[::2], words[1::2], strict=True))
         chosen = {name.removeprefix("--"): value for name, value in options if name != "--set"}
         settings = assignments(value for name, value in options if name == "--set")
         corpus = Corpus("text" if cell.dataset == "ptb" else "music")
-        config = run_config(**{**chosen, "seed": int(chosen["seed"])}, set=settings, corpus=corpus)
-        assert (config.model.backbone, config.model.emission) == (cell.backbone, cell.emission)
+        chosen["seed"] = int(chosen["seed"])
+        config = run_config(**chosen, set=settings, corpus=corpus)
+        assert config.model.backbone == cell.backbone
+        assert config.model.emission == cell.emission
         assert config.model.transform == (cell.transform if config.model.has_transform else "none")
-        assert (config.training.seed, config.training.transpose) == (cell.seed, cell.transpose)
+        assert config.training.seed == cell.seed
+        assert config.training.transpose == cell.transpose
         assert cell.features in (None, config.model.features)
 
 
 def test_each_result_is_of_its_cell_and_has_scores_of_both_splits(script: Script) -> None:
-    table, run = script("table"), script("run")
+    table = script("table")
+    run = script("run")
     cells = {cell.name: cell for cell in script("cells").CELLS}
     for name, result in table.read_results(table.RESULTS).items():
         cell = cells[name]
-        assert (result["cell"], result["seed"]) == (name, cell.seed)
+        assert result["cell"] == name
+        assert result["seed"] == cell.seed
         # by the settings that the cell has now
         assert run.state(cell, table.RESULTS, table.RESULTS) == "done"
-        name = (
-            cell.model if cell.features is None else f"{cell.model.split('-')[0]}-{cell.features}"
-        )
+        model = cell.model
+        if cell.features is not None:
+            time = model.split("-")[0]
+            model = f"{time}-{cell.features}"
+        unit = "bits_per_char" if cell.emission == "categorical" else "nats_per_step"
         for split in ("valid", "test"):
             scores = result[split]
-            found = [
-                scores[key] for key in ("split", "dataset", "model", "backbone", "emission", "unit")
-            ]
-            unit = "bits_per_char" if cell.emission == "categorical" else "nats_per_step"
-            assert found == [
-                split,
-                Path(cell.source).stem,
-                name,
-                cell.backbone,
-                cell.emission,
-                unit,
-            ]
+            assert scores["split"] == split
+            assert scores["dataset"] == Path(cell.source).stem
+            assert scores["model"] == model
+            assert scores["backbone"] == cell.backbone
+            assert scores["emission"] == cell.emission
+            assert scores["unit"] == unit
             assert scores["samples"] == (1 if cell.model == "lstm" else 50)
 
 
 def test_without_the_data_the_driver_says_so_in_one_line(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        str(FOLDER / "run.py"),
-        str(tmp_path),
-        "--only",
-        "nottingham-*-seed-*",
-    ]
+    cells = ["--only", "nottingham-*-seed-*"]
+    command = [sys.executable, str(FOLDER / "run.py"), str(tmp_path), *cells]
     done = subprocess.run([*command, "--list"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0
     assert {line.split()[0] for line in done.stdout.splitlines()} <= {"done", "older", "missing"}
-    results = tmp_path / "results"
-    done = subprocess.run(
-        [*command, "--results", str(results)], capture_output=True, text=True, cwd=tmp_path
-    )
+    command += ["--results", str(tmp_path / "results")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith(
-        f"error: {tmp_path / 'polyphonic' / 'nottingham.pickle'} is missing"
-    )
+    missing = tmp_path / "polyphonic" / "nottingham.pickle"
+    assert done.stderr.startswith(f"error: {missing} is missing")
     assert done.stderr.count("\n") == 1
 
 
@@ -244,22 +282,25 @@ def test_without_the_data_the_driver_says_so_in_one_line(tmp_path: Path) -> None
 def test_a_cell_is_trained_scored_and_tabled(
     script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    run, table, cells = script("run"), script("table"), script("cells")
+    run = script("run")
+    table = script("table")
+    cells = script("cells")
     monkeypatch.setitem(cells.BUDGETS, "grid", {"preset": "tiny", "training.max_steps": 3})
     source = tmp_path / "jsb_chorales.pickle"
     piece = [(60, 64), (60,), (), (67, 72)]
-    source.write_bytes(
-        pickle.dumps({split: [piece, piece[1:]] for split in ("train", "valid", "test")})
-    )
+    splits = {split: [piece, piece[1:]] for split in ("train", "valid", "test")}
+    source.write_bytes(pickle.dumps(splits))
     cell = cells.Cell("jsb_chorales", "coupling")
-    runs, results = tmp_path / "runs", tmp_path / "results"
+    runs = tmp_path / "runs"
+    results = tmp_path / "results"
 
     scored = run.scored
     monkeypatch.setattr(run, "scored", lambda *_: sys.exit(130))  # as Ctrl-C after training
     with pytest.raises(SystemExit):
         run.measure(cell, source, runs, results)
     assert run.state(cell, runs, results) == "begun"
-    assert (seconds := run.read_object(runs / f"{cell.name}.json")["cpu_seconds"]) > 0
+    seconds = run.read_object(runs / f"{cell.name}.json")["cpu_seconds"]
+    assert seconds > 0
 
     monkeypatch.setitem(cells.BUDGETS, "grid", {"preset": "tiny", "training.max_steps": 4})
     with pytest.raises(LnfgenError, match="was begun by"):
@@ -272,5 +313,6 @@ def test_a_cell_is_trained_scored_and_tabled(
     assert result["steps"] == 3
     assert result["cpu_seconds"] == round(seconds, 1)
     page = table.tables(table.read_results(results))
-    nll, steps = result["test"]["nll"], 7
+    nll = result["test"]["nll"]
+    steps = 7
     assert f"**{nll:.2f}** | {nll * (steps + 2) / steps:.2f} |" in page

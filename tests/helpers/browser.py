@@ -1,4 +1,4 @@
-"""A headless Chromium, driven by its DevTools protocol over a pipe, so that no package is needed.
+"""A headless Chromium, which tests drive over a pipe by its DevTools protocol, without a package.
 
 Protocol: https://chromedevtools.github.io/devtools-protocol/ (the option `--remote-debugging-pipe`:
 JSON messages that end with a zero byte, read from file descriptor 3 and written to file descriptor
@@ -24,16 +24,16 @@ SHIFT = 8
 
 
 def find_browser() -> str:
-    """The path of a Chromium; the test skips where there is none. `$LNFGEN_TEST_BROWSER` may name
-    one."""
-    found = os.environ.get("LNFGEN_TEST_BROWSER") or next(
-        filter(None, map(shutil.which, NAMES)), None
+    """The path of a Chromium; the test skips where there is none.
+
+    `$LNFGEN_TEST_BROWSER` may name one.
+    """
+    for found in (os.environ.get("LNFGEN_TEST_BROWSER"), *map(shutil.which, NAMES)):
+        if found:
+            return found
+    pytest.skip(
+        "needs Chromium on a POSIX system; install it, or set LNFGEN_TEST_BROWSER to its path"
     )
-    if found is None:
-        pytest.skip(
-            "needs Chromium on a POSIX system; install it, or set LNFGEN_TEST_BROWSER to its path"
-        )
-    return found
 
 
 class Browser:
@@ -55,14 +55,14 @@ class Browser:
         self._read, from_browser = os.pipe()
         command = [
             program,
-            *(
-                "--headless=new",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-dev-shm-usage",
-                "--no-first-run",
-            ),
-            *("--remote-debugging-pipe", f"--user-data-dir={folder / 'profile'}", "about:blank"),
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--remote-debugging-pipe",
+            f"--user-data-dir={folder / 'profile'}",
+            "about:blank",
         ]
         shell = (
             'read_end=$1; write_end=$2; shift 2; eval "exec \\"\\$@\\" 3<&$read_end 4>&$write_end"'
@@ -78,9 +78,8 @@ class Browser:
         self._session = ""
         targets = self.call("Target.getTargets")["targetInfos"]
         page = next(target for target in targets if target["type"] == "page")
-        self._session = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)[
-            "sessionId"
-        ]
+        attached = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)
+        self._session = attached["sessionId"]
         for domain in ("Runtime", "Page", "Log", "Network"):
             self.call(f"{domain}.enable")
 
@@ -114,6 +113,7 @@ class Browser:
         return self.until(lambda: self.evaluate(expression), expression)
 
     def until(self, ready: Callable[[], Any], what: str) -> Any:
+        """What `ready` returns once that is true. `what` names it if it takes too long."""
         end = time.monotonic() + SECONDS
         while not (found := ready()):
             assert time.monotonic() < end, f"not in {SECONDS} seconds: {what}"
@@ -121,24 +121,21 @@ class Browser:
         return found
 
     def open(self, path: Path) -> None:
-        self.call("Page.navigate", url=path.as_uri())
-        self.wait(
-            f"document.readyState === 'complete' && location.href === {json.dumps(path.as_uri())}"
-        )
+        """Open a file, and return once its page is complete."""
+        address = path.as_uri()
+        self.call("Page.navigate", url=address)
+        self.wait(f"document.readyState === 'complete' && location.href === {json.dumps(address)}")
 
     def press(self, key: str, *, shift: bool = False) -> None:
-        code = "Space" if key == " " else key
-        for kind in ("keyDown", "keyUp"):
-            letters = {"text": " "} if key == " " and kind == "keyDown" else {}
-            self.call(
-                "Input.dispatchKeyEvent",
-                type=kind,
-                key=key,
-                code=code,
-                windowsVirtualKeyCode=KEYS[key],
-                modifiers=SHIFT * shift,
-                **letters,
-            )
+        """Press and release one of `KEYS`."""
+        details: dict[str, Any] = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
+        if key == " ":
+            details["code"] = "Space"
+        if shift:
+            details["modifiers"] = SHIFT
+        letters = {"text": " "} if key == " " else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **details, **letters)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **details)
 
     def click(self, selector: str, *, across: float = 0.5, down: float = 0.5) -> None:
         """Click in an element, at these shares of its width and height."""
@@ -169,21 +166,19 @@ class Browser:
             self._buffer += content
         message, _, self._buffer = self._buffer.partition(b"\0")
         answer: dict[str, Any] = json.loads(message)
-        details = answer.get("params", {})
-        if answer.get("method") == "Runtime.exceptionThrown":
-            self.errors.append(json.dumps(details["exceptionDetails"]))
-        elif answer.get("method") == "Runtime.consoleAPICalled" and details["type"] in (
-            "error",
-            "warning",
-        ):
-            self.errors.append(json.dumps(details["args"]))
-        elif answer.get("method") == "Network.requestWillBeSent" and details["request"][
-            "url"
-        ].startswith("http"):
-            self.requests.append(details["request"]["url"])
-        elif answer.get("method") == "Log.entryAdded" and details["entry"]["level"] in (
-            "error",
-            "warning",
-        ):
-            self.errors.append(details["entry"]["text"])
+        self._note(answer.get("method", ""), answer.get("params", {}))
         return answer
+
+    def _note(self, method: str, details: dict[str, Any]) -> None:
+        """Keep the errors and the requests that an event of the protocol reports."""
+        if method == "Runtime.exceptionThrown":
+            self.errors.append(json.dumps(details["exceptionDetails"]))
+        elif method == "Runtime.consoleAPICalled":
+            if details["type"] in ("error", "warning"):
+                self.errors.append(json.dumps(details["args"]))
+        elif method == "Network.requestWillBeSent":
+            address = details["request"]["url"]
+            if address.startswith("http"):
+                self.requests.append(address)
+        elif method == "Log.entryAdded" and details["entry"]["level"] in ("error", "warning"):
+            self.errors.append(details["entry"]["text"])

@@ -18,8 +18,10 @@ SECONDS = 170
 
 
 def start(folder: Path, *args: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """`python -m lnfgen ARGS` in a folder. Commands that load torch take seconds; `call_in` does
-    not."""
+    """`python -m lnfgen ARGS` in a folder.
+
+    Commands that load torch take seconds; `call_in` does not.
+    """
     command = [sys.executable, "-m", "lnfgen", *map(str, args)]
     return subprocess.run(command, cwd=folder, capture_output=True, timeout=SECONDS, **options)
 

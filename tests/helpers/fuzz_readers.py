@@ -1,12 +1,10 @@
-"""Damage valid files in many ways and read them: each is a result or one line, in limited time and
-memory.
+"""Damage valid files in many ways and read them: each is a result or one line, in limited time.
 
-python tests/helpers/fuzz_readers.py --files 20000 [--seed 0] [--reader mid]   # a line for each
-reader
+    python tests/helpers/fuzz_readers.py --files 20000 [--seed 0] [--reader mid]
 
-Files are read as the program reads them, many of them in its child processes. A file may take 5
-seconds and 1,000 MB of memory, unless `$LNFGEN_READ_SECONDS` and `$LNFGEN_READ_MB` say something
-else. Pytest does not collect this file; `test_fuzz.py` runs a little of it.
+It prints a line for each reader. Files are read as the program reads them, many of them in its
+child processes. A file may take 5 seconds and 1,000 MB of memory, unless `$LNFGEN_READ_SECONDS` and
+`$LNFGEN_READ_MB` are set. Pytest does not collect this file; `test_fuzz.py` runs a little of it.
 """
 
 from __future__ import annotations
@@ -31,9 +29,10 @@ import numpy as np
 
 from lnfgen.data.benchmarks import read_benchmark
 from lnfgen.data.dataset import open_dataset
-from lnfgen.data.prepare import prepare
+from lnfgen.data.preprocessing import prepare
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import read, to_bytes, write
+from lnfgen.music.notes import Note
 from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import PianoRoll
 
@@ -105,8 +104,7 @@ SLOWEST = 60  # seconds of the processor in which a reader in this process must 
 
 @dataclass
 class Report:
-    """How many files of a reader were read, were refused or broke a limit, and those that break a
-    rule."""
+    """How many files of a reader had each outcome, and those that break a rule."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
@@ -128,26 +126,31 @@ def read_all(
     before = signal.signal(signal.SIGPROF, _end)
     for number in range(count):
         damage(random.Random(f"{label} {number}"))
-        failure = ""
         signal.setitimer(signal.ITIMER_PROF, SLOWEST)
-        try:
-            outcome = "read" if read() else "nothing"
-            failure = "an empty result" if outcome == "nothing" else ""
-        except LnfgenError as error:
-            message = str(error)
-            limit = re.search(r"takes over [\d.]+ (seconds|MB)", message)
-            outcome = limit[1] if limit else "refused"
-            if "\n" in message or not message or "ends the process" in message:
-                failure = f"a message of several lines, or a crash: {message!r}"
-        except Exception:
-            outcome, failure = "traceback", traceback.format_exc()
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
+        outcome, failure = _outcome(read)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         report.outcomes[outcome] += 1
         if failure:
             report.failures.append(f"{label} {number}: {failure}")
     signal.signal(signal.SIGPROF, before)
     return report
+
+
+def _outcome(read: Callable[[], object]) -> tuple[str, str]:
+    """What becomes of a file, and the rule that it breaks, or an empty string."""
+    try:
+        if read():
+            return "read", ""
+        return "nothing", "an empty result"
+    except LnfgenError as error:
+        message = str(error)
+        limit = re.search(r"takes over [\d.]+ (seconds|MB)", message)
+        outcome = limit[1] if limit else "refused"
+        if "\n" in message or not message or "ends the process" in message:
+            return outcome, f"a message of several lines, or a crash: {message!r}"
+        return outcome, ""
+    except Exception:
+        return "traceback", traceback.format_exc()
 
 
 def _end(*_: object) -> None:
@@ -156,10 +159,12 @@ def _end(*_: object) -> None:
 
 def rolls() -> list[PianoRoll]:
     rng = np.random.default_rng(0)
-    notes = [
-        (int(rng.integers(0, 60)), int(rng.integers(1, 9)), int(rng.integers(30, 90)))
-        for _ in range(40)
-    ]
+    notes: list[Note] = []
+    for _ in range(40):
+        start = int(rng.integers(0, 60))
+        length = int(rng.integers(1, 9))
+        pitch = int(rng.integers(30, 90))
+        notes.append((start, length, pitch))
     return [
         PianoRoll.from_notes(notes, tempo_bpm=97.0, time_signature=(6, 8)),
         PianoRoll.from_notes(notes[:9], steps_per_quarter=2, time_signature=(3, 4)),
@@ -171,12 +176,14 @@ def a_band() -> PianoRoll:
 
 
 def midis() -> list[bytes]:
-    """The rolls as lnfgen writes them, and as the tracks of a file of format 1 and of one of format
-    2."""
-    plain = [to_bytes(roll, ".mid") for roll in rolls()]
-    tracks = b"".join(content[14:] for content in plain)
-    heads = [b"MThd\0\0\0\6\0" + bytes([kind]) + b"\0\2" + plain[0][12:14] for kind in (1, 2)]
-    return [*plain, *(head + tracks for head in heads)]
+    """The rolls as lnfgen writes them, and as the tracks of a file of format 1 and of format 2."""
+    contents = [to_bytes(roll, ".mid") for roll in rolls()]
+    tracks = b"".join(content[14:] for content in contents)
+    division = contents[0][12:14]
+    for kind in (1, 2):
+        head = b"MThd\0\0\0\6\0" + bytes([kind]) + b"\0\2" + division
+        contents.append(head + tracks)
+    return contents
 
 
 def zipped(members: dict[str, bytes]) -> bytes:
@@ -206,10 +213,18 @@ def compressed_scores() -> list[bytes]:
 
 
 def pickles() -> list[bytes]:
-    pieces = [[tuple(np.flatnonzero(step) + 21) for step in roll.sounding] for roll in rolls()]
-    plain = [[tuple(int(note) for note in frame) for frame in piece] for piece in pieces]
-    both = [{"train": given, "valid": given[:1], "test": []} for given in (pieces, plain)]
-    return [pickle.dumps(value, protocol) for value in both for protocol in (0, 2, 4)]
+    """The rolls as benchmark sets have them: the pitches of each step, of numpy or plain."""
+    of_numpy: list[list[tuple[int, ...]]] = []
+    plain: list[list[tuple[int, ...]]] = []
+    for roll in rolls():
+        frames = [tuple(np.flatnonzero(step) + 21) for step in roll.sounding[:, 0]]
+        of_numpy.append(frames)
+        plain.append([tuple(map(int, frame)) for frame in frames])
+    contents: list[bytes] = []
+    for pieces in (of_numpy, plain):
+        value = {"train": pieces, "valid": pieces[:1], "test": []}
+        contents.extend(pickle.dumps(value, protocol) for protocol in (0, 2, 4))
+    return contents
 
 
 def mats() -> list[bytes]:
@@ -218,7 +233,7 @@ def mats() -> list[bytes]:
     contents = []
     for compressed in (False, True):
         cells = np.empty((1, 2), dtype=object)
-        cells[0, :] = [roll.sounding.astype(float) for roll in rolls()]
+        cells[0, :] = [roll.sounding[:, 0].astype(float) for roll in rolls()]
         buffer = io.BytesIO()
         value = {"traindata": cells, "validdata": cells[:, :1], "testdata": cells[:, 1:]}
         scipy.io.savemat(buffer, value, do_compression=compressed)
@@ -228,8 +243,10 @@ def mats() -> list[bytes]:
 
 @dataclass(frozen=True)
 class Reader:
-    """How valid files are made, and how one is read. `archive`: some damage goes inside the
-    archive."""
+    """How valid files are made, and how one is read.
+
+    `archive`: some damage goes inside the archive.
+    """
 
     suffix: str
     valid: Callable[[], list[bytes]]
@@ -237,12 +254,14 @@ class Reader:
     archive: bool = False
 
 
+def written(suffix: str) -> list[bytes]:
+    return [to_bytes(roll, suffix) for roll in [*rolls(), a_band()]]
+
+
 READERS = {
     "mid": Reader(".mid", midis),
-    "txt": Reader(".txt", lambda: [to_bytes(roll, ".txt") for roll in [*rolls(), a_band()]]),
-    "npz": Reader(
-        ".npz", lambda: [to_bytes(roll, ".npz") for roll in [*rolls(), a_band()]], archive=True
-    ),
+    "txt": Reader(".txt", lambda: written(".txt")),
+    "npz": Reader(".npz", lambda: written(".npz"), archive=True),
     "pickle": Reader(".pickle", pickles, read_benchmark),
     "mat": Reader(".mat", mats, read_benchmark),
     "musicxml": Reader(".musicxml", scores),
@@ -252,40 +271,57 @@ READERS = {
 }
 
 
+KINDS = ("flip", "byte", "binary", "number", "number", "number", "repeat", "splice", "cut")
+
+
 def damaged(content: bytes, others: list[bytes], rng: random.Random) -> bytes:
     """The content after one to four changes."""
     for _ in range(rng.choice((1, 1, 2, 4))):
         start = rng.randrange(len(content) + 1)
         end = min(len(content), start + rng.choice((1, 2, 8, 64, len(content))))
-        before, part, after = content[:start], content[start:end], content[end:]
-        kind = rng.choice(
-            ("flip", "byte", "binary", "number", "number", "number", "repeat", "splice", "cut")
-        )
-        if kind == "flip" and part:
-            content = before + bytes([part[0] ^ (1 << rng.randrange(8))]) + part[1:] + after
-        elif kind == "byte" and part:
-            content = before + bytes([rng.randrange(256)]) + part[1:] + after
+        kind = rng.choice(KINDS)
+        if kind == "number":
+            content = with_another_number(content, rng)
         elif kind == "binary":
             extreme = rng.choice(BINARY)[: rng.choice((1, 2, 4))]
-            content = before + extreme + content[start + len(extreme) :]
-        elif kind == "number" and (numbers := list(re.finditer(rb"\d+", content))):
-            match = rng.choice(numbers)
-            content = (
-                content[: match.start()] + rng.choice(EXTREMES).encode() + content[match.end() :]
-            )
-        elif kind == "repeat":
-            # The limit of time is for each tune of an ABC book, so a thousand copies of a tune may
-            # take long. A parser needs seconds for a thousand copies of a note; one such file in
-            # hundreds leaves time for many others.
-            many = rng.choice((10,) * 19 + (1000,)) if len(part) < 100 and b"X:" not in part else 2
-            content = before + part * rng.choice((0, 2, 3, many)) + after
-        elif kind == "splice":
-            other = rng.choice(others)
-            place = rng.randrange(len(other))
-            content = before + other[place : place + rng.choice((4, 64, len(other)))] + after
+            content = content[:start] + extreme + content[start + len(extreme) :]
         elif kind == "cut":
-            content = before if rng.random() < 0.5 else part + after
+            content = content[:start] if rng.random() < 0.5 else content[start:]
+        else:
+            part = damaged_part(kind, content[start:end], others, rng)
+            content = content[:start] + part + content[end:]
     return content
+
+
+def with_another_number(content: bytes, rng: random.Random) -> bytes:
+    """The content with one of its decimal numbers replaced."""
+    numbers = list(re.finditer(rb"\d+", content))
+    if not numbers:
+        return content
+    match = rng.choice(numbers)
+    extreme = rng.choice(EXTREMES).encode()
+    return content[: match.start()] + extreme + content[match.end() :]
+
+
+def damaged_part(kind: str, part: bytes, others: list[bytes], rng: random.Random) -> bytes:
+    """What stands in place of a part of the content."""
+    if kind == "splice":
+        other = rng.choice(others)
+        place = rng.randrange(len(other))
+        size = rng.choice((4, 64, len(other)))
+        return other[place : place + size]
+    if kind == "repeat":
+        # The limit of time is for each tune of an ABC book, so a thousand copies of a tune may take
+        # long. A parser needs seconds for a thousand copies of a note; one such file in hundreds
+        # leaves time for many others.
+        many = 2
+        if len(part) < 100 and b"X:" not in part:
+            many = rng.choice((10,) * 19 + (1000,))
+        return part * rng.choice((0, 2, 3, many))
+    if not part:
+        return part
+    first = rng.randrange(256) if kind == "byte" else part[0] ^ (1 << rng.randrange(8))
+    return bytes([first]) + part[1:]
 
 
 def mutant(reader: Reader, valid: list[bytes], rng: random.Random) -> bytes:
@@ -327,13 +363,13 @@ def fuzz_dataset(count: int, seed: int) -> Report:
         def damage(rng: random.Random) -> None:
             chosen = rng.choice(list(whole))
             for path, content in whole.items():
-                path.write_bytes(
-                    damaged(content, list(whole.values()), rng) if path == chosen else content
-                )
+                path.write_bytes(content)
+            chosen.write_bytes(damaged(whole[chosen], list(whole.values()), rng))
 
-        return read_all(
-            f"dataset {seed}", count, damage, lambda: open_dataset(dataset).split("train")[0].any()
-        )
+        def read_it() -> object:
+            return open_dataset(dataset).split("train")[0].any()
+
+        return read_all(f"dataset {seed}", count, damage, read_it)
 
 
 def main() -> int:
@@ -352,11 +388,10 @@ def main() -> int:
     failures = 0
     for name in options.reader or [*READERS, "dataset"]:
         report = fuzz(name, options.files, options.seed)
-        usages = [
-            resource.getrusage(who).ru_maxrss
-            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        ]
-        peak = max(usages) * (1 if sys.platform == "darwin" else 1024) / 1e6
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        of_children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = max(own, of_children) * unit / 1e6
         if peak > float(os.environ["LNFGEN_READ_MB"]):
             report.failures.append(f"{name}: {peak:.0f} MB of memory")
         print(

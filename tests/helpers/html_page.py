@@ -8,8 +8,7 @@ VOID = {"meta", "input", "link", "img", "br"}
 
 
 class Page(HTMLParser):
-    """The elements of a page, in order, and the text in each `script`, `style`, `title` and
-    heading."""
+    """The elements of a page, in order, and the texts in scripts, styles, titles and headings."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__()

@@ -16,7 +16,10 @@ from lnfgen.flows.temporal import TemporalFlow
 from lnfgen.models.build import build_prior
 from lnfgen.nn.positions import POSITION_SIZE
 
-N, T, D, F = 2, 4, 3, POSITION_SIZE
+N = 2
+T = 4
+D = 3
+F = POSITION_SIZE
 HIDDEN = 6
 NUM_CODES = 5
 BLOCK = 2  # of T steps
@@ -31,8 +34,7 @@ SIZES = model_config(
 
 
 def cells(sizes: ModelConfig) -> list[ModelConfig]:
-    """Every way through time with every way across the features that it goes with, at these
-    sizes."""
+    """Every way through time with every way across the features that goes with it."""
     found = []
     for time, features in itertools.product(TIMES, FEATURES):
         try:
@@ -63,11 +65,14 @@ def random_flow(*point: str, scale: float = 0.5, **changes: object) -> TemporalF
 def inputs(
     count: int = N, seed: int = 1, num_steps: int = T, features: int = D
 ) -> tuple[Tensor, Tensor]:
-    """x `[count, T, D]` and positions `[count, T, F]`, which are small, as there are more of them
-    than of anything."""
+    """x `[count, T, D]` and positions `[count, T, F]`.
+
+    Positions are small numbers, as there are more of them than of anything.
+    """
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(count, num_steps, features, generator=generator, dtype=torch.float64)
-    return x, 0.3 * torch.randn(count, num_steps, F, generator=generator, dtype=torch.float64)
+    positions = torch.randn(count, num_steps, F, generator=generator, dtype=torch.float64)
+    return x, 0.3 * positions
 
 
 def full(positions: Tensor) -> Tensor:
@@ -76,7 +81,10 @@ def full(positions: Tensor) -> Tensor:
 
 
 def jacobian_of(method: Callable, x: Tensor, positions: Tensor) -> Tensor:
-    """Of the one sequence x, `[T, D, T, D]`."""
-    return torch.autograd.functional.jacobian(
-        lambda e: method(e, positions, full(positions))[0][0], x
-    )[:, :, 0]
+    """The Jacobian of a flow at one sequence x `[1, T, D]`: `[T, D, T, D]`."""
+
+    def moved(at: Tensor) -> Tensor:
+        y, _ = method(at, positions, full(positions))
+        return y[0]
+
+    return torch.autograd.functional.jacobian(moved, x)[:, :, 0]

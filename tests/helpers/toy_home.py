@@ -13,6 +13,8 @@ from toy_models import ODD_SIZES
 from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import Encoding
+from lnfgen.data.music_encoding import MusicEncoding
+from lnfgen.data.text_encoding import TextEncoding
 from lnfgen.formats.read_write import write
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.music.pianoroll import PianoRoll
@@ -35,40 +37,53 @@ def make_run(path: Path, dataset: Dataset) -> None:
 
 
 def make_home(home: Path) -> None:
-    """Fill a folder with an untrained run of music, one of text, their datasets, small.json of
-    their sizes, a text and a melody.
+    """Fill a folder with an untrained run of music and one of text, and their datasets.
 
-    The run of music samples nothing but silence.
+    Beside them are small.json of their sizes, a text and a melody. The run of music samples nothing
+    but silence.
     """
     rng = np.random.default_rng(0)
-    music = Encoding(kind="music", time_signature=(3, 4), steps_per_quarter=2)
-    text = Encoding(kind="text", vocabulary=("\ufffd", " ", "a", "b"))
-    rolls = [np.where(rng.random((12 + i, 88)) < 0.05, 3, 0).astype(np.uint8) for i in range(6)]
-    lines = [rng.integers(1, 4, 6 + i).astype(np.int32) for i in range(6)]
-    for name, encoding, sequences in (("rolls", music, rolls), ("lines", text, lines)):
-        splits = {"train": sequences[:4], "valid": sequences[4:], "test": sequences[4:]}
-        dataset = write_dataset(home / name, name=name, encoding=encoding, splits=splits)
-        config = config_of(encoding)
-        model = new_model(config, dataset)
-        assert isinstance(model, LatentFlow)
-        if name == "rolls":
-            biases = [
-                parameter
-                for key, parameter in model.emission.named_parameters()
-                if key.endswith("bias")
-            ]
-            with torch.no_grad():
-                for parameter in model.emission.parameters():
-                    parameter.zero_()
-                biases[-1].fill_(-40)
-        run = RunFolder.create(home / f"run-{name}", config, dataset)
-        save_model(run, model.state_dict())
-        figures = dict.fromkeys(
-            ("train_elbo", "train_reconstruction", "train_kl", "valid_elbo", "kl_weight"), 1.0
-        )
-        run.write_metrics([{"step": step, "learning_rate": 0.1, **figures} for step in (1, 2)])
-    (home / "small.json").write_text(
-        json.dumps({"model": {"hidden_size": 6, "embedding_size": 5, "num_layers": 1}})
-    )
+    music = MusicEncoding(time_signature=(3, 4), steps_per_quarter=2)
+    text = TextEncoding(("\ufffd", " ", "a", "b"))
+    rolls: list[np.ndarray] = []
+    for number in range(6):
+        rolls.append(np.where(rng.random((12 + number, 1, 88)) < 0.05, 3, 0).astype(np.uint8))
+    lines: list[np.ndarray] = []
+    for number in range(6):
+        lines.append(rng.integers(1, 4, 6 + number).astype(np.int32))
+    _make_run_of(home, "rolls", music, rolls)
+    _make_run_of(home, "lines", text, lines)
+    sizes = {"model": {"hidden_size": 6, "embedding_size": 5, "num_layers": 1}}
+    (home / "small.json").write_text(json.dumps(sizes))
     (home / "song.txt").write_text("a b ab\nba ab\n")
     write(home / "melody.mid", PianoRoll.from_notes([(0, 2, 72), (2, 4, 74)], steps_per_quarter=2))
+
+
+def _make_run_of(home: Path, name: str, encoding: Encoding, sequences: list[np.ndarray]) -> None:
+    """Make a dataset of these sequences, and a run on it with two lines of metrics."""
+    splits = {"train": sequences[:4], "valid": sequences[4:], "test": sequences[4:]}
+    dataset = write_dataset(home / name, name=name, encoding=encoding, splits=splits)
+    config = config_of(encoding)
+    model = new_model(config, dataset)
+    assert isinstance(model, LatentFlow)
+    if encoding.kind == "music":
+        _silence(model)
+    run = RunFolder.create(home / f"run-{name}", config, dataset)
+    save_model(run, model.state_dict())
+    figures = dict.fromkeys(
+        ("train_elbo", "train_reconstruction", "train_kl", "valid_elbo", "kl_weight"), 1.0
+    )
+    run.write_metrics([{"step": step, "learning_rate": 0.1, **figures} for step in (1, 2)])
+
+
+def _silence(model: LatentFlow) -> None:
+    """Make all keys improbable, whatever z is."""
+    with torch.no_grad():
+        for parameter in model.emission.parameters():
+            parameter.zero_()
+        biases = [
+            parameter
+            for key, parameter in model.emission.named_parameters()
+            if key.endswith("bias")
+        ]
+        biases[-1].fill_(-40)

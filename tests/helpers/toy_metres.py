@@ -1,4 +1,4 @@
-"""Toys in three time signatures: an encoding, what train has, and models that are told them."""
+"""Toys in three time signatures: an encoding, what train has, and models that know them."""
 
 from collections.abc import Iterator
 
@@ -6,19 +6,21 @@ import torch
 from toy_models import toy
 
 from lnfgen.conventions import TimeSignature
-from lnfgen.data.encoding import Encoding
+from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.models.observation import Frames
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.music.pianoroll import PianoRoll
 
-ENCODING = Encoding("music", steps_per_quarter=4, num_pitches=3, lowest_pitch=60)
+ENCODING = MusicEncoding(steps_per_quarter=4, num_pitches=3, lowest_pitch=60)
 SIGNATURES: list[TimeSignature] = [(4, 4), (6, 8), (4, 4), (3, 4), (4, 4), (3, 4)]
 LENGTHS = torch.tensor([32, 24, 48, 36, 64, 12])
 
 
 def toy_metres() -> TimeSignatures:
-    return TimeSignatures.fit(SIGNATURES, torch.from_numpy(ENCODING.metres(SIGNATURES)), LENGTHS)
+    """The time signatures of train, as a model knows them."""
+    bar_shapes = torch.from_numpy(ENCODING.bar_shapes(SIGNATURES))
+    return TimeSignatures.fit(SIGNATURES, bar_shapes, LENGTHS)
 
 
 def told(name: str, emission: str = "bernoulli") -> SequenceModel:

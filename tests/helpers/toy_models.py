@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -10,12 +11,12 @@ from torch import Tensor, nn
 from toy_config import model_config
 
 from lnfgen.config import NAMED_MODELS
+from lnfgen.models.autoregressive import AutoregressiveHead
 from lnfgen.models.build import build_model
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Frames, Observation, Symbols
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.models.time_signatures import TimeSignatures
-from lnfgen.models.voices import VoiceHead
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -33,7 +34,7 @@ ODD_SIZES = dataclasses.replace(SIZES, latent_size=3, num_layers=1)
 """The same with an odd number of latent features, whose halves differ, and one layer."""
 
 LENGTHS = torch.tensor([5, 2, 4])
-# to choose it for each toy anew would take a fifth of the time to make one
+# To choose it for each toy anew would take a fifth of the time to make one.
 KERNEL = LengthModel.fit(LENGTHS).kernel
 MODELS = [*sorted(NAMED_MODELS), "af-scf/scan", "af-scf/conv-scan"]
 OUTPUTS: dict[str, tuple[Observation, str]] = {
@@ -42,29 +43,40 @@ OUTPUTS: dict[str, tuple[Observation, str]] = {
     "onsets": (Frames(3, has_onsets=True), "bernoulli"),
     "nade-frames": (Frames(3, has_onsets=False), "nade"),
     "nade-onsets": (Frames(3, has_onsets=True), "nade"),
-    "past-onsets": (Frames(3, has_onsets=True), "past"),
+    "autoregressive-onsets": (Frames(3, has_onsets=True), "autoregressive"),
+    "autoregressive-band": (Frames(3, has_onsets=True, parts=2), "autoregressive"),
 }
-PAIRS = [
-    (kind, name)
-    for kind in sorted(OUTPUTS)
-    for name in MODELS
-    if kind == "symbols" or not name.endswith("codes")
-]
-"""Each output with each model that has it; codes are of symbols alone."""
+ON_OTHER_OUTPUTS = ("lstm", "af-scf", "af-scf/scan", "af-scf/conv-scan")
 
-OFTEN = [
-    (kind, name)
-    for kind, name in PAIRS
-    if kind in ("symbols", "past-onsets")
-    or name in ("lstm", "af-scf", "af-scf/scan", "af-scf/conv-scan")
-]
-"""An output knows a prior by z alone, so most pairs with other priors can wait; a backbone is in
-both of them."""
+
+def _has_output(name: str, kind: str) -> bool:
+    """Codes are of symbols alone."""
+    return kind == "symbols" or not name.endswith("codes")
+
+
+def _is_often(name: str, kind: str) -> bool:
+    """An output knows a prior by z alone, so most pairs with other priors can wait.
+
+    A backbone is in both of them.
+    """
+    return kind in ("symbols", "autoregressive-onsets") or name in ON_OTHER_OUTPUTS
+
+
+PAIRS: list[tuple[str, str]] = []
+"""Each output with each model that has it."""
+
+for _kind in sorted(OUTPUTS):
+    PAIRS += [(_kind, name) for name in MODELS if _has_output(name, _kind)]
+
+OFTEN = [(kind, name) for kind, name in PAIRS if _is_often(name, kind)]
+"""The pairs that are tested each time."""
 
 
 def randomise(module: Module, scale: float = 0.5, seed: int = 0) -> Module:
-    """Make all weights large, because weights near 0 would hide a missing path; the module
-    itself."""
+    """Make all weights large, because weights near 0 would hide a missing path.
+
+    The result is the module itself.
+    """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -82,37 +94,41 @@ def toy(
     time_signatures: TimeSignatures | None = None,
     **changes: object,
 ) -> SequenceModel:
-    """A model with large random weights; it is told time signatures, if there are some."""
+    """A model with large random weights; it reads time signatures, if there are some."""
     torch.manual_seed(0)
     name, _, backbone = name.partition("/")
-    changes = {"emission": usual_output(observation), **changes}
-    changes = {
-        **NAMED_MODELS[name],
+    usual = {
+        "emission": usual_output(observation),
         "backbone": backbone or "lstm",
-        "in_metre": time_signatures is not None,
-        **changes,
+        "reads_time_signature": time_signatures is not None,
     }
-    config = dataclasses.replace(SIZES, **changes)  # type: ignore[arg-type]
+    values = usual | NAMED_MODELS[name] | changes
+    config = dataclasses.replace(SIZES, **values)  # type: ignore[arg-type]
     model = build_model(config, observation, LengthModel.fit(LENGTHS, KERNEL), time_signatures)
     randomise(model)
     for module in model.modules():
-        # its layers add up, and logits of some hundreds say nothing of the rest
-        if isinstance(module, VoiceHead):
+        # Its layers add up, and logits of some hundreds say nothing of the rest.
+        if isinstance(module, AutoregressiveHead):
             randomise(module, 0.2)
-    randomise(model.positions, 0.2)  # they are more than what a toy reads beside them
+    randomise(model.positions, 0.2)  # They are more than what a toy reads beside them.
     return model.eval()
+
+
+def key_values(frames: Frames) -> list[int]:
+    """The values of a key: silent, held and struck, or without onsets silent and sounding."""
+    if frames.has_onsets:
+        return [0, 1, 3]
+    return [0, 1]
 
 
 def random_x(observation: Observation, batch: int, steps: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     if isinstance(observation, Symbols):
-        return torch.randint(
-            observation.num_symbols, (batch, steps), generator=generator, dtype=torch.int32
-        )
-    values = torch.tensor([0, 1, 3] if observation.has_onsets else [0, 1], dtype=torch.uint8)
-    return values[
-        torch.randint(len(values), (batch, steps, observation.num_pitches), generator=generator)
-    ]
+        shape = (batch, steps)
+        return torch.randint(observation.num_symbols, shape, generator=generator, dtype=torch.int32)
+    values = torch.tensor(key_values(observation), dtype=torch.uint8)
+    shape = (batch, steps, observation.parts, observation.num_pitches)
+    return values[torch.randint(len(values), shape, generator=generator)]
 
 
 def sample_batch(
@@ -120,10 +136,11 @@ def sample_batch(
     lengths: Sequence[int],
     generators: Sequence[torch.Generator],
     temperature: float,
-    metres: Tensor | None = None,
+    bar_shapes: Tensor | None = None,
 ) -> list[Tensor]:
     """Sequences on the CPU, each with its own length and generator."""
-    return model.generate(lengths, *model.random_numbers(lengths, generators), temperature, metres)
+    numbers = model.random_numbers(lengths, generators)
+    return model.generate(lengths, *numbers, temperature, bar_shapes)
 
 
 def noise_like(
@@ -135,14 +152,14 @@ def noise_like(
 def every_sequence(observation: Observation, steps: int) -> Tensor:
     if isinstance(observation, Symbols):
         return torch.tensor(list(itertools.product(range(observation.num_symbols), repeat=steps)))
-    values = (0, 1, 3) if observation.has_onsets else (0, 1)
-    flat = list(itertools.product(values, repeat=steps * observation.num_pitches))
-    return torch.tensor(flat, dtype=torch.uint8).unflatten(1, (steps, observation.num_pitches))
+    values = key_values(observation)
+    frame = (observation.parts, observation.num_pitches)
+    flat = list(itertools.product(values, repeat=steps * math.prod(frame)))
+    return torch.tensor(flat, dtype=torch.uint8).unflatten(1, (steps, *frame))
 
 
 def probabilities_that_sum_to_1(model: SequenceModel, steps: int, samples: int) -> Tensor:
-    """p(x | T) of every x of so many steps, by importance sampling, after a check that they sum to
-    1.
+    """p(x | T) of every x of so many steps, by importance sampling, if they sum to 1.
 
     The posterior must cover the prior, so that the weights vary little.
     """

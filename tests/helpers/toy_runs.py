@@ -22,10 +22,8 @@ SIZES = {
 
 def state_of(step: int, **values: Any) -> State:
     """Something of the form of a trainer's state, all parts of which hold the step."""
-    return {part: {"value": torch.full((3,), step)} for part in STATE_PARTS}, {
-        "step": step,
-        **values,
-    }
+    tensors = {part: {"value": torch.full((3,), step)} for part in STATE_PARTS}
+    return tensors, {"step": step, **values}
 
 
 def make_run(

@@ -1,5 +1,6 @@
 """A trainer and a session at toy sizes on a tiny dataset, with what they report and save."""
 
+import copy
 import dataclasses
 import itertools
 import json
@@ -14,7 +15,7 @@ from toy_dataset import write_dataset
 
 from lnfgen.config import NAMED_MODELS, Config
 from lnfgen.data.dataset import Dataset
-from lnfgen.data.encoding import Encoding
+from lnfgen.data.text_encoding import TextEncoding
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.runs.checkpoint import STATE_PARTS, new_model, save_state
 from lnfgen.runs.folder import RunFolder
@@ -45,9 +46,11 @@ TRAINING = training_config(
 
 
 def make_dataset(path: Path, num_valid: int = 4) -> Dataset:
-    """Twelve sequences of a repeating pattern, of lengths that make padding; some of them again to
-    choose by."""
-    encoding = Encoding("text", vocabulary=(UNKNOWN, "a", "b", "c", "d"))
+    """Twelve sequences of a repeating pattern, of lengths that make padding.
+
+    Some of them are in valid too, to choose by.
+    """
+    encoding = TextEncoding((UNKNOWN, "a", "b", "c", "d"))
     pattern = np.tile(np.array([1, 2, 3, 4, 4, 2], np.int32), 10)
     train = [pattern[i : i + 6 + i] for i in range(12)]
     valid = train[2 : 2 + num_valid]
@@ -98,9 +101,7 @@ class Session:
             dataset,
             self.config.training,
             device,
-            save_model=lambda weights: self.kept.append(
-                {name: value.clone() for name, value in weights.items()}
-            ),
+            save_model=lambda weights: self.kept.append(copy.deepcopy(weights)),
             save_state=lambda trainer: run and save_state(run, *trainer.state()),
             save_metrics=lambda lines: None,
         )
@@ -132,16 +133,24 @@ def begin(dataset: Dataset, path: Path) -> TrainingSession:
 
 
 def without_clock(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {key: value for key, value in line.items() if "per_second" not in key} for line in metrics
-    ]
+    """Lines of metrics without the speed."""
+    lines: list[dict[str, Any]] = []
+    for line in metrics:
+        lines.append({key: value for key, value in line.items() if "per_second" not in key})
+    return lines
 
 
 def figures(run: Path) -> list[dict[str, Any]]:
     """The lines of a run's metrics.jsonl, without times."""
-    return without_clock(
-        [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    )
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return without_clock([json.loads(line) for line in lines])
+
+
+def assert_equal(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    """The tensors are the same, bit for bit."""
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        assert torch.equal(found[key], value), key
 
 
 def assert_same(one: Path, other: Path) -> None:

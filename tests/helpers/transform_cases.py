@@ -1,5 +1,7 @@
-"""Cases for elementwise transforms, and what their formulas add up: for the contract tests and the
-accuracy table."""
+"""Cases for elementwise transforms, and what their formulas add up.
+
+They are for the contract tests and the accuracy table.
+"""
 
 import torch
 from torch import Tensor
@@ -8,6 +10,8 @@ from torch.nn.functional import logsigmoid
 from lnfgen.transforms import TRANSFORMS, mixture, nlsq, spline
 from lnfgen.transforms.affine import shift_and_log_scale
 from lnfgen.transforms.core import CoreTransform
+
+ULPS = 64  # a solution is exact to so many units of round-off
 
 
 def standard(name: str, count: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -18,8 +22,10 @@ def standard(name: str, count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def extreme(name: str, count: int, dtype: torch.dtype, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Points and raw parameters of every size: standard, tiny, huge, and saturated in either
-    direction."""
+    """Points `[count]` and raw parameters `[count, num_parameters]` of every size.
+
+    They are standard, tiny, huge, and saturated in either direction.
+    """
     generator = torch.Generator().manual_seed(seed)
     num = TRANSFORMS[name].num_parameters
 
@@ -59,31 +65,33 @@ def _core_terms(name: str, u: Tensor, parameters: Tensor) -> Tensor:
         x = (u.unsqueeze(-1) - p.means) * p.precisions
         log_cdf = torch.logsumexp(p.log_weights + logsigmoid(x), -1)
         log_survival = torch.logsumexp(p.log_weights + logsigmoid(-x), -1)
-        # u, which a sum takes the means from, at the slope it counts with
+        # The means are subtracted from u, whose round-off counts with the slope.
         return log_cdf.abs() + log_survival.abs() + (slope * u).abs()
     if isinstance(p, spline._Parameters):
-        # there, knots in z and in value, which are sums of up to that bound
+        # Within the bound, knots in z and in value are sums of up to that bound.
         inside = u.abs() <= spline.TAIL_BOUND
-        return (
-            torch.where(inside, spline.TAIL_BOUND * (1 + slope), 0)
-            + value.abs()
-            + (slope * u).abs()
-        )
+        knots = torch.where(inside, spline.TAIL_BOUND * (1 + slope), 0)
+        return knots + value.abs() + (slope * u).abs()
     raise NotImplementedError(f"{name}: say here what its formula adds up")
 
 
 def ulps(name: str, v: Tensor, z: Tensor, parameters: Tensor) -> Tensor:
-    """How far f(z), computed in float64, is from v, in units of v's round-off of the terms that f
-    adds up."""
-    unit = torch.finfo(v.dtype).eps
-    v, z, parameters = v.double(), z.double(), parameters.double()
-    residual = TRANSFORMS[name]().inverse(z, parameters)[0] - v
-    return residual.abs() / (unit * (summed_terms(name, z, parameters) + v.abs()))
+    """How far f(z), computed in float64, is from v.
+
+    The unit is the round-off, in the dtype of v, of the terms that f adds up.
+    """
+    exact_v = v.double()
+    z = z.double()
+    parameters = parameters.double()
+    found, _ = TRANSFORMS[name]().inverse(z, parameters)
+    size = summed_terms(name, z, parameters) + exact_v.abs()
+    return (found - exact_v).abs() / (torch.finfo(v.dtype).eps * size)
 
 
 def non_finite(name: str, direction: str, x: Tensor, parameters: Tensor) -> int:
     """How many values or gradients of a direction are not finite."""
-    x, parameters = x.clone().requires_grad_(), parameters.clone().requires_grad_()
+    x = x.clone().requires_grad_()
+    parameters = parameters.clone().requires_grad_()
     y, ladj = getattr(TRANSFORMS[name](), direction)(x, parameters)
-    grads = torch.autograd.grad(y.sum() + ladj.sum(), [x, parameters])
-    return sum(int((~torch.isfinite(t)).sum()) for t in (y, ladj, *grads))
+    gradients = torch.autograd.grad(y.sum() + ladj.sum(), [x, parameters])
+    return sum(int((~torch.isfinite(values)).sum()) for values in (y, ladj, *gradients))
