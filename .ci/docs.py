@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,7 +25,10 @@ PAGES = [
 ]
 STYLE = """body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 sans-serif }
 pre { overflow: auto; padding: .7rem; background: #f4f4f4 } img { max-width: 100% }
-table { display: block; overflow: auto; border-collapse: collapse } td, th { padding: .3rem; border: 1px solid #ccc }"""
+table { display: block; overflow: auto; border-collapse: collapse }
+td, th { padding: .3rem; border: 1px solid #ccc }"""
+LINKS = {"link_open": "href", "image": "src"}
+"""The attribute with the address, by the kind of token that has one."""
 
 
 def anchor(heading: str) -> str:
@@ -32,29 +36,55 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-def named(tokens: list[Token]) -> set[str]:
+def set_anchors(tokens: list[Token]) -> set[str]:
     """Give each heading its anchor, and return all of them."""
-    found = set()
+    found: set[str] = set()
     for heading, inline in pairwise(tokens):
         if heading.type == "heading_open":
-            heading.attrSet("id", anchor(inline.content))
-            found.add(anchor(inline.content))
+            name = anchor(inline.content)
+            heading.attrSet("id", name)
+            found.add(name)
     return found
+
+
+def links_of(tokens: list[Token]) -> Iterator[tuple[Token, str, str]]:
+    """The tokens with links into this folder: each token, its attribute, the address in it."""
+    for block in tokens:
+        for token in block.children or []:
+            attribute = LINKS.get(token.type, "")
+            link = str(token.attrGet(attribute) or "")
+            if link and ":" not in link:
+                yield token, attribute, link
+
+
+def document(title: str, body: str, path: Path, out: Path) -> str:
+    """The HTML of a page at a path, with a link to README ahead of it."""
+    home = os.path.relpath(out / "README.html", path.parent)
+    return "\n".join(
+        [
+            "<!doctype html>",
+            "<meta charset='utf-8'>",
+            f"<meta name='viewport' content='width=device-width'><title>{title}</title>",
+            f"<style>{STYLE}</style>",
+            f"<p><a href='{home}'>lnfgen</a></p>",
+            body,
+        ]
+    )
 
 
 def main(out: Path) -> None:
     markdown = MarkdownIt().enable("table")
     parsed = {page: markdown.parse(page.read_text(encoding="utf-8")) for page in PAGES}
-    anchors, dead = {page: named(tokens) for page, tokens in parsed.items()}, []
+    anchors = {page: set_anchors(tokens) for page, tokens in parsed.items()}
+    dead: list[str] = []
     for page, tokens in parsed.items():
-        for token in (child for block in tokens for child in block.children or []):
-            attribute = {"link_open": "href", "image": "src"}.get(token.type, "")
-            link = str(token.attrGet(attribute) or "")
-            if not link or ":" in link:
-                continue
+        for token, attribute, link in links_of(tokens):
             name, _, fragment = link.partition("#")
             target = (page.parent / name).resolve() if name else page
-            if not target.is_file() or (fragment and fragment not in anchors.get(target, ())):
+            is_dead = not target.is_file()
+            if fragment and fragment not in anchors.get(target, ()):
+                is_dead = True
+            if is_dead:
                 dead.append(f"{page.relative_to(ROOT)} links to {link}, which is not there")
             elif target in parsed:
                 token.attrSet(attribute, link.replace(".md", ".html"))
@@ -62,14 +92,11 @@ def main(out: Path) -> None:
                 copy = out / target.relative_to(ROOT)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(target, copy)
+        title = tokens[1].content
+        body = markdown.renderer.render(tokens, markdown.options, {})
         path = out / page.relative_to(ROOT).with_suffix(".html")
         path.parent.mkdir(parents=True, exist_ok=True)
-        title, body = tokens[1].content, markdown.renderer.render(tokens, markdown.options, {})
-        home = f"<p><a href='{os.path.relpath(out / 'README.html', path.parent)}'>lnfgen</a></p>"
-        head = f"<meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>{title}</title>"
-        path.write_text(
-            f"<!doctype html>\n{head}\n<style>{STYLE}</style>\n{home}\n{body}", encoding="utf-8"
-        )
+        path.write_text(document(title, body, path, out), encoding="utf-8")
     if dead:
         raise SystemExit("\n".join(dead))
     print(f"{len(PAGES)} pages, from {out / 'README.html'}")

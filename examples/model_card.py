@@ -13,30 +13,34 @@ from lnfgen.conventions import UNIT_WORDS
 
 Card = dict[str, Any]
 
+CHOICES = ("model", "backbone", "transform", "emission")
+SCORES = ("nll", "elbo", "reconstruction", "kl", "length", "sounding_nll", "marginal_nll")
+
 
 def card_page(card: Card) -> str:
     """The content of `card.md`."""
-    sections = {
-        "Data and licence": _data(card),
-        "Model": _model(card),
-        "Scores": _scores(card),
-        "Music": _music(card["music"]) if "music" in card else None,
-        "Tunes": _tunes(card["tunes"]) if "tunes" in card else None,
-        "What it is for": [card["intended_use"], "", f"    {card['use']}"],
-        "Limits": (f"- {limit}" for limit in card["limits"]),
-        "Train it again": _recipe(card),
-    }
     page = [f"# {card['name']}", "", f"Makes {card['makes']}."]
-    for title, lines in sections.items():
-        if lines is not None:
-            page += ["", f"## {title}", "", *lines]
+    page += _section("Data and licence", _data(card))
+    page += _section("Model", _model(card))
+    page += _section("Scores", _scores(card))
+    if "music" in card:
+        page += _section("Music", _music(card["music"]))
+    if "tunes" in card:
+        page += _section("Tunes", _tunes(card["tunes"]))
+    page += _section("What it is for", [card["intended_use"], "", f"    {card['use']}"])
+    page += _section("Limits", [f"- {limit}" for limit in card["limits"]])
+    page += _section("Train it again", _recipe(card))
     return "\n".join(page) + "\n"
+
+
+def _section(title: str, lines: Iterator[str] | list[str]) -> list[str]:
+    return ["", f"## {title}", "", *lines]
 
 
 def _data(card: Card) -> Iterator[str]:
     data = card["data"]
     yield f"- Dataset: `{card['dataset']}` of lnfgen, {data['description']}; {data['size']}."
-    sizes = (f"{split} {counts['sequences']:,}" for split, counts in data["splits"].items())
+    sizes = [f"{split} {counts['sequences']:,}" for split, counts in data["splits"].items()]
     yield f"- Sequences: {', '.join(sizes)}. The model has learned from train alone."
     yield f"- Source: {data['source']}. Citation: {data['citation']}."
     yield f"- Licence of the data: {data['licence']}."
@@ -44,28 +48,26 @@ def _data(card: Card) -> Iterator[str]:
 
 
 def _model(card: Card) -> Iterator[str]:
-    choices = {
-        name: card[name] for name in ("model", "backbone", "transform", "emission") if card[name]
-    }
-    choices |= {"parameters": f"{card['parameters']:,}", "updates": f"{card['updates']:,}"}
-    yield from _table(["setting", "value"], [[name, str(value)] for name, value in choices.items()])
+    rows = [[name, card[name]] for name in CHOICES if card[name]]
+    rows.append(["parameters", f"{card['parameters']:,}"])
+    rows.append(["updates", f"{card['updates']:,}"])
+    yield from _table(["setting", "value"], rows)
     yield ""
-    yield f"The weights are stored in half precision, {card['bytes'] / 1e6:.2f} MB, and compute in float32."
+    size = f"{card['bytes'] / 1e6:.2f} MB"
+    yield f"The weights are stored in half precision, {size}, and compute in float32."
     yield "All figures below are those of the stored weights. `config.json` has every setting."
 
 
 def _scores(card: Card) -> Iterator[str]:
     first = next(iter(card["scores"].values()))
-    unit = UNIT_WORDS[card["unit"]]
-    yield f"Costs in {unit}, the length's included, over T + 1: lower is better. `marginal_nll` is the"
+    over = "the length's included, over T + 1: lower is better"
+    yield f"Costs in {UNIT_WORDS[card['unit']]}, {over}. `marginal_nll` is the"
     yield "score of independent keys or characters."
     yield ""
-    kinds = ["nll", "elbo", "reconstruction", "kl", "length", "sounding_nll", "marginal_nll"]
-    kinds = [kind for kind in kinds if kind in first]
-    rows = [
-        [split, *(_number(found[kind]) for kind in kinds)]
-        for split, found in card["scores"].items()
-    ]
+    kinds = [kind for kind in SCORES if kind in first]
+    rows: list[list[str]] = []
+    for split, found in card["scores"].items():
+        rows.append([split, *(_number(found[kind]) for kind in kinds)])
     yield from _table(["split", *kinds], rows)
     yield ""
     if card["exact"]:
@@ -75,42 +77,42 @@ def _scores(card: Card) -> Iterator[str]:
 
 
 def _music(music: Card) -> Iterator[str]:
-    yield f"{_drawn(music, music['count'])}, beside the {music['split']} split, in passages of"
-    yield f"{music['window_quarters']:g} quarters. Inside is the share of samples in the 5 to 95 % range of the split."
+    split = music["split"]
+    yield f"{_drawn(music, music['count'])}, beside the {split} split, in passages of"
+    window = f"{music['window_quarters']:g} quarters"
+    yield f"{window}. Inside is the share of samples in the 5 to 95 % range of the split."
     yield ""
-    rows = []
+    rows: list[list[str]] = []
     for figure in music["figures"].values():
-        sides = [figure["reference"], figure["samples"]]
-        cells = [cell for side in sides for cell in (_number(side["median"]), _range(side))]
-        rows.append([figure["label"], *cells, _percent(figure["inside"])])
-    columns = [
-        "figure",
-        f"{music['split']}: median",
-        "5 to 95 %",
-        "samples: median",
-        "5 to 95 %",
-        "inside",
-    ]
-    yield from _table(columns, rows)
+        reference = figure["reference"]
+        samples = figure["samples"]
+        row = [
+            figure["label"],
+            _number(reference["median"]),
+            _range(reference),
+            _number(samples["median"]),
+            _range(samples),
+            _percent(figure["inside"]),
+        ]
+        rows.append(row)
+    of_split = [f"{split}: median", "5 to 95 %"]
+    of_samples = ["samples: median", "5 to 95 %"]
+    yield from _table(["figure", *of_split, *of_samples, "inside"], rows)
     yield ""
-    yield f"AUC {_number(music['auc'])}: how well a classifier tells samples from the split; 0.5 not at all, 1 always."
-    yield f"The longest copy of train in any sample lasts {_number(music['most_copied'])} quarters."
+    meaning = "how well a classifier tells samples from the split; 0.5 not at all, 1 always"
+    yield f"AUC {_number(music['auc'])}: {meaning}."
+    longest = _number(music["most_copied"])
+    yield f"The longest copy of train in any sample lasts {longest} quarters."
 
 
 def _tunes(tunes: Card) -> Iterator[str]:
     yield f"{_drawn(tunes, tunes['samples'])}, by `examples/abc_share.py`:"
     yield ""
+    read = "read as ABC, 8 notes and 2 bars or more"
+    full = "and all bars full"
     rows = [
-        [
-            "read as ABC, 8 notes and 2 bars or more",
-            _percent(tunes["tunes"]),
-            _percent(tunes["of_the_data"]),
-        ],
-        [
-            "and all bars full",
-            _percent(tunes["full_bars"]),
-            _percent(tunes["full_bars_of_the_data"]),
-        ],
+        [read, _percent(tunes["tunes"]), _percent(tunes["of_the_data"])],
+        [full, _percent(tunes["full_bars"]), _percent(tunes["full_bars_of_the_data"])],
     ]
     yield from _table(["share", "of samples", "of test tunes"], rows)
 
@@ -120,14 +122,20 @@ def _drawn(drawn: Card, count: int) -> str:
 
 
 def _recipe(card: Card) -> Iterator[str]:
-    settings = dict(card["recipe"])
-    keys = [f"--set {key}={value}" for key, value in settings.pop("set").items()]
-    words = [f"--{option.replace('_', '-')} {value}" for option, value in settings.items()] + keys
-    yield f"`python examples/pretrained.py {card['name']}` trains as this command does, and measures all of the above:"
+    words = [card["dataset"]]
+    keys: list[str] = []
+    for option, value in card["recipe"].items():
+        if option == "set":
+            keys = [f"--set {key}={setting}" for key, setting in value.items()]
+        else:
+            words.append(f"--{option.replace('_', '-')} {value}")
+    script = f"`python examples/pretrained.py {card['name']}`"
+    yield f"{script} trains as this command does, and measures all of the above:"
     yield ""
-    yield f"    lnfgen train {' '.join([card['dataset'], *words])}"
+    yield f"    lnfgen train {' '.join([*words, *keys])}"
     yield ""
-    yield f"All was trained and measured with lnfgen {card['lnfgen']} and torch {card['torch']}. Another machine rounds"
+    versions = f"lnfgen {card['lnfgen']} and torch {card['torch']}"
+    yield f"All was trained and measured with {versions}. Another machine rounds"
     yield "otherwise, which changes the trained weights a little, and the figures with them."
 
 
@@ -138,17 +146,19 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[st
         yield f"| {' | '.join(row)} |"
 
 
-def _known(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
 def _number(value: float | None) -> str:
-    return f"{value:.2f}" if _known(value) else "-"
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:.2f}"
 
 
 def _percent(value: float | None) -> str:
-    return f"{100 * value:.0f} %" if value is not None and _known(value) else "-"
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{100 * value:.0f} %"
 
 
 def _range(side: dict[str, float | None]) -> str:
-    return f"{_number(side['q05'])} to {_number(side['q95'])}" if _known(side["median"]) else "-"
+    if _number(side["median"]) == "-":
+        return "-"
+    return f"{_number(side['q05'])} to {_number(side['q95'])}"

@@ -78,14 +78,18 @@ RECIPES = {
         },
         makes="chorales in four voices, after Bach's",
         use="lnfgen sample chorales --out song.mid",
-        intended_use="A first song, before anything is trained: to listen, to look, to try the commands with. "
-        "For music of your own kind, train on your own files.",
+        intended_use=(
+            "A first song, before anything is trained: to listen, to look, to try the commands "
+            "with. For music of your own kind, train on your own files."
+        ),
         limits=(
-            "It knows one kind of music: hymn tunes in four voices, in eighths, up to 34 bars, without words.",
-            "Samples have one tempo and no dynamics. Most are in 4/4, as the training data, the others in 3/4; of 3/2 "
-            "it has seen two chorales, of 12/8 one.",
+            "It knows one kind of music: hymn tunes in four voices, in eighths, up to 34 bars, "
+            "without words.",
+            "Samples have one tempo and no dynamics. Most are in 4/4, as the training data, the "
+            "others in 3/4; of 3/2 it has seen two chorales, of 12/8 one.",
             "It makes mistakes that Bach does not make; the figures under Music say how many.",
-            "A sample may repeat a few bars of a chorale; the longest such copy is given under Music.",
+            "A sample may repeat a few bars of a chorale; the longest such copy is given under "
+            "Music.",
         ),
     ),
     "folk-abc": Recipe(
@@ -104,13 +108,17 @@ RECIPES = {
         },
         makes="Irish and American dance tunes, as ABC text",
         use="lnfgen sample folk-abc --out tune.abc && lnfgen convert tune.abc tune.mid",
-        intended_use="Tunes to play, and an example of a text model. "
-        "For texts of your own kind, train on your own files.",
+        intended_use=(
+            "Tunes to play, and an example of a text model. "
+            "For texts of your own kind, train on your own files."
+        ),
         limits=(
-            "It writes ABC text up to 640 characters: a title that it has made up, metre, unit, key, and notes with "
-            "their bars and repeats. It has no slurs, ornaments or chord symbols.",
-            "Not every sample can be read as music, and some have a bar that is too long or too short; the figures "
-            "under Tunes say how many. The length is drawn first, so a sample may break off in its last bar.",
+            "It writes ABC text up to 640 characters: a title that it has made up, time "
+            "signature, unit, key, and notes with their bars and repeats. It has no slurs, "
+            "ornaments or chord symbols.",
+            "Not every sample can be read as music, and some have a bar that is too long or too "
+            "short; the figures under Tunes say how many. The length is drawn first, so a sample "
+            "may break off in its last bar.",
             "A sample may repeat parts of a tune that it was trained on.",
         ),
     ),
@@ -147,23 +155,38 @@ def trained(recipe: Recipe, path: Path) -> RunFolder:
     if not is_run(path):
         lnfgen.train(recipe.dataset, out=path, progress=_progress, **recipe.settings)
     run = RunFolder(path)
-    kind, train = NAMED[recipe.dataset].kind, run.dataset["splits"]["train"]
-    corpus = Corpus(kind, kind == "music", train["sequences"], num_steps=train["steps"])
-    expected = asked_for(**recipe.settings).config(corpus).flat()
-    wrong = [key for key, value in run.config.flat().items() if value != expected[key]]
-    if wrong or run.dataset["name"] != recipe.dataset:
+    wrong = _wrong_keys(recipe, run)
+    if run.dataset["name"] != recipe.dataset:
+        wrong.append("dataset")
+    if wrong:
         raise lnfgen.LnfgenError(
-            f"{path} is not of the recipe: found another {' and '.join(wrong) or 'dataset'}; name another --run, or "
-            f"change RECIPES in {Path(__file__).name}"
+            f"{path} is not of the recipe: found another {' and '.join(wrong)}; "
+            f"name another --run, or change RECIPES in {Path(__file__).name}"
         )
     if overview([path])[0]["state"] != "finished":
         lnfgen.train(out=path, resume=True, progress=_progress)
     return run
 
 
+def _wrong_keys(recipe: Recipe, run: RunFolder) -> list[str]:
+    """The keys of a run's configuration that have other values than the recipe gives."""
+    kind = NAMED[recipe.dataset].kind
+    train = run.dataset["splits"]["train"]
+    corpus = Corpus(
+        kind,
+        has_onsets=kind == "music",
+        num_sequences=train["sequences"],
+        num_steps=train["steps"],
+    )
+    expected = asked_for(**recipe.settings).config(corpus).flat()
+    return [key for key, value in run.config.flat().items() if value != expected[key]]
+
+
 def fill_box(name: str, run: RunFolder, out: Path, samples: int, count: int) -> None:
-    """Write the boxed folder of a run: measure in a temporary folder, then put each file in its
-    place."""
+    """Write the boxed folder of a run.
+
+    It is measured in a temporary folder; then each file is put in its place.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         boxed = Path(temporary) / name
         pack(run, boxed)
@@ -177,8 +200,9 @@ def fill_box(name: str, run: RunFolder, out: Path, samples: int, count: int) -> 
 
 
 def pack(run: RunFolder, folder: Path) -> None:
-    """Copy what sampling and scoring need of a run. float32 becomes float16; the length model's
-    float64 stays.
+    """Copy what sampling and scoring need of a run.
+
+    float32 becomes float16; the length model's float64 stays.
 
     Raises:
         LnfgenError: if the weights are too many, or too large for half precision.
@@ -186,73 +210,85 @@ def pack(run: RunFolder, folder: Path) -> None:
     folder.mkdir()
     for file in _COPIED:
         shutil.copy(run.path / file, folder)
+    manifest = dict(run.dataset)
+    for key in ("sources", "skipped"):
+        manifest.pop(key, None)
     # The place of the dataset on this machine says nothing on another one, where it is found by its
     # name.
-    manifest = {
-        key: value for key, value in run.dataset.items() if key not in ("sources", "skipped")
-    }
     manifest["path"] = run.dataset["name"]
     write_text(folder / "dataset.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-    weights = read_tensors(run.path / "model.safetensors")
-    halved = {
-        key: value.half() if value.dtype == torch.float32 else value
-        for key, value in weights.items()
-    }
-    if not all(value.isfinite().all() for value in halved.values()):
+    write_bytes(folder / "model.safetensors", _halved_weights(run.path))
+
+
+def _halved_weights(run: Path) -> bytes:
+    """The content of `model.safetensors` in half precision."""
+    weights = read_tensors(run / "model.safetensors")
+    for key, value in weights.items():
+        if value.dtype == torch.float32:
+            weights[key] = value.half()
+        if not weights[key].isfinite().all():
+            raise lnfgen.LnfgenError(
+                f"{run} holds weights above 65504, which half precision does not have"
+            )
+    content = serialise(weights)
+    if len(content) > MAX_BYTES:
         raise lnfgen.LnfgenError(
-            f"{run.path} holds weights above 65504, which half precision does not have"
+            f"{run}: {len(content):,} bytes of weights; expected at most {MAX_BYTES:,}"
         )
-    if len(content := serialise(halved)) > MAX_BYTES:
-        raise lnfgen.LnfgenError(
-            f"{run.path}: {len(content):,} bytes of weights; expected at most {MAX_BYTES:,}"
-        )
-    write_bytes(folder / "model.safetensors", content)
+    return content
 
 
 def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
     """The content of `card.json`: what the model is, and its figures with the stored weights."""
-    recipe, run = RECIPES[name], RunFolder(boxed)
-    named, facts = NAMED[recipe.dataset], run_facts(boxed)
-    scores = {}
+    recipe = RECIPES[name]
+    run = RunFolder(boxed)
+    facts = run_facts(boxed)
+    scores: dict[str, dict[str, Any]] = {}
     for split in ("valid", "test"):
         found = printed("eval", boxed, "--nll", "--samples", samples, "--split", split)
         scores[split] = {key: found[key] for key in _SCORES if found.get(key) is not None}
-    card = {
+    card: Card = {
         "name": name,
-        **{key: getattr(recipe, key) for key in ("makes", "dataset", "use", "intended_use")},
+        "makes": recipe.makes,
+        "dataset": recipe.dataset,
+        "use": recipe.use,
+        "intended_use": recipe.intended_use,
         "limits": list(recipe.limits),
         "kind": run.encoding.kind,
-        **{key: facts[key] for key in ("model", "backbone", "transform", "emission", "parameters")},
-        "updates": facts["steps"],
-        "bytes": (boxed / "model.safetensors").stat().st_size,
-        "data": {
-            **{
-                key: getattr(named, key)
-                for key in ("description", "size", "source", "citation", "licence")
-            },
-            "splits": {
-                split: {key: run.dataset["splits"][split][key] for key in ("sequences", "steps")}
-                for split in SPLITS
-            },
-        },
-        "unit": run.encoding.unit,
-        "exact": run.config.model.baseline,
-        "scores": scores,
     }
+    for key in ("model", "backbone", "transform", "emission", "parameters"):
+        card[key] = facts[key]
+    card["updates"] = facts["steps"]
+    card["bytes"] = (boxed / "model.safetensors").stat().st_size
+    card["data"] = _facts_of_data(recipe.dataset, run)
+    card["unit"] = run.encoding.unit
+    card["exact"] = run.config.model.baseline
+    card["scores"] = scores
     if run.encoding.kind == "music":
         music = printed("compare", boxed, "--count", count)
-        card["music"] = {
-            key: value for key, value in music.items() if key not in ("model", "dataset", "run")
-        }
+        for key in ("model", "dataset", "run"):
+            music.pop(key, None)
+        card["music"] = music
     elif recipe.dataset == "folk-abc":
         card["tunes"] = tune_shares(lnfgen.load(boxed), count, temperature=1.0, seed=0)
-    card |= {
-        "recipe": recipe.settings,
-        "lnfgen": lnfgen.__version__,
-        "torch": torch.__version__.split("+")[0],
-    }
+    card["recipe"] = recipe.settings
+    card["lnfgen"] = lnfgen.__version__
+    card["torch"] = torch.__version__.split("+")[0]
     rounded: Card = _rounded(card)
     return rounded
+
+
+def _facts_of_data(dataset: str, run: RunFolder) -> dict[str, Any]:
+    """The description and the sizes of a named dataset on which a run was trained."""
+    named = NAMED[dataset]
+    facts: dict[str, Any] = {}
+    for key in ("description", "size", "source", "citation", "licence"):
+        facts[key] = getattr(named, key)
+    facts["splits"] = {}
+    for split in SPLITS:
+        counts = run.dataset["splits"][split]
+        facts["splits"][split] = {key: counts[key] for key in ("sequences", "steps")}
+    return facts
 
 
 def printed(*args: object) -> dict[str, Any]:
@@ -266,9 +302,12 @@ def printed(*args: object) -> dict[str, Any]:
 
 
 def _rounded(value: Any) -> Any:
+    """A value whose floats, at any depth of dictionaries, have four decimals."""
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
-    return round(value, 4) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return round(value, 4)
+    return value
 
 
 def _progress(step: int, total: int, figures: dict[str, float]) -> None:

@@ -1,5 +1,6 @@
-"""How fast models train and sample here: `python examples/speed.py > speed.md`. It takes about ten
-minutes.
+"""How fast models train and sample here: `python examples/speed.py > speed.md`.
+
+It takes about ten minutes.
 
 Every model is trained for some updates on random data, at the sizes of a preset, and then sampled.
 The tables have
@@ -16,8 +17,8 @@ All figures are medians, in float32, on as many threads as `lnfgen train` takes.
 meets each time step once, which is two operations an element; an update counts as three scores,
 since the backward pass has a product for the gradient of the weights and another one for that of
 the inputs. Embeddings are no products. Music with onsets has no share, because weights of its usual
-output (`past`) meet each key of a step. On a busy machine all seconds grow alike, so read the share
-first.
+output (`autoregressive`) meet each key of a step. On a busy machine all seconds grow alike, so read
+the share first.
 
 `--quick` is a minute: three models at the preset `tiny`.
 """
@@ -69,11 +70,24 @@ MODELS = (
 )
 TEXT_ONLY = ("af-codes", "blocks-codes")
 QUICK = ("lstm", "af-scf", "coupling")
+HEAD = (
+    "model",
+    "of product rate",
+    "updates a second",
+    "seconds",
+    "ms for a piece",
+    "ms for each of 16",
+)
 
 
 class Data(NamedTuple):
-    """Random sequences of one length: how many are a batch, how long they are, and how long a
-    sample of them is."""
+    """Random sequences of one length.
+
+    Attributes:
+        kind: in words.
+        batch: how many are a batch.
+        steps, sampled: the length of each, and of a sample.
+    """
 
     kind: str
     batch: int
@@ -89,31 +103,47 @@ DATA = {
 
 
 def random_dataset(name: str, folder: Path) -> Dataset:
-    """A dataset of random sequences of equal length: lines of text, a benchmark's pickle, or
-    piano-rolls."""
-    data, rng = DATA[name], np.random.default_rng(0)
+    """A dataset of random sequences of equal length, which is made of files in `folder`."""
+    data = DATA[name]
+    rng = np.random.default_rng(0)
     count = EPOCH * data.batch
     sources = folder / f"{name}-files"
     sources.mkdir()
+    if name == "music":
+        pickled = sources / "jsb_chorales.pickle"
+        write_benchmark(pickled, count, data.steps, rng)
+        return lnfgen.preprocess(pickled, folder / name)
     if name == "text":
-        symbols = np.array([chr(ord("A") + index) for index in range(50)])
-        lines = ["".join(symbols[rng.integers(50, size=data.steps)]) for _ in range(count)]
-        (sources / "lines.txt").write_text("\n".join(lines), encoding="utf-8")
-    elif name == "music":
-        pieces = [
-            [tuple((21 + rng.choice(88, 4, replace=False)).tolist())] * data.steps
-            for _ in range(count)
-        ]
-        splits = {"train": pieces, "valid": pieces[:1], "test": pieces[:1]}
-        (sources / "jsb_chorales.pickle").write_bytes(pickle.dumps(splits))
-        return lnfgen.preprocess(sources / "jsb_chorales.pickle", folder / name)
+        write_lines(sources / "lines.txt", count, data.steps, rng)
     else:
-        for number in range(count):
-            sounding = rng.random((data.steps, 49)) < 0.08
-            sounding[:, 0] = True  # so that no bar is silent
-            roll = lnfgen.PianoRoll(sounding, sounding.copy(), lowest_pitch=36)
-            lnfgen.write(sources / f"{number}.npz", roll)
-    return lnfgen.preprocess(sources, folder / name, split=(1.0, 0.0, 0.0))
+        write_rolls(sources, count, data.steps, rng)
+    return lnfgen.preprocess(sources, folder / name, shares=(1.0, 0.0, 0.0))
+
+
+def write_lines(path: Path, count: int, steps: int, rng: np.random.Generator) -> None:
+    """Write a text of random lines."""
+    symbols = np.array([chr(ord("A") + index) for index in range(50)])
+    lines = ["".join(symbols[rng.integers(50, size=steps)]) for _ in range(count)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def write_benchmark(path: Path, count: int, steps: int, rng: np.random.Generator) -> None:
+    """Write the pickle of a benchmark set, whose pieces hold one random chord each."""
+    pieces: list[list[tuple[int, ...]]] = []
+    for _ in range(count):
+        chord = 21 + rng.choice(88, 4, replace=False)
+        pieces.append([tuple(chord.tolist())] * steps)
+    splits = {"train": pieces, "valid": pieces[:1], "test": pieces[:1]}
+    path.write_bytes(pickle.dumps(splits))
+
+
+def write_rolls(folder: Path, count: int, steps: int, rng: np.random.Generator) -> None:
+    """Write piano-rolls of random keys, all of which are struck."""
+    for number in range(count):
+        sounding = rng.random((steps, 49)) < 0.08
+        sounding[:, 0] = True  # so that no bar is silent
+        roll = lnfgen.PianoRoll.of_one(sounding, sounding.copy(), lowest_pitch=36)
+        lnfgen.write(folder / f"{number}.npz", roll)
 
 
 def seconds_of(call: Callable[[], object]) -> float:
@@ -128,27 +158,28 @@ def seconds_of(call: Callable[[], object]) -> float:
 
 def product_rate() -> float:
     """Operations a second of a large matrix product, on the threads that the last model took."""
-    left, right = torch.rand(PRODUCT, PRODUCT), torch.rand(PRODUCT, PRODUCT)
+    left = torch.rand(PRODUCT, PRODUCT)
+    right = torch.rand(PRODUCT, PRODUCT)
     return 2 * PRODUCT**3 / seconds_of(lambda: left @ right)
 
 
 def operations(model: nn.Module, steps: int) -> float:
     """The operations of an update on so many time steps: see the head of this file."""
-    tables = nn.Embedding | Codebook
-    weights = (
-        p
-        for part in model.modules()
-        if not isinstance(part, tables)
-        for p in part.parameters(recurse=False)
-    )
-    return 3 * 2 * steps * sum(p.numel() for p in weights if p.dim() == 2)
+    num_weights = 0
+    for module in model.modules():
+        if isinstance(module, nn.Embedding | Codebook):  # tables, which are no products
+            continue
+        for weight in module.parameters(recurse=False):
+            if weight.dim() == 2:
+                num_weights += weight.numel()
+    return 3 * 2 * steps * num_weights
 
 
 def trained(
     dataset: Dataset, name: str, model: str, preset: str, updates: int
 ) -> tuple[TrainedModel, float]:
     """A model after some updates, and the seconds of one of them."""
-    data, times = DATA[name], [0.0]
+    times: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         run = lnfgen.train(
             dataset,
@@ -159,22 +190,22 @@ def trained(
             progress=lambda *_: times.append(time.perf_counter()),
             max_steps=updates,
             seed=1,
-            set={"training.batch_size": data.batch},
+            set={"training.batch_size": DATA[name].batch},
         )
-    return run, statistics.median(np.diff(times[2:]))
+    return run, statistics.median(np.diff(times[1:]))  # without the first update, which warms up
 
 
 def measured(dataset: Dataset, name: str, model: str, preset: str, updates: int) -> list[str]:
     """The cells of a model's row."""
-    data, before = DATA[name], product_rate()
+    data = DATA[name]
+    rate_before = product_rate()
     run, update = trained(dataset, name, model, preset, updates)
-    rate = statistics.fmean([before, product_rate()])
+    rate = statistics.fmean([rate_before, product_rate()])
     share = operations(run.model, data.batch * data.steps) / update / rate
     alone, together = sampling(run, data.sampled)
-    shown = "" if name == "onsets" else f"{100 * share:.0f} %"
     return [
         f"`{model}`",
-        shown,
+        "" if name == "onsets" else f"{100 * share:.0f} %",
         f"{1 / update:.2f}",
         f"{update:.3f}",
         f"{1e3 * alone:.0f}",
@@ -183,11 +214,9 @@ def measured(dataset: Dataset, name: str, model: str, preset: str, updates: int)
 
 
 def sampling(run: TrainedModel, steps: int) -> tuple[float, float]:
-    """The seconds to draw one piece of so many steps, and those for each of 16 that are drawn
-    together."""
-    alone, together = (
-        seconds_of(partial(run.sample, count, length=steps, seed=1)) for count in (1, 16)
-    )
+    """The seconds to draw one piece of so many steps alone, and each of 16 together."""
+    alone = seconds_of(partial(run.sample, 1, length=steps, seed=1))
+    together = seconds_of(partial(run.sample, 16, length=steps, seed=1))
     return alone, together / 16
 
 
@@ -197,21 +226,12 @@ def print_row(cells: Sequence[str]) -> None:
 
 def print_table(name: str, models: Sequence[str], preset: str, updates: int, folder: Path) -> None:
     """A row for each model on one kind of data, printed as soon as it is known."""
-    data, dataset = DATA[name], random_dataset(name, folder)
-    print(
-        f"\n{data.kind}: batches of {data.batch} sequences of {data.steps} steps, samples of {data.sampled} steps\n"
-    )
-    print_row(
-        [
-            "model",
-            "of product rate",
-            "updates a second",
-            "seconds",
-            "ms for a piece",
-            "ms for each of 16",
-        ]
-    )
-    print_row(["---"] * 6)
+    data = DATA[name]
+    dataset = random_dataset(name, folder)
+    batches = f"batches of {data.batch} sequences of {data.steps} steps"
+    print(f"\n{data.kind}: {batches}, samples of {data.sampled} steps\n")
+    print_row(HEAD)
+    print_row(["---"] * len(HEAD))
     for model in models:
         if name == "text" or model not in TEXT_ONLY:
             print(f"{name}: {model}", file=sys.stderr)
@@ -249,18 +269,17 @@ def main() -> None:
     asked = parser.parse_args()
     if not 5 <= asked.updates <= EPOCH:
         parser.error(f"--updates {asked.updates}: expected 5 to {EPOCH}")
-    models, preset, updates = (
-        (QUICK, "tiny", 5) if asked.quick else (asked.model, asked.preset, asked.updates)
-    )
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor() or platform.machine()}"
-    )
-    print(
-        f"preset {preset}, float32, {product_rate() / 1e9:.0f} GFLOP/s in a product of {PRODUCT}^3"
-    )
+    if asked.quick:
+        asked.model = QUICK
+        asked.preset = "tiny"
+        asked.updates = 5
+    machine = platform.processor() or platform.machine()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {machine}")
+    rate = f"{product_rate() / 1e9:.0f} GFLOP/s in a product of {PRODUCT}^3"
+    print(f"preset {asked.preset}, float32, {rate}")
     with tempfile.TemporaryDirectory() as folder:
         for name in asked.data:
-            print_table(name, models, preset, updates, Path(folder))
+            print_table(name, asked.model, asked.preset, asked.updates, Path(folder))
     print_box()
 
 

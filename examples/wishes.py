@@ -11,7 +11,7 @@ pieces.
 import argparse
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ import lnfgen
 from lnfgen.inference.wishes import wishes_for
 from lnfgen.music.figures import music_figures
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.runs.trained import TrainedModel
 
 WISHES = (
     ["key=G"],
@@ -42,58 +43,75 @@ PICTURES = {
     "range": ["top=E4..E5"],
     "cadence": ["ends=cadence"],
 }
-BARS, FREE, DRAWN = 8, 400, 20
+BARS = 8
+FREE = 400
+DRAWN = 20
 FIGURES = {name: figure.value for name, figure in music_figures(4).items()}
+HEAD = (
+    "wish",
+    "free that meet it",
+    f"of {DRAWN} drawn towards it",
+    "seconds",
+    "inside: free",
+    "free that meet it",
+    "drawn",
+)
 
 
 def measure() -> None:
     """Print the table of wishes.md."""
     model = lnfgen.load("chorales", "cpu")
     free = rolls(model.sample(count=FREE, bars=BARS, seed=77))
-    windows = [
-        part
-        for piece in lnfgen.preprocess("chorales", out="c").pieces("test")
-        for part in eight_bars(piece)
-    ]
-    ranges = {
-        name: np.nanquantile([value(part) for part in windows], (0.05, 0.95))
-        for name, value in FIGURES.items()
-    }
-    print(
-        "| wish | free that meet it | of 20 drawn towards it | seconds | inside: free | free that meet it | drawn |"
-    )
-    print("|---|---|---|---|---|---|---|")
+    windows: list[PianoRoll] = []
+    for piece in rolls(lnfgen.preprocess("chorales", out="c").pieces("test")):
+        windows += eight_bars(piece)
+    ranges: dict[str, np.ndarray] = {}
+    for name, value in FIGURES.items():
+        ranges[name] = np.nanquantile([value(window) for window in windows], (0.05, 0.95))
+    print_row(HEAD)
+    print_row(["---"] * len(HEAD))
     for want in WISHES:
-        wishes, start = wishes_for(want, model.encoding), time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            drawn = rolls(model.sample(count=DRAWN, bars=BARS, seed=0, want=want, seconds=60))
-        seconds = time.perf_counter() - start
-        meeting = [piece for piece in free if wishes.distance(piece) == 0]
-        held = sum(wishes.distance(piece) == 0 for piece in drawn)
-        shares = " | ".join(
-            f"{100 * inside(pieces, ranges):.0f} %" for pieces in (free, meeting, drawn)
-        )
-        print(
-            f"| {', '.join(want)} | {100 * len(meeting) / FREE:.0f} % | {held} | {seconds:.0f} | {shares} |",
-            flush=True,
-        )
+        print_row(measured(model, want, free, ranges))
+
+
+def measured(
+    model: TrainedModel, want: list[str], free: list[PianoRoll], ranges: dict[str, np.ndarray]
+) -> list[str]:
+    """The row of a wish."""
+    wishes = wishes_for(want, model.encoding)
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        drawn = rolls(model.sample(count=DRAWN, bars=BARS, seed=0, want=want, seconds=60))
+    seconds = time.perf_counter() - start
+    meeting = [piece for piece in free if wishes.distance(piece) == 0]
+    held = sum(wishes.distance(piece) == 0 for piece in drawn)
+    insides = [f"{100 * inside(pieces, ranges):.0f} %" for pieces in (free, meeting, drawn)]
+    of_free = f"{100 * len(meeting) / FREE:.0f} %"
+    return [", ".join(want), of_free, str(held), f"{seconds:.0f}", *insides]
+
+
+def print_row(cells: Sequence[str]) -> None:
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def inside(pieces: list[PianoRoll], ranges: dict[str, np.ndarray]) -> float:
     """The share of the pieces inside the range of each figure, the mean over the figures."""
-    each = [
-        [low <= FIGURES[name](piece) <= high for piece in pieces]
-        for name, (low, high) in ranges.items()
-    ]
-    return float(np.mean(each))
+    shares: list[float] = []
+    for name, (low, high) in ranges.items():
+        value = FIGURES[name]
+        shares.append(float(np.mean([low <= value(piece) <= high for piece in pieces])))
+    return float(np.mean(shares))
 
 
-def eight_bars(piece: object) -> list[PianoRoll]:
+def eight_bars(piece: PianoRoll) -> list[PianoRoll]:
     """Stretches of eight bars, one after the other."""
-    assert isinstance(piece, PianoRoll)
-    lines = [*piece.bars().values(), piece.num_steps][1 if piece.upbeat else 0 :]
-    return [piece.stretch(*ends) for ends in zip(lines[::BARS], lines[BARS::BARS], strict=False)]
+    lines = list(piece.bars().values())
+    if piece.upbeat:
+        del lines[0]
+    lines.append(piece.num_steps)
+    ends = zip(lines[::BARS], lines[BARS::BARS], strict=False)
+    return [piece.stretch(start, end) for start, end in ends]
 
 
 def rolls(pieces: Iterable[object]) -> list[PianoRoll]:
@@ -106,11 +124,11 @@ def draw(folder: Path) -> None:
     model = lnfgen.load("chorales", "cpu")
     folder.mkdir(exist_ok=True)
     for name, want in PICTURES.items():
-        (piece,) = model.sample(bars=BARS, seed=3, want=["metre=4/4", *want])
+        (piece,) = model.sample(bars=BARS, seed=3, want=["time_signature=4/4", *want])
         lnfgen.write(folder / f"{name}.png", piece)
 
 
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -119,3 +137,7 @@ if __name__ == "__main__":
         measure()
     else:
         draw(Path(__file__).parent / "wishes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,11 @@
-"""The cells of the results: what is trained, on what, and for how long. `run.py` runs them in this
-order."""
+"""The cells of the results: what is trained, on what, and for how long.
+
+`run.py` runs them in this order.
+"""
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lnfgen.config import NAMED_MODELS
@@ -18,7 +21,7 @@ PASSES = (4, 8, 16, 32, 64, 4096)
 """The numbers of passes in which a text model by blocks is scored; no text of PTB has as many steps
 as the last."""
 
-PAST_BUDGET: dict[str, Any] = {
+AUTOREGRESSIVE_BUDGET: dict[str, Any] = {
     "preset": "tiny",
     "model.note_noise": 0.05,
     "model.dropout": 0.3,
@@ -39,8 +42,8 @@ LONG_PIECES: dict[str, Any] = {"training.max_steps": 300, "training.batch_size":
 are enough."""
 
 COPIES: dict[str, Any] = {"model.copy_attention": "true"}
-"""The output that reads the past, or else the prior, is told how the music went on where it was
-like this before."""
+"""The autoregressive output, or else the prior, sees how the music went on where it was like this
+before."""
 
 GRID_BUDGET: dict[str, Any] = {"preset": "tiny", "training.cooldown_start": 0.5}
 
@@ -60,12 +63,12 @@ BUDGETS: dict[str, dict[str, Any]] = {
     "equal-time": {"preset": "tiny", "training.max_steps": 7000, "training.cooldown_start": 0.5},
     # An hour of one core, validations included: `HOUR`.
     "hour": {"preset": "small", "model.dropout": 0.0, "training.cooldown_start": 0.5},
-    "past": PAST_BUDGET,
-    "long-pieces": PAST_BUDGET | LONG_PIECES,
+    "autoregressive": AUTOREGRESSIVE_BUDGET,
+    "long-pieces": AUTOREGRESSIVE_BUDGET | LONG_PIECES,
     "prior-copies": GRID_BUDGET | COPIES,
     "longer-prior-copies": LONGER_BUDGET | COPIES,
-    "copies": PAST_BUDGET | COPIES,
-    "copies-long-pieces": PAST_BUDGET | COPIES | LONG_PIECES,
+    "copies": AUTOREGRESSIVE_BUDGET | COPIES,
+    "copies-long-pieces": AUTOREGRESSIVE_BUDGET | COPIES | LONG_PIECES,
 }
 """How long and by what settings cells are trained: a preset, and keys of `config.json` that differ
 from it.
@@ -130,98 +133,123 @@ class Cell:
     @property
     def name(self) -> str:
         """The name of its files: what differs from a usual cell, and the seed."""
-        parts = [self.dataset, self.model] + ([self.backbone] if self.model != "lstm" else [])
-        parts += [self.emission] if self.emission not in ("bernoulli", "categorical") else []
-        parts += [self.transform] if self.transform != "nlsq" else []
-        parts += [f"features-{self.features}"] if self.features is not None else []
-        parts += [f"transposed-{self.transpose}"] if self.transpose else []
-        parts += [self.budget] if self.budget not in ("grid", self.emission) else []
+        parts = [self.dataset, self.model]
+        if self.model != "lstm":
+            parts.append(self.backbone)
+        if self.emission not in ("bernoulli", "categorical"):
+            parts.append(self.emission)
+        if self.transform != "nlsq":
+            parts.append(self.transform)
+        if self.features is not None:
+            parts.append(f"features-{self.features}")
+        if self.transpose:
+            parts.append(f"transposed-{self.transpose}")
+        if self.budget not in ("grid", self.emission):
+            parts.append(self.budget)
         return "-".join([*parts, f"seed-{self.seed}"])
 
     def options(self) -> list[str]:
         """The options of `lnfgen train` that make it."""
-        budget = dict(BUDGETS[self.budget])
-        chosen = {"preset": budget.pop("preset"), "model": self.model, "backbone": self.backbone}
-        has_transform = "transform" not in NAMED_MODELS[self.model]
-        chosen |= {"emission": self.emission} | (
-            {"transform": self.transform} if has_transform else {}
-        )
-        budget |= HOUR[self.model, self.backbone] if self.budget == "hour" else {}
-        keys = budget | ({} if self.features is None else {"model.features": self.features})
-        keys |= {"training.transpose": self.transpose} if self.transpose else {}
+        keys = dict(BUDGETS[self.budget])
+        chosen = {
+            "preset": keys.pop("preset"),
+            "model": self.model,
+            "backbone": self.backbone,
+            "emission": self.emission,
+        }
+        if "transform" not in NAMED_MODELS[self.model]:
+            chosen["transform"] = self.transform
+        if self.budget == "hour":
+            keys |= HOUR[self.model, self.backbone]
+        if self.features is not None:
+            keys["model.features"] = self.features
+        if self.transpose:
+            keys["training.transpose"] = self.transpose
         if self.model == "lstm":
             keys.pop("training.free_bits", None)  # it has no KL
-        words = [word for option, value in chosen.items() for word in (f"--{option}", str(value))]
-        words += [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
+        words: list[str] = []
+        for option, value in chosen.items():
+            words += [f"--{option}", str(value)]
+        for key, value in keys.items():
+            words += ["--set", f"{key}={value}"]
         return [*words, "--seed", str(self.seed)]
 
 
-NADE = [Cell("jsb_chorales", model, emission="nade") for model in ("af-scf", "coupling")]
-NADE += [Cell(dataset, "lstm", "lstm", emission="nade") for dataset in SETS]
-NADE += [Cell("jsb_chorales", "lstm", "lstm", emission="nade", seed=seed) for seed in (2, 3)]
+# The baseline, and a text: what is the same in many cells.
+_baseline = partial(Cell, model="lstm", backbone="lstm")
+_on_text = partial(Cell, TEXT, emission="categorical")
 
-LONGER = [Cell("jsb_chorales", "af-scf", budget="longer")]
-LONGER += [Cell("jsb_chorales", "af-scf", transform="mixture", budget="longer-dropout")]
-LONGER += [
-    Cell("jsb_chorales", model, emission="nade", budget="longer")
-    for model in ("af-scf", "coupling")
-]
-LONGER += [Cell(dataset, "lstm", "lstm", budget="longer-dropout") for dataset in SETS]
-
-PAST = [
-    Cell("jsb_chorales", model, backbone, emission="past", transpose=transpose, budget="past")
-    for transpose in (0, 5)
-    for model, backbone in (("af-scf", "scan"), ("lstm", "lstm"))
-]
-PAST += [
-    Cell(dataset, "lstm", "lstm", emission="past", budget="long-pieces") for dataset in SETS[1:]
+NADE = [
+    Cell("jsb_chorales", "af-scf", emission="nade"),
+    Cell("jsb_chorales", "coupling", emission="nade"),
+    *[_baseline(dataset, emission="nade") for dataset in SETS],
+    _baseline("jsb_chorales", emission="nade", seed=2),
+    _baseline("jsb_chorales", emission="nade", seed=3),
 ]
 
-COPYING = [Cell("jsb_chorales", "lstm", "lstm", emission="past", budget="copies")]
-COPYING += [
-    Cell("jsb_chorales", "af-scf", emission="past", transpose=transpose, budget="copies")
-    for transpose in (0, 5)
+LONGER = [
+    Cell("jsb_chorales", "af-scf", budget="longer"),
+    Cell("jsb_chorales", "af-scf", transform="mixture", budget="longer-dropout"),
+    Cell("jsb_chorales", "af-scf", emission="nade", budget="longer"),
+    Cell("jsb_chorales", "coupling", emission="nade", budget="longer"),
+    *[_baseline(dataset, budget="longer-dropout") for dataset in SETS],
 ]
-COPYING += [
-    Cell(dataset, "lstm", "lstm", emission="past", budget="copies-long-pieces")
-    for dataset in SETS[1:]
-]
-COPYING += [
-    Cell(dataset, "af-scf", emission="past", budget="copies-long-pieces") for dataset in SETS[1:]
-]
-COPYING += [Cell(dataset, "af-scf", budget="prior-copies") for dataset in SETS[:2]]
-COPYING += [Cell("jsb_chorales", "af-scf", transform="mixture", budget="longer-prior-copies")]
 
-BLOCKS = [Cell("jsb_chorales", "blocks-scf", seed=seed) for seed in (1, 2, 3)]
-BLOCKS += [Cell(dataset, "blocks-scf") for dataset in SETS[1:]]
+AUTOREGRESSIVE = [
+    Cell("jsb_chorales", "af-scf", emission="autoregressive", budget="autoregressive"),
+    _baseline("jsb_chorales", emission="autoregressive", budget="autoregressive"),
+    Cell("jsb_chorales", "af-scf", emission="autoregressive", transpose=5, budget="autoregressive"),
+    _baseline("jsb_chorales", emission="autoregressive", transpose=5, budget="autoregressive"),
+    *[_baseline(dataset, emission="autoregressive", budget="long-pieces") for dataset in SETS[1:]],
+]
+
+COPYING = [
+    _baseline("jsb_chorales", emission="autoregressive", budget="copies"),
+    Cell("jsb_chorales", "af-scf", emission="autoregressive", budget="copies"),
+    Cell("jsb_chorales", "af-scf", emission="autoregressive", transpose=5, budget="copies"),
+    *[
+        _baseline(dataset, emission="autoregressive", budget="copies-long-pieces")
+        for dataset in SETS[1:]
+    ],
+    *[
+        Cell(dataset, "af-scf", emission="autoregressive", budget="copies-long-pieces")
+        for dataset in SETS[1:]
+    ],
+    Cell("jsb_chorales", "af-scf", budget="prior-copies"),
+    Cell("nottingham", "af-scf", budget="prior-copies"),
+    Cell("jsb_chorales", "af-scf", transform="mixture", budget="longer-prior-copies"),
+]
+
+BLOCKS = [
+    *[Cell("jsb_chorales", "blocks-scf", seed=seed) for seed in (1, 2, 3)],
+    *[Cell(dataset, "blocks-scf") for dataset in SETS[1:]],
+]
 
 CODES = ("af-codes", "blocks-codes")
 ON_TEXT = [
-    Cell(TEXT, model, "conv-scan", emission="categorical")
-    for model in (*CODES, *LATENT, "blocks-scf")
+    *[_on_text(model, "conv-scan") for model in (*CODES, *LATENT, "blocks-scf")],
+    *[_on_text(model, "lstm") for model in ("af-codes", *LATENT)],
+    _on_text("lstm", "lstm"),
+    _on_text("lstm", "lstm", budget="equal-time"),
+    *[_on_text(model, backbone, budget="hour") for model, backbone in HOUR],
+    _on_text("blocks-codes", "conv-scan", budget="hour", seed=2),
 ]
-ON_TEXT += [Cell(TEXT, model, "lstm", emission="categorical") for model in ("af-codes", *LATENT)]
-ON_TEXT += [
-    Cell(TEXT, "lstm", "lstm", emission="categorical", budget=budget)
-    for budget in ("grid", "equal-time")
-]
-ON_TEXT += [
-    Cell(TEXT, model, backbone, emission="categorical", budget="hour") for model, backbone in HOUR
-]
-ON_TEXT += [Cell(TEXT, "blocks-codes", "conv-scan", emission="categorical", budget="hour", seed=2)]
 
+TRANSFORMS = ("nlsq", "affine", "mixture", "spline")
 ABLATION = [
-    Cell("jsb_chorales", "af-scf", transform=transform, features=features)
-    for features in (None, "none")
-    for transform in ("nlsq", "affine", "mixture", "spline")
+    *[Cell("jsb_chorales", "af-scf", transform=transform) for transform in TRANSFORMS],
+    *[
+        Cell("jsb_chorales", "af-scf", transform=transform, features="none")
+        for transform in TRANSFORMS
+    ],
 ]
 
 
 def _on_scans(dataset: str, seed: int = 1) -> list[Cell]:
     """The paper's models on scans, and its baseline."""
     return [
-        *(Cell(dataset, model, seed=seed) for model in LATENT),
-        Cell(dataset, "lstm", "lstm", seed=seed),
+        *[Cell(dataset, model, seed=seed) for model in LATENT],
+        _baseline(dataset, seed=seed),
     ]
 
 
@@ -232,7 +260,7 @@ def _on_lstms(dataset: str, seed: int = 1) -> list[Cell]:
 _ordered = [
     *_on_scans("jsb_chorales"),
     *NADE,
-    *PAST,
+    *AUTOREGRESSIVE,
     *COPYING,
     *ON_TEXT,
     *BLOCKS,
@@ -240,16 +268,14 @@ _ordered = [
     Cell("nottingham", "af-scf"),
     *ABLATION,
     *LONGER,
-    *(
-        cell
-        for dataset in SETS[2:]
-        for cell in (Cell(dataset, "lstm", "lstm"), Cell(dataset, "af-scf"))
-    ),
-    *(
-        cell
-        for seed in (2, 3)
-        for cell in [*_on_scans("jsb_chorales", seed), *_on_lstms("jsb_chorales", seed)]
-    ),
+    _baseline("piano_midi"),
+    Cell("piano_midi", "af-scf"),
+    _baseline("musedata"),
+    Cell("musedata", "af-scf"),
+    *_on_scans("jsb_chorales", seed=2),
+    *_on_lstms("jsb_chorales", seed=2),
+    *_on_scans("jsb_chorales", seed=3),
+    *_on_lstms("jsb_chorales", seed=3),
     *_on_scans("nottingham"),
     *_on_lstms("nottingham"),
 ]

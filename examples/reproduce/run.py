@@ -1,12 +1,18 @@
 """Train and score the cells of README's results: `python examples/reproduce/run.py DATA`.
 
 DATA is the folder that holds `polyphonic/jsb_chorales.pickle`, the other benchmark sets and
-`ptb/ptb.train.txt`; without it, the folder that LNFGEN_TEST_DATA names. Each cell of `cells.py` is
-trained by `lnfgen train`, scored by `lnfgen eval --nll` with 50 samples, on valid and then once on
-test, and its result is written to `results/CELL.json`. A cell that has a result is not run again,
-and a run that was interrupted goes on. `--list` tells which cells are done, begun or missing, and
-which are `older`: done by a commit where the code of models is another than now. Then `python
-examples/reproduce/table.py` puts the results into README.
+`ptb/ptb.train.txt`; without it, the folder that LNFGEN_TEST_DATA names. `lnfgen train` trains each
+cell of `cells.py`, `lnfgen eval --nll` scores it with 50 samples, on valid and then once on test,
+and its result is written to `results/CELL.json`. A cell that has a result is not run again, and a
+run that was interrupted goes on. Then `python examples/reproduce/table.py` puts the results into
+README.
+
+Compare variants of a model on valid, by cells or runs of their own; only what is chosen becomes a
+cell of the tables, whose test score is then read once.
+
+`--list` says which cells are done, begun or missing, and which are `older`: done where the code
+that trains and scores the cell had other statements than now, or by no known commit. An older
+result is still a measured one; it is that of its own commit.
 
 Times are of the processor, of all threads of `lnfgen train`: set OMP_NUM_THREADS=1 to compare with
 those of README. The recorded times of PTB in the budget `grid` are a fifth or so too long for all
@@ -22,6 +28,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import cache
@@ -29,7 +36,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cells import CELLS, PASSES, Cell
+from cells import CELLS, PASSES, TEXT, Cell
 
 import lnfgen
 from lnfgen.errors import DatasetError, LnfgenError, RunError
@@ -45,8 +52,39 @@ PROTOCOL = {
     "nll": f"importance-sampled, K = {SAMPLES}; exact for lstm",
     "divisor": "sum of T + 1, with log p(T)",
     "chosen_on": "valid",
-    "scored_on_test": "once",
+    "scored_on_test": "once by this cell",
 }
+
+CODE = ("flows", "models", "nn", "transforms", "training")
+"""The rooms of the package whose code decides what a cell learns and what it costs."""
+
+OF_NO_CELL = (
+    "training/calibration.py",
+    "training/verdict.py",
+    "training/recipe_files/onsets.toml",
+    "training/recipe_files/band.toml",
+    "training/recipe_files/overrides/other-outputs.toml",
+    "nn/matching.py",  # it is for bands
+)
+OF_OUTPUT = (
+    "models/autoregressive.py",
+    "models/frame_past.py",
+    "models/mixture.py",
+    "models/turns.py",
+    "models/voice_leading.py",
+    "nn/convolutions.py",
+    "nn/opening.py",
+)
+"""The output that reads the past."""
+
+OF_COPIES = ("nn/copying.py", "nn/recall.py")
+OF_WORDS = ("flows/wordwise.py",)
+OF_TEXT = (
+    "training/recipe_files/text.toml",
+    "training/recipe_files/overrides/codes.toml",
+    "training/recipe_files/overrides/learned.toml",
+)
+OF_MUSIC = ("training/recipe_files/music.toml",)
 
 
 def main() -> None:
@@ -72,19 +110,16 @@ def main() -> None:
         "--list", action="store_true", help="say which cells are done, begun or missing, and end"
     )
     given = parser.parse_args()
-    chosen = [
-        cell for cell in CELLS if any(fnmatchcase(cell.name, pattern) for pattern in given.only)
-    ]
+    chosen = chosen_cells(given.only)
     if not chosen:
-        raise SystemExit(
-            f"error: no cell is named {' or '.join(given.only)}; expected one that --list names"
-        )
+        names = " or ".join(given.only)
+        raise SystemExit(f"error: no cell is named {names}; expected one that --list names")
     if given.list:
         for cell in chosen:
             how = state(cell, given.runs, given.results)
-            print(
-                f"{'older' if how == 'done' and is_older(cell, given.results) else how:8}{cell.name}"
-            )
+            if how == "done" and is_older(cell, given.results):
+                how = "older"
+            print(f"{how:8}{cell.name}")
         return
     try:
         for cell in chosen:
@@ -96,59 +131,74 @@ def main() -> None:
         raise SystemExit(f"error: {error}") from None
 
 
+def chosen_cells(patterns: Sequence[str]) -> list[Cell]:
+    """The cells whose names fit one of the patterns, in their order."""
+    return [cell for cell in CELLS if any(fnmatchcase(cell.name, one) for one in patterns)]
+
+
 def state(cell: Cell, runs: Path, results: Path) -> str:
-    """How far a cell has come: `done`, `begun` or `missing`. A result of other settings does not
-    count."""
+    """How far a cell has come: `done`, `begun` or `missing`.
+
+    A result of other settings does not count.
+    """
     path = results / f"{cell.name}.json"
     if path.exists() and read_object(path)["commands"][0] == shown(train_command(cell)):
         return "done"
-    return "begun" if is_run(runs / cell.name) else "missing"
+    if is_run(runs / cell.name):
+        return "begun"
+    return "missing"
 
 
 def is_older(cell: Cell, results: Path) -> bool:
-    """True if the result of a cell is of a commit where the code of its model is another than now,
-    or of none.
+    """True if the code of a cell has other statements now than at the commit of its result.
 
-    Comments and docstrings do not count. A commit that this checkout lacks is another one.
+    Comments and docstrings do not count. A result without a commit, or of a commit that this
+    checkout lacks, is older. Where there is no checkout, only the commit is asked for.
     """
     commit = read_object(results / f"{cell.name}.json").get("commit")
-    if commit is None or (
-        _git("rev-parse", "HEAD") and not _git("rev-parse", "--verify", f"{commit}^{{commit}}")
-    ):
+    if commit is None:
         return True
-    code = [f"lnfgen/{folder}" for folder in ("flows", "models", "nn", "transforms", "training")]
-    reads_past, by_words = cell.emission == "past", cell.model == "blocks-codes"
-    used = {
-        "training/calibration.py": False,
-        "nn/copying.py": cell.copies,
-        "nn/matching.py": False,  # it is for bands
-        "flows/wordwise.py": by_words,
-        **{
-            f"models/{name}.py": reads_past for name in ("voices", "copied_voices", "voice_leading")
-        },
-    }
-    code += [f":(exclude)lnfgen/{file}" for file, is_used in used.items() if not is_used]
-    changed = _git("diff", "--name-only", commit, "HEAD", "--", *code).splitlines()
+    if _git("rev-parse", "HEAD") and not _git("rev-parse", "--verify", f"{commit}^{{commit}}"):
+        return True
+    folders = [f"lnfgen/{folder}" for folder in CODE]
+    left_out = [f":(exclude)lnfgen/{file}" for file in _unused_code(cell)]
+    changed = _git("diff", "--name-only", commit, "HEAD", "--", *folders, *left_out).splitlines()
     return any(_statements(commit, file) != _statements("HEAD", file) for file in changed)
+
+
+def _unused_code(cell: Cell) -> list[str]:
+    """The files of the rooms `CODE` that a cell does not run."""
+    unused = list(OF_NO_CELL)
+    if cell.emission != "autoregressive":
+        unused += OF_OUTPUT
+    if not cell.copies:
+        unused += OF_COPIES
+    if cell.model != "blocks-codes":
+        unused += OF_WORDS
+    unused += OF_MUSIC if cell.dataset == TEXT else OF_TEXT
+    return unused
 
 
 @cache
 def _statements(commit: str, file: str) -> str:
-    """What a file of Python does at a commit: its syntax tree without docstrings. Of recipes it is
-    their tables."""
-    tree = ast.parse(_git("show", f"{commit}:{file}"))
-    if file.endswith("recipes.py"):  # no cell is a band
-        tables = [one for one in tree.body if isinstance(one, ast.Assign | ast.AnnAssign)]
-        tree.body = [one for one in tables if not ast.unparse(one).startswith("BANDS")]
+    """What a file does at a commit: the syntax tree of Python without docstrings, or TOML's values.
+
+    It is empty if the file is not there at that commit.
+    """
+    content = _git("show", f"{commit}:{file}")
+    if file.endswith(".toml"):
+        return repr(tomllib.loads(content))
+    tree = ast.parse(content)
     for node in ast.walk(tree):
-        if isinstance(body := getattr(node, "body", None), list):
-            own = [
-                one
-                for one in body
-                if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
-            ]
-            node.body = own  # type: ignore[attr-defined]
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [one for one in body if not _is_text(one)]  # type: ignore[attr-defined]
     return ast.dump(tree)
+
+
+def _is_text(node: ast.AST) -> bool:
+    """True of a docstring, and of any other constant that is a statement."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _git(*words: str) -> str:
@@ -161,8 +211,7 @@ def _git(*words: str) -> str:
 
 
 def train_command(cell: Cell) -> list[str]:
-    """The arguments of `lnfgen` that train a cell, with DATA for the folder of the benchmark
-    sets."""
+    """The arguments of `lnfgen` that train a cell. DATA stands for the folder of the sets."""
     return ["train", f"DATA/{cell.source}", *cell.options(), "--out", cell.name]
 
 
@@ -181,8 +230,8 @@ def benchmark(cell: Cell, data: Path | None) -> Path:
     path = folder / cell.source
     if not path.exists():
         raise DatasetError(
-            f"{path} is missing; expected the benchmark set; name the folder that holds {cell.source}: "
-            "run.py DATA, or LNFGEN_TEST_DATA"
+            f"{path} is missing; expected the benchmark set; "
+            f"name the folder that holds {cell.source}: run.py DATA, or LNFGEN_TEST_DATA"
         )
     return path.resolve()
 
@@ -195,7 +244,8 @@ def measure(cell: Cell, source: Path, runs: Path, results: Path) -> Path:
         SystemExit: if a command fails or is interrupted, with its exit code; it has said why.
     """
     runs.mkdir(parents=True, exist_ok=True)
-    run, train = runs / cell.name, train_command(cell)
+    run = runs / cell.name
+    train = train_command(cell)
     log = _Log(runs / f"{cell.name}.json", shown(train))
     if not is_run(run):
         log.timed([train[0], str(source), *train[2:]], runs)
@@ -203,9 +253,10 @@ def measure(cell: Cell, source: Path, runs: Path, results: Path) -> Path:
         log.timed([train[0], str(source), "--resume", "--out", cell.name], runs)
     commands, scores = scored(cell.name, runs)
     if cell.by_passes:
-        scores["elbo_by_passes"] = {
-            split: elbo_by_passes(cell.name, split, runs) for split in SPLITS
-        }
+        by_passes: dict[str, dict[int, float]] = {}
+        for split in SPLITS:
+            by_passes[split] = elbo_by_passes(cell.name, split, runs)
+        scores["elbo_by_passes"] = by_passes
     metrics = read_metrics(run / METRICS)
     values: dict[str, Any] = {
         "cell": cell.name,
@@ -228,40 +279,45 @@ def measure(cell: Cell, source: Path, runs: Path, results: Path) -> Path:
 
 def scored(name: str, runs: Path) -> tuple[list[list[str]], dict[str, Any]]:
     """The commands that score a run on valid and on test, and what they print, by split."""
-    commands = {
-        split: ["eval", name, "--nll", "--samples", str(SAMPLES), "--split", split, "--json"]
-        for split in SPLITS
-    }
-    return list(commands.values()), {
-        split: json.loads(_lnfgen(words, runs)) for split, words in commands.items()
-    }
+    commands: list[list[str]] = []
+    scores: dict[str, Any] = {}
+    for split in SPLITS:
+        words = ["eval", name, "--nll", "--samples", str(SAMPLES), "--split", split, "--json"]
+        commands.append(words)
+        scores[split] = json.loads(_lnfgen(words, runs))
+    return commands, scores
 
 
 def elbo_by_passes(name: str, split: str, runs: Path) -> dict[int, float]:
-    """The ELBO of a run by blocks for each number of passes, with one sample: the latent is nearly
-    certain."""
+    """The ELBO of a run by blocks for each number of passes.
+
+    One sample is enough, because the latent is nearly certain.
+    """
     words = ["eval", name, "--samples", "1", "--split", split, "--json"]
-    return {
-        passes: json.loads(_lnfgen([*words, "--passes", str(passes)], runs))["elbo"]
-        for passes in PASSES
-    }
+    found: dict[int, float] = {}
+    for passes in PASSES:
+        printed = _lnfgen([*words, "--passes", str(passes)], runs)
+        found[passes] = json.loads(printed)["elbo"]
+    return found
 
 
 class _Log:
-    """The command that began a run, and the processor time that training has taken so far, in a
-    file beside the run."""
+    """A file beside a run: the command that began it, and the processor time of its training."""
 
     def __init__(self, path: Path, command: str) -> None:
         """Raises `RunError` if the run was begun by another command."""
-        self.path, self.command, self.cpu_seconds = path, command, 0.0
-        if path.exists():
-            kept = read_object(path)
-            self.cpu_seconds = kept["cpu_seconds"]
-            if kept["command"] != command:
-                raise RunError(
-                    f"{path.with_suffix('')} was begun by {kept['command']!r}; expected {command!r}; "
-                    "delete both it and the file beside it"
-                )
+        self.path = path
+        self.command = command
+        self.cpu_seconds = 0.0
+        if not path.exists():
+            return
+        kept = read_object(path)
+        self.cpu_seconds = kept["cpu_seconds"]
+        if kept["command"] != command:
+            raise RunError(
+                f"{path.with_suffix('')} was begun by {kept['command']!r}; "
+                f"expected {command!r}; delete both it and the file beside it"
+            )
 
     def timed(self, command: Sequence[str], folder: Path) -> None:
         """Run a command, and add its time."""
@@ -276,16 +332,14 @@ class _Log:
             self._write()
 
     def _write(self) -> None:
-        write_text(
-            self.path, json.dumps({"command": self.command, "cpu_seconds": self.cpu_seconds}) + "\n"
-        )
+        content = {"command": self.command, "cpu_seconds": self.cpu_seconds}
+        write_text(self.path, json.dumps(content) + "\n")
 
 
 def _lnfgen(words: Sequence[str], folder: Path) -> str:
     """What `lnfgen WORDS` prints, in a folder. Ctrl-C and SIGTERM end it, after it has saved."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "lnfgen", *words], cwd=folder, stdout=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-m", "lnfgen", *words]
+    child = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
     earlier = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     try:
         out = child.communicate()[0]
