@@ -41,8 +41,8 @@ class Score:
 
     `elbo` is `reconstruction + kl + length`, with `length` the cost of p(T).
     `sounding_nll` is the NLL of which keys sound, without the cost of the onsets; None if the data
-    has no onsets. With `lstm`, `nade` and `past` it is given earlier onsets too: do not compare it
-    with a model that never sees onsets.
+    has no onsets. With `lstm`, `nade` and `autoregressive` it is given earlier onsets too: do not
+    compare it with a model that never sees onsets.
     """
 
     elbo: float
