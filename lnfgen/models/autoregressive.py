@@ -354,7 +354,7 @@ class AutoregressiveHead(OutputHead):
         """The logits `[..., N, bits_per_part]` of the frames `[N, P]` that `decide` makes of them.
 
         `decide` returns the true frames, or sets each bit by its logit and a random number. It is
-        called after each turn, and only the voice of that turn is taken from its result, because
+        called between turns, and only the voice of that turn is taken from its result, because
         the logits of later voices are not right yet.
 
         On a CPU, frames are left out once they have all their voices. Another device would take
@@ -382,7 +382,8 @@ class AutoregressiveHead(OutputHead):
                 decided = turn.decided(keys, state.drawn)[:, : logits.shape[-1]]
                 before = logits.index_select(-2, rows)
                 logits = logits.index_copy(-2, rows, torch.where(decided, found, before))
-            state = self._after_turn(turn, voice, free, state, choice, decide(logits)[rows])
+            if voice != LAST_VOICE:  # nothing reads the state after the last turn
+                state = self._after_turn(turn, voice, free, state, choice, decide(logits)[rows])
         assert logits is not None
         return logits
 
