@@ -68,7 +68,9 @@ OF_NO_CELL = (
 )
 OF_OUTPUT = (
     "models/autoregressive.py",
+    "models/frame_head.py",
     "models/frame_past.py",
+    "models/frame_state.py",
     "models/mixture.py",
     "models/turns.py",
     "models/voice_leading.py",

@@ -28,6 +28,22 @@ from lnfgen.nn.parameter_groups import FAST
 FORBIDDEN = -1e4
 """The score of a key that cannot be chosen; it is finite, so that two of them have a difference."""
 
+HIGHEST = "highest"
+LOWEST = "lowest"
+NEXT = "next"
+
+TURNS = (
+    (HIGHEST, 0),
+    (LOWEST, NUM_VOICES),
+    *((NEXT, voice) for voice in range(1, NUM_VOICES)),
+)
+"""The turns of a frame in their order, and the number of the voice that each chooses.
+
+Voices are numbered from the highest one down; the lowest one has the number after all others."""
+
+LAST_VOICE = NUM_VOICES - 1
+"""The voice of the last turn, which stands for all keys that are left."""
+
 NUM_MIXES = 2
 """Residual layers that combine the inputs of a key, as a parallel move and a voice to come."""
 

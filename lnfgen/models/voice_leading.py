@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
+from lnfgen.conventions import SOUNDING
 from lnfgen.nn.parameter_groups import FAST
 
 NUM_VOICES = 6
@@ -128,6 +129,18 @@ class DrawnVoices(NamedTuple):
     # Where as many keys sound as in the frame before, bool [N]; None if the frame is yet to be
     # drawn.
     as_many: Tensor | None
+
+    @classmethod
+    def none(cls, before: Tensor, num_before: Tensor, x: Tensor | None) -> "DrawnVoices":
+        """No voices of N frames, after frames whose keys sounded `before`, bool `[N, P]`.
+
+        num_before is `[N]`. x `[N, P]` are the frames themselves, if they are known.
+        """
+        none = num_before.new_empty(len(before), 0)
+        as_many = None
+        if x is not None:
+            as_many = before.sum(-1) == ((x & SOUNDING) > 0).sum(-1)
+        return cls(none, none, num_before, as_many)
 
     def with_voice(self, key: Tensor, move: Tensor) -> "DrawnVoices":
         """With one voice more, key and move `[N]`."""

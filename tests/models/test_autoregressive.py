@@ -2,47 +2,12 @@
 
 import pytest
 import torch
-from torch.nn.functional import logsigmoid
-from toy_models import noise_like, random_x, randomise, toy
+from toy_heads import CONTEXT, KEYS, STEPS, TRIO, band_head, frames, head
+from toy_models import noise_like, random_x, toy
 
-from lnfgen.models.autoregressive import CERTAIN, AutoregressiveHead
-from lnfgen.models.frame_past import REACH, REACH_NEAR
-from lnfgen.models.mixture import FIRST_GATE, recallable
-from lnfgen.models.observation import Frames
+from lnfgen.models.frame_head import CERTAIN
+from lnfgen.models.mixture import FIRST_GATE
 from lnfgen.models.output import Emission
-from lnfgen.models.voice_leading import PARALLEL, VoicePairs
-from lnfgen.nn.parameter_groups import FAST, RATES
-
-STEPS = 6
-KEYS = 32
-CONTEXT = 5
-
-
-def head(has_onsets: bool = True, keys: int = KEYS, copies: bool = True) -> AutoregressiveHead:
-    """Large weights everywhere, but for rules, which count ten times."""
-    torch.manual_seed(0)
-    tied = AutoregressiveHead(Frames(keys, has_onsets), CONTEXT, 32, 0.3, copies=copies)
-    tied = randomise(tied).double().eval()
-    with torch.no_grad():
-        for pairs in pairs_of(tied):
-            pairs.rules.div_(RATES[FAST])
-        if copies:
-            tied.gate.from_attended.weight.zero_()  # otherwise copies take all
-            tied.gate.from_context.weight.zero_()
-    return tied
-
-
-def pairs_of(tied: AutoregressiveHead) -> list[VoicePairs]:
-    return [tied.turns[name].pairs for name in ("lowest", "next")]
-
-
-def frames(has_onsets: bool = True) -> torch.Tensor:
-    """A few notes in the middle of the range, so that they can be moved without leaving it."""
-    generator = torch.Generator().manual_seed(1)
-    x = torch.zeros(2, STEPS, 1, KEYS, dtype=torch.uint8)
-    values = torch.tensor([0, 1, 3] if has_onsets else [0, 1, 1], dtype=torch.uint8)
-    x[..., 14:18] = values[torch.randint(3, (2, STEPS, 1, 4), generator=generator)]
-    return x
 
 
 @pytest.mark.parametrize("has_onsets", [False, True])
@@ -57,36 +22,6 @@ def test_the_frames_of_a_step_have_probabilities_that_sum_to_1(has_onsets):
         context = torch.randn(1, 2, CONTEXT, dtype=torch.float64).expand(len(x), -1, -1)
         total = tied.frames.log_prob(tied(context, x), x)[:, 1].exp().sum()
         assert float(total) == pytest.approx(1.0, abs=1e-8)
-
-
-@pytest.mark.parametrize("has_onsets", [False, True])
-@torch.no_grad()
-def test_what_holds_for_one_key_holds_for_the_next(has_onsets):
-    """Music a semitone higher reads the same a key higher.
-
-    That holds but for the ends of the range and for what tells keys apart.
-    """
-    tied = head(has_onsets)
-    for own in (tied.by_key.weight, tied.by_key.bias):
-        own.zero_()
-    units: list[torch.Tensor] = []
-    for turn in tied.turns.values():
-        turn.out.register_forward_hook(lambda module, inputs, output: units.append(inputs[0]))
-    x = frames(has_onsets)
-    context = torch.randn(2, STEPS, CONTEXT, dtype=torch.float64)
-    tied(context, x)
-    here = units.copy()
-    units.clear()
-    tied(context, x.roll(1, -1))
-    sounds = (x > 0).any(-1).flatten()  # in silence there is no highest key to be relative to
-    assert len(here) == len(units) >= 4
-    for below, above in zip(here, units, strict=True):
-        rows: slice | torch.Tensor = slice(None)  # where a frame is left out, all others sound
-        if len(below) == len(sounds):
-            rows = sounds
-        torch.testing.assert_close(
-            above[rows][:, 13:20], below[rows][:, 12:19], rtol=1e-12, atol=1e-12
-        )
 
 
 @pytest.mark.parametrize("has_onsets", [False, True])
@@ -117,23 +52,6 @@ def test_a_frame_is_drawn_from_the_outside(has_onsets):
         assert not found & (high - {key})
         assert found - {key} <= expected | {22, 23}
         assert expected - {key, 22, 23} <= found
-
-
-def test_rules_of_parallels_learn_only_from_frames_with_as_many_keys_as_before():
-    tied = head()
-    x = torch.zeros(1, STEPS, 1, KEYS, dtype=torch.uint8)
-    for t in range(STEPS):
-        x[:, t, 0, [10 + t, 16 + t, 20 + t, 24 + t]] = 3
-    x[:, 3, 0, 14] = 3  # a fifth key at one step
-    context = torch.randn(1, STEPS, CONTEXT, dtype=torch.float64)
-    tied(context, x)[:, 3:5].sum().backward()
-    for pairs in pairs_of(tied):
-        assert pairs.motion.grad[:, PARALLEL:].any()
-        assert pairs.rules.grad[:, :, :, :PARALLEL].any()
-        assert not pairs.rules.grad[:, :, :, PARALLEL:].any()
-    tied(context, x)[:, 2].sum().backward()
-    for pairs in pairs_of(tied):
-        assert pairs.rules.grad[:, :, :, PARALLEL:].any()
 
 
 @torch.no_grad()
@@ -170,17 +88,6 @@ def test_noisy_frames_replace_the_frames_before_but_not_where_voices_were():
         torch.testing.assert_close(found, logits[:, step], rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("bit", [0, 1])
-@torch.no_grad()
-def test_a_key_with_a_greater_bias_sounds_or_is_struck_more_often(bit):
-    tied = head(copies=False)
-    x = torch.ones(1, 2, 1, KEYS, dtype=torch.uint8)
-    context = torch.randn(1, 2, CONTEXT, dtype=torch.float64)
-    before = tied(context, x)[0, 1, bit * KEYS + KEYS - 1]
-    tied.turns["highest"].key_bias[KEYS - 1, bit] += 1
-    assert tied(context, x)[0, 1, bit * KEYS + KEYS - 1] > before
-
-
 @torch.no_grad()
 def test_temperature_0_gives_the_likeliest_key_of_each_voice_whatever_the_random_numbers():
     tied = head(has_onsets=False, copies=False)
@@ -208,35 +115,6 @@ def test_more_voices_than_have_numbers_have_probabilities_too():
     assert (probability > 0).all()
 
 
-def test_a_frame_has_the_same_logits_and_gradients_alone_and_beside_others():
-    """Beside frames of more or fewer keys, which need more or fewer turns."""
-    tied = head()
-    x = torch.zeros(9, 2, 1, KEYS, dtype=torch.uint8)
-    for number in range(9):
-        x[number, :, 0, 4 : 4 + 3 * number : 3] = 3
-    context = torch.randn(9, 2, CONTEXT, dtype=torch.float64)
-    weights = torch.rand(2 * KEYS, dtype=torch.float64)
-    parameters = list(tied.parameters())
-
-    def found(rows: slice) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        logits = tied(context[rows], x[rows])
-        summed = (torch.sigmoid(logits) * weights).sum()
-        return logits, torch.autograd.grad(
-            summed, parameters, allow_unused=True, materialize_grads=True
-        )
-
-    together, gradients = found(slice(None))
-    logits = []
-    sums = [torch.zeros_like(parameter) for parameter in parameters]
-    for number in range(9):
-        own_logits, own_gradients = found(slice(number, number + 1))
-        logits.append(own_logits)
-        for total, own in zip(sums, own_gradients, strict=True):
-            total += own
-    torch.testing.assert_close(together, torch.cat(logits), rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(list(gradients), sums, rtol=1e-10, atol=1e-10)
-
-
 @torch.no_grad()
 def test_a_key_that_was_silent_is_struck_when_it_sounds():
     """Also where the frame before is noisy.
@@ -260,15 +138,6 @@ def test_a_key_that_was_silent_is_struck_when_it_sounds():
 
 # Bands, whose parts take turns at each step.
 # --------------------------------------------------------------------------------------------------
-
-TRIO = Frames(5, has_onsets=True, parts=3)
-WIDE = Frames(REACH + REACH_NEAR + 4, has_onsets=True, parts=2)
-
-
-def band_head(frames: Frames, *, copies: bool) -> AutoregressiveHead:
-    torch.manual_seed(0)
-    made = AutoregressiveHead(frames, 4, 32, 0.0, copies=copies)
-    return randomise(made, 0.2).double().eval()
 
 
 @pytest.mark.parametrize("name", ["lstm", "af-scf/scan"])
@@ -327,45 +196,3 @@ def test_step_by_step_a_band_is_drawn_as_it_is_scored(copies):
     torch.testing.assert_close(logits, drawing(context, x), rtol=1e-9, atol=1e-9)
     assert torch.equal(TRIO.sample(logits, uniform)[:, 7:], x[:, 7:])
     assert len({tuple(frame) for frame in x.flatten(0, 2).tolist()}) > 4
-
-
-@torch.no_grad()
-def test_the_same_frames_mean_something_else_in_another_part():
-    model = toy("lstm", TRIO, emission="autoregressive").double()
-    x = torch.ones(1, 2, TRIO.parts, 5, dtype=torch.uint8)
-    lengths = torch.tensor([2])
-    logits = model.logits(x, lengths, model.encode(x, lengths, None), None)[0, 0]
-    of_parts = TRIO.by_part(logits[1])
-    assert len({tuple(row.tolist()) for row in of_parts}) == TRIO.parts
-
-
-@torch.no_grad()
-def test_a_stroke_of_the_drums_is_read_by_keys_of_any_distance():
-    """The odds of the two highest keys of the bass hang on their own units alone.
-
-    They do not hang on those of the keys below.
-    """
-    scoring = band_head(WIDE, copies=False)
-    context = torch.randn(1, 1, 4, dtype=torch.float64)
-    x = torch.zeros(2, 1, 2, WIDE.num_pitches, dtype=torch.uint8)
-    x[1, 0, 0, 0] = 3  # the lowest drum
-    of_bass = WIDE.by_part(scoring(context.expand(2, -1, -1), x))[:, 0, 1]
-    *_, second, highest = of_bass[:, : WIDE.num_pitches].T
-    odds = logsigmoid(highest) - logsigmoid(-highest) - logsigmoid(second)
-    assert abs(odds[1] - odds[0]) > 1e-6
-
-
-@torch.no_grad()
-def test_how_many_keys_were_struck_is_recalled_at_all_keys():
-    """So a rhythm may come again at other pitches."""
-    scoring = band_head(WIDE, copies=True)
-    frames = torch.zeros(3, WIDE.num_pitches, dtype=torch.uint8)
-    # Silence, a struck key, and the same with a key that is held.
-    frames[1:, 2] = 3
-    frames[2, 4] = 1
-    values = recallable(WIDE.part_bits(frames, torch.float64), frames)
-    copies = scoring.from_nothing.in_features
-    recalled = torch.cat([values, values.new_zeros(3, 1)], -1)[:, None].expand(-1, copies, -1)
-    units = scoring._units_of_recalled(recalled)
-    assert (units[1, 8:] != units[0, 8:]).any(-1).all()
-    assert (units[2, 8:] != units[1, 8:]).any(-1).all()
