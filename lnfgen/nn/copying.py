@@ -25,16 +25,14 @@ SHARPNESS = 3
 class CopyAttention(Recall):
     """Each step recalls the steps before it whose own past is most like its past.
 
-    Step t attends to step s = t - d by `sum_l w_l cos(x_{t-1-l}, x_{s-1-l})^SHARPNESS + b_d + c_s`,
+    Step t attends to step s = t - d by `sum_l w_l cos(x_{t-1-l}, x_{s-1-l})^SHARPNESS + b_d`,
     softmax over `d = 1 .. SPAN` and over a score of attending to no step, in several heads. So
     where a phrase comes again, its continuation is recalled. There are no networks here, only
-    weights of lags, distances and places, so repeats are found from the first updates on, and in
-    any key. Silence has the cosine 0 with all frames: a model that recalls rests after rests falls
+    weights of lags and distances, so repeats are found from the first updates on, and in any key. Silence has the cosine 0 with all frames: a model that recalls rests after rests falls
     silent.
 
-    With `periods`, b_d has a term more for each of them that divides d: many distances share it, so
-    it is learned sooner. Without them, c_s counts in the first `REACH` steps, so that a piece can
-    go back to its start.
+    b_d has a term more for each of the `periods` that divides d: many distances share it, so it is
+    learned sooner.
 
     Sources: Grave et al. (2017, arXiv 1612.04426), whose cache predicts what came next after states
     like the present one of a text; the Music Transformer (Huang et al. 2018, arXiv 1809.04281), for
@@ -46,7 +44,6 @@ class CopyAttention(Recall):
     num_copies = NUM_HEADS
     rate_groups: ClassVar[dict[str, str]] = {
         "by_distance": FAST,
-        "by_place": FAST,
         "by_period": FAST,
     }
 
@@ -59,14 +56,9 @@ class CopyAttention(Recall):
         self.by_lag = nn.Parameter(weights)  # w, [heads, lags]
         self.by_distance = nn.Parameter(torch.zeros(NUM_HEADS, SPAN))  # b
         self.nothing = nn.Parameter(torch.full((NUM_HEADS,), NO_MATCH))
-        self.by_place = None
-        self.by_period = None
-        if periods:
-            self.by_period = nn.Parameter(torch.zeros(NUM_HEADS, len(periods)))  # terms of b too
-        else:
-            self.by_place = nn.Parameter(torch.zeros(NUM_HEADS, self.REACH))  # c
+        self.by_period = nn.Parameter(torch.zeros(NUM_HEADS, len(periods)))  # terms of b too
         distances = torch.arange(1, SPAN + 1)
-        divides = distances % torch.tensor(periods)[:, None] == 0
+        divides = distances % torch.tensor(periods, dtype=torch.long)[:, None] == 0
         self.register_buffer("divides", divides.to(torch.get_default_dtype()), persistent=False)
 
     def forward(self, values: Tensor) -> Tensor:
@@ -96,8 +88,6 @@ class CopyAttention(Recall):
 
     def _of_distances(self) -> Tensor:
         """b, `[heads, SPAN]`."""
-        if self.by_period is None:
-            return self.by_distance
         return self.by_distance + self.by_period @ self.divides
 
     def _block(self, window: Tensor, start: Tensor, span: int) -> Tensor:
@@ -114,9 +104,7 @@ class CopyAttention(Recall):
         steps = start[:, None, None] + torch.arange(size, device=window.device)[:, None]
         distances = torch.arange(span, 0, -1, device=window.device)
         sources = steps - distances  # [S, size, span]
-        score = score + (
-            self._of_distances()[:, :span].flip(-1)[:, None] + self._of_places(sources)
-        )
+        score = score + self._of_distances()[:, :span].flip(-1)[:, None]
         # [N, S, heads, size, span]
         score = score.masked_fill((sources < 0)[:, None], -torch.inf)
         nothing = self.nothing[:, None, None].expand(*score.shape[:-1], 1)
@@ -128,15 +116,6 @@ class CopyAttention(Recall):
             2, (-1, size)
         )
         return torch.cat([mean, unattended.to(mean)], -1).transpose(2, 3)
-
-    def _of_places(self, sources: Tensor) -> Tensor | float:
-        """c at the steps `[S, size, span]` that may be attended to, `[S, heads, size, span]`."""
-        if self.by_place is None:
-            return 0.0
-        # The distance to the step that attends falls by one from each source to the next.
-        steps = sources[..., -1:] + 1
-        places = sources.clamp(0, self.REACH - 1)
-        return self.by_place[:, places].transpose(0, 1) * (steps < self.REACH)[:, None]
 
     def _likeness(self, compared: Tensor, span: int) -> Tensor:
         """`cos^SHARPNESS` of frames and those up to `span` before them, the farthest first.
