@@ -28,8 +28,8 @@ class CopyAttention(Recall):
     Step t attends to step s = t - d by `sum_l w_l cos(x_{t-1-l}, x_{s-1-l})^SHARPNESS + b_d`,
     softmax over `d = 1 .. SPAN` and over a score of attending to no step, in several heads. So
     where a phrase comes again, its continuation is recalled. There are no networks here, only
-    weights of lags and distances, so repeats are found from the first updates on, and in any key. Silence has the cosine 0 with all frames: a model that recalls rests after rests falls
-    silent.
+    weights of lags and distances, so repeats are found from the first updates on, and in any key.
+    Silence has the cosine 0 with all frames: a model that recalls rests after rests falls silent.
 
     b_d has a term more for each of the `periods` that divides d: many distances share it, so it is
     learned sooner.
@@ -42,10 +42,7 @@ class CopyAttention(Recall):
     divides: Tensor  # 1 where a period divides a distance, else 0, [periods, SPAN]
     REACH = SPAN + NUM_LAGS  # a step depends on so many steps before it
     num_copies = NUM_HEADS
-    rate_groups: ClassVar[dict[str, str]] = {
-        "by_distance": FAST,
-        "by_period": FAST,
-    }
+    rate_groups: ClassVar[dict[str, str]] = {"by_distance": FAST, "by_period": FAST}
 
     def __init__(self, num_compared: int, periods: tuple[int, ...] = ()) -> None:
         """The first `num_compared` features of a frame are compared; all are recalled."""

@@ -20,7 +20,7 @@ SPAN, BLOCK, PERIODS = 12, 8, (2, 3)
 """Small ones, so that short sequences have several blocks and steps that are too far away."""
 
 
-@pytest.fixture(params=[PERIODS, ()], ids=["periods", "places"])
+@pytest.fixture(params=[PERIODS, ()], ids=["periods", "distances alone"])
 def attention(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> CopyAttention:
     monkeypatch.setattr(copying, "SPAN", SPAN)
     monkeypatch.setattr(CopyAttention, "REACH", SPAN + NUM_LAGS)
@@ -28,9 +28,8 @@ def attention(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     torch.manual_seed(0)
     attention = CopyAttention(num_compared=4, periods=request.param).double()
     with torch.no_grad():
-        for scores in (attention.by_period, attention.by_place, attention.by_distance):
-            if scores is not None:
-                scores.normal_(std=1.0)
+        for scores in (attention.by_period, attention.by_distance):
+            scores.normal_(std=1.0)
     return attention
 
 
@@ -63,14 +62,10 @@ def by_definition(attention: CopyAttention, x: Tensor) -> Tensor:
                 ]
                 score = sum(w * one for w, one in zip(attention.by_lag[head], alike, strict=True))
                 distance = attention.by_distance[head, d - 1]
-                if attention.by_period is not None:
-                    for index, period in enumerate(PERIODS):
-                        if d % period == 0:
-                            distance = distance + attention.by_period[head, index]
-                place = 0.0
-                if attention.by_place is not None and t < SPAN + NUM_LAGS:
-                    place = attention.by_place[head, t - d]
-                scores.append(score + distance + place)
+                for by_period, period in zip(attention.by_period[head], PERIODS, strict=False):
+                    if d % period == 0:
+                        distance = distance + by_period
+                scores.append(score + distance)
             weights = torch.stack(scores).softmax(0)
             recalled[:, t, head, -1] = weights[0]
             for weight, d in zip(weights[1:], distances, strict=True):
