@@ -252,6 +252,10 @@ def time_signature_event(tick: int, signature: tuple[int, int]) -> Event:
     return _at(tick, mido.MetaMessage("time_signature", numerator=beats, denominator=unit))
 
 
+def end_of_track(tick: int) -> Event:
+    return _at(tick, mido.MetaMessage("end_of_track"))
+
+
 def _name_event(name: str) -> Event:
     """The name of a track, in UTF-8. mido knows no encoding beside that of a whole process."""
     return _at(0, mido.UnknownMetaMessage(TRACK_NAME, name.encode()))
@@ -290,7 +294,7 @@ def new_track(events: Sequence[Event], end: int) -> TrackEvents:
 
     ordered = sorted(events, key=place)
     last = last_tick([ordered])
-    ordered.append(_at(max(end, last), mido.MetaMessage("end_of_track")))
+    ordered.append(end_of_track(max(end, last)))
     track: TrackEvents = []
     before: int | None = None
     for event in ordered:

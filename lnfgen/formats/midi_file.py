@@ -209,6 +209,8 @@ def _data_at(position: int, status: int, content: bytes) -> tuple[int, int]:
 
 def _number_at(position: int, content: bytes) -> tuple[int, int]:
     """The number of variable length at a position, and the position after it."""
+    if position < len(content) and content[position] < 0x80:  # as most are
+        return content[position], position + 1
     number = 0
     for place in range(position, min(position + _LONGEST_NUMBER, len(content))):
         byte = content[place]
