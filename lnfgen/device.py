@@ -101,7 +101,7 @@ def without_onednn(is_off: bool) -> Iterator[None]:
 
 
 def _count_contexts(change: int) -> None:
-    """Count the contexts that are open in all threads, and switch oneDNN off while there are any."""
+    """Count the open contexts of all threads. While there are any, oneDNN is off."""
     global _num_without_onednn, _onednn_before
     settings: Any = torch.backends.mkldnn  # its types do not know that its settings can be assigned
     with _onednn_lock:

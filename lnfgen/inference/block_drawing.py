@@ -65,7 +65,7 @@ def draw_block(  # noqa: PLR0913
     generators = [torch.Generator().manual_seed(piece.seed) for piece in pieces]
     _, time_signature = pieces[0].shape
     bar_shapes = bar_shapes_in(model, pieces[0].part.encoding, [time_signature] * len(pieces))
-    # Threads share the switch of oneDNN, which rounds otherwise; so it is off for all that draws.
+    # Threads share one switch of oneDNN, which rounds otherwise; so it is off as a whole.
     with without_onednn(model.device.type == "cpu"):
         drawn = draw_hidden(
             model, together, particles, generators, temperature, bar_shapes, progress, potential

@@ -188,7 +188,7 @@ def drawn_sequences(
         bar_shapes = bar_shapes_in(model, encoding, [row.time_signature for row in block])
         # Outside of inference mode, because a gradient may be computed with the noise.
         noise, uniform = model.random_numbers(lengths, [row.generator for row in block])
-        # Threads share the switch of oneDNN, which rounds otherwise; so it is off for all that draws.
+        # Threads share one switch of oneDNN, which rounds otherwise; so it is off as a whole.
         with torch.inference_mode(), without_onednn(model.device.type == "cpu"):
             drawn = model.generate(lengths, noise, uniform, temperature, bar_shapes)
         for place, row in enumerate(block):
