@@ -10,8 +10,8 @@ import mido
 import numpy as np
 import pytest
 import torch
-from mido.midifiles import midifiles
 from midi_hexdumps import END, midi
+from mido.midifiles import midifiles
 from reading import one_song
 
 import lnfgen
