@@ -130,18 +130,17 @@ def test_a_tempo_or_time_signature_that_is_too_short_is_refused_in_one_line() ->
             read_midi(midi(f"00 {setting} {NOTES} {END}"), "song.mid")
 
 
-def test_a_file_has_as_many_tracks_as_a_header_can_count() -> None:
-    content = midi(f"{NOTES} {END}") + midi(END)[14:] * 0xFFFE
-    content = content[:10] + b"\xff\xff" + content[12:]
-    file = read_file(content)
-    assert file_bytes(file) == content
+def test_a_file_may_have_more_tracks_than_half_of_what_a_header_can_count() -> None:
+    """Read as a number with a sign, their count would be below 0."""
+    content = midi(f"{NOTES} {END}") + midi(END)[14:] * 0x7FFF
+    content = content[:10] + b"\x80\0" + content[12:]
+    assert file_bytes(read_file(content)) == content
     (song,) = read_midi(content)
     assert song.roll.notes() == [(0, 4, 60)]
-    file.add([])
-    with pytest.raises(LnfgenError, match="65,536 tracks; a MIDI file holds at most 65,535"):
-        file_bytes(file)
-    with pytest.raises(UnreadableFileError, match="promises 65,535 tracks, 65534 are there"):
+    with pytest.raises(UnreadableFileError, match="promises 32,768 tracks, 32767 are there"):
         read_file(content[:-12])
+    with pytest.raises(LnfgenError, match="65,536 tracks; a MIDI file holds at most 65,535"):
+        file_bytes(new_file(1, 4, [[]] * 0x10000))
 
 
 def test_new_files_have_nothing_else() -> None:
