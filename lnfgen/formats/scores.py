@@ -16,9 +16,8 @@ from xml.etree import ElementTree
 from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.formats.abc import read_tunes
 from lnfgen.formats.events import MAX_STEPS, Events, Sound, join_ties, with_choice
-from lnfgen.formats.midi import with_midi
+from lnfgen.formats.midi import midi_of_score, with_midi
 from lnfgen.formats.sandbox import restart_clock
-from lnfgen.formats.song import midi_of_score
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.song import Song
 from lnfgen.music.time_signature import is_time_signature
