@@ -1,13 +1,21 @@
 """A resumed run is the uninterrupted one bit for bit, or says in one line why it cannot be."""
 
 import dataclasses
+import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from command import one_line
+from command import SECONDS, one_line
 from toy_dataset import write_dataset
 from toy_training import (
     SIZES,
@@ -31,6 +39,7 @@ from lnfgen.runs.checkpoint import load_state, save_state
 from lnfgen.runs.folder import RunFolder
 from lnfgen.training.schedules import DECAYS_BEFORE_STOP
 from lnfgen.training.session import STEP_OF_A_ROUND, TrainingSession
+from lnfgen.training.trainer import Trainer
 
 CASES = [(2, {"max_steps": 4}, name) for name in sorted(NAMED_MODELS)]
 for _name in ("af-scf", "lstm"):
@@ -122,6 +131,12 @@ def finished(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path
     return path
 
 
+def resumed(run: Path, **length: int) -> Trainer:
+    """The trainer of a session that goes on with a run, and is closed at once."""
+    with TrainingSession.resume(RunFolder(run), "cpu", **length) as session:
+        return session.trainer
+
+
 @pytest.mark.parametrize("updates", [None, 0, 5])
 def test_every_figure_of_a_resumed_run_is_that_of_the_uninterrupted_one(
     finished, dataset, tmp_path, updates
@@ -130,9 +145,9 @@ def test_every_figure_of_a_resumed_run_is_that_of_the_uninterrupted_one(
 
     The last case is None.
     """
-    cut = begin(dataset, tmp_path / "cut")
-    if updates is not None:
-        assert not cut.train(Listener(), after(updates))
+    with begin(dataset, tmp_path / "cut") as cut:
+        if updates is not None:
+            assert not cut.train(Listener(), after(updates))
     torch.rand(7)
     assert TrainingSession.resume(RunFolder(tmp_path / "cut"), "cpu").train(Listener())
     assert figures(tmp_path / "cut") == figures(finished)
@@ -152,10 +167,10 @@ def test_a_finished_run_says_so_and_stays_as_it_is(finished):
     assert figures(finished) == before
     assert (finished / "model.safetensors").read_bytes() == model
     # Asked for the length that it has, it is finished as well; one that it has passed is a mistake.
-    assert TrainingSession.resume(RunFolder(finished), "cpu", epochs=4).trainer.finished
+    assert resumed(finished, epochs=4).finished
     with pytest.raises(ConfigError, match="12 updates already, more than the 11"):
         TrainingSession.resume(RunFolder(finished), "cpu", max_steps=11)
-    assert TrainingSession.resume(RunFolder(finished), "cpu").trainer.finished
+    assert resumed(finished).finished
 
 
 def test_a_finished_run_is_made_longer(finished, tmp_path):
@@ -175,14 +190,15 @@ def test_a_finished_run_is_made_longer(finished, tmp_path):
 def test_the_kl_weight_rises_at_the_same_updates_in_a_longer_run(dataset, tmp_path):
     run = tmp_path / "run"
     begin(dataset, run).train(Listener(), after(4))
-    whole = begin(dataset, tmp_path / "whole").trainer
-    longer = TrainingSession.resume(RunFolder(run), "cpu", max_steps=40).trainer
+    with begin(dataset, tmp_path / "whole") as session:
+        whole = session.trainer
+    longer = resumed(run, max_steps=40)
     assert longer.total_steps == 40
     for step in range(12):
         whole.step = longer.step = step
         assert longer.kl_weight == pytest.approx(whole.kl_weight)
     # It ends before the weight was to be 1.
-    cut = TrainingSession.resume(RunFolder(run), "cpu", max_steps=5).trainer
+    cut = resumed(run, max_steps=5)
     cut.step = 5
     assert cut.kl_weight == 1
 
@@ -199,15 +215,15 @@ def test_a_run_that_is_cut_before_the_kl_weight_rises_says_so(dataset, tmp_path)
 
 def test_a_run_that_ended_early_gets_its_patience_again(dataset, tmp_path):
     run = tmp_path / "run"
-    session = begin(dataset, run)
-    tensors, values = load_state(session.run)
+    begin(dataset, run).close()
+    tensors, values = load_state(RunFolder(run))
     stalled = {"stale": DECAYS_BEFORE_STOP * TRAINING.patience, "rate": 0.3}
-    save_state(session.run, tensors, values | stalled)
-    assert TrainingSession.resume(RunFolder(run), "cpu").trainer.finished
-    longer = TrainingSession.resume(RunFolder(run), "cpu", max_steps=12).trainer
+    save_state(RunFolder(run), tensors, values | stalled)
+    assert resumed(run).finished
+    longer = resumed(run, max_steps=12)
     assert not longer.finished
     assert longer.plateau.rate == 0.3
-    assert not TrainingSession.resume(RunFolder(run), "cpu").trainer.finished
+    assert not resumed(run).finished
 
 
 @pytest.mark.parametrize(
@@ -224,6 +240,128 @@ def test_other_settings_beside_resume_are_refused(finished, settings):
     named = {"model": None, "preset": None} | settings
     with pytest.raises(ConfigError, match=f"--{next(iter(settings))} beside it; leave them out"):
         open_session(None, out=finished, resume=True, device="cpu", **named)
+
+
+# Two sessions of one run.
+# -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stopped(dataset: Dataset, tmp_path: Path) -> Path:
+    """A run of 12 updates that was stopped after two."""
+    run = tmp_path / "stopped"
+    assert not begin(dataset, run).train(Listener(), after(2))
+    return run
+
+
+@contextmanager
+def without_locks(folder: Path) -> Iterator[None]:
+    """As `try_lock` where the file system has none."""
+    yield None
+
+
+def content_of(run: Path) -> dict[str, bytes]:
+    files = [path for path in run.rglob("*") if path.is_file()]
+    return {str(path.relative_to(run)): path.read_bytes() for path in files}
+
+
+def test_a_run_has_one_session_from_its_reading_to_its_last_writing(stopped):
+    first = TrainingSession.resume(RunFolder(stopped), "cpu", max_steps=15)
+    before = content_of(stopped)
+    with pytest.raises(RunError, match="is being trained by another process") as error:
+        TrainingSession.resume(RunFolder(stopped), "cpu", max_steps=40)
+    one_line(error)
+    assert content_of(stopped) == before
+    assert first.train(Listener())
+    assert figures(stopped)[-1]["step"] == 15
+    # Its end lets go of the run, which another may then train, and it alone.
+    assert TrainingSession.resume(RunFolder(stopped), "cpu", max_steps=40).train(Listener())
+    with pytest.raises(RunError, match="is closed") as error:
+        first.train(Listener())
+    one_line(error)
+    assert figures(stopped)[-1]["step"] == 40
+
+
+def test_a_new_run_is_held_from_the_moment_that_it_appears(dataset, tmp_path):
+    run = tmp_path / "run"
+    with begin(dataset, run) as session:
+        with pytest.raises(RunError, match="is being trained by another process"):
+            TrainingSession.resume(RunFolder(run), "cpu")
+        assert session.trainer.step == 0
+    assert resumed(run).step == 0
+
+
+def test_a_run_that_was_read_before_it_was_locked_is_read_again(stopped):
+    read_before = RunFolder(stopped)
+    assert TrainingSession.resume(RunFolder(stopped), "cpu", max_steps=20).train(Listener())
+    with TrainingSession.resume(read_before, "cpu") as session:
+        assert session.trainer.total_steps == 20
+        assert session.trainer.finished
+
+
+@pytest.mark.parametrize("length", [{}, {"max_steps": 15}])
+def test_without_locks_a_session_writes_over_no_state_but_its_own(stopped, monkeypatch, length):
+    monkeypatch.setattr("lnfgen.training.session.try_lock", without_locks)
+    first = TrainingSession.resume(RunFolder(stopped), "cpu", **length)
+    second = TrainingSession.resume(RunFolder(stopped), "cpu", max_steps=40)
+    assert second.train(Listener())
+    before = content_of(stopped)
+    with pytest.raises(RunError, match=r"another process .* saved it at update 40;") as error:
+        first.train(Listener())
+    one_line(error)
+    assert content_of(stopped) == before
+    assert figures(stopped)[-1]["step"] == 40
+    assert RunFolder(stopped).config.training.max_steps == 40
+    assert resumed(stopped).finished
+
+
+def test_without_locks_a_new_run_that_another_process_took_stays_as_it_is(
+    dataset, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("lnfgen.training.session.try_lock", without_locks)
+    run = tmp_path / "run"
+    first = begin(dataset, run)
+    assert TrainingSession.resume(RunFolder(run), "cpu").train(Listener())
+    before = content_of(run)
+    with pytest.raises(RunError, match=r"another process .* saved it at update 12;"):
+        first.train(Listener())
+    assert content_of(run) == before
+
+
+def resuming(run: Path, max_steps: int) -> subprocess.Popen[str]:
+    """The command that gives a run another length, in a process of its own."""
+    options = ["--resume", "--out", str(run), "--max-steps", str(max_steps), "--quiet"]
+    command = [sys.executable, "-m", "lnfgen", "train", *options]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("pairs", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_of_two_commands_that_resume_a_run_none_undoes_the_other(stopped, tmp_path, pairs):
+    """The first one is stopped at a random moment, while the second one trains to its end."""
+    rng = random.Random(pairs)
+    outcomes = Counter[tuple[int, int, int]]()
+    for number in range(pairs):
+        run = tmp_path / f"run-{number}"
+        shutil.copytree(stopped, run)
+        first = resuming(run, max_steps=15)
+        time.sleep(rng.uniform(0.0, 4.0))
+        first.send_signal(signal.SIGSTOP)
+        second = resuming(run, max_steps=40)
+        _, words_of_second = second.communicate(timeout=SECONDS)
+        first.send_signal(signal.SIGCONT)
+        _, words_of_first = first.communicate(timeout=SECONDS)
+        words = words_of_first + words_of_second
+        last = figures(run)[-1]["step"]
+        outcome = (first.returncode, second.returncode, last)
+        # One trains, and the other is refused in a line or, if the first has ended, goes on.
+        assert outcome in [(0, 1, 15), (1, 0, 40), (0, 0, 40)], words
+        assert "Traceback" not in words
+        assert RunFolder(run).config.training.max_steps == last
+        assert load_state(RunFolder(run))[1]["step"] == last
+        steps = [line["step"] for line in figures(run)]
+        assert steps == sorted(set(steps))
+        outcomes[outcome] += 1
+    print(outcomes)
 
 
 # The time of calibration.
