@@ -1,21 +1,13 @@
 """A resumed run is the uninterrupted one bit for bit, or says in one line why it cannot be."""
 
 import dataclasses
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from command import SECONDS, one_line
+from command import one_line
 from toy_dataset import write_dataset
 from toy_training import (
     SIZES,
@@ -240,128 +232,6 @@ def test_other_settings_beside_resume_are_refused(finished, settings):
     named = {"model": None, "preset": None} | settings
     with pytest.raises(ConfigError, match=f"--{next(iter(settings))} beside it; leave them out"):
         open_session(None, out=finished, resume=True, device="cpu", **named)
-
-
-# Two sessions of one run.
-# -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def stopped(dataset: Dataset, tmp_path: Path) -> Path:
-    """A run of 12 updates that was stopped after two."""
-    run = tmp_path / "stopped"
-    assert not begin(dataset, run).train(Listener(), after(2))
-    return run
-
-
-@contextmanager
-def without_locks(folder: Path) -> Iterator[None]:
-    """As `try_lock` where the file system has none."""
-    yield None
-
-
-def content_of(run: Path) -> dict[str, bytes]:
-    files = [path for path in run.rglob("*") if path.is_file()]
-    return {str(path.relative_to(run)): path.read_bytes() for path in files}
-
-
-def test_a_run_has_one_session_from_its_reading_to_its_last_writing(stopped):
-    first = TrainingSession.resume(RunFolder(stopped), "cpu", max_steps=15)
-    before = content_of(stopped)
-    with pytest.raises(RunError, match="is being trained by another process") as error:
-        TrainingSession.resume(RunFolder(stopped), "cpu", max_steps=40)
-    one_line(error)
-    assert content_of(stopped) == before
-    assert first.train(Listener())
-    assert figures(stopped)[-1]["step"] == 15
-    # Its end lets go of the run, which another may then train, and it alone.
-    assert TrainingSession.resume(RunFolder(stopped), "cpu", max_steps=40).train(Listener())
-    with pytest.raises(RunError, match="is closed") as error:
-        first.train(Listener())
-    one_line(error)
-    assert figures(stopped)[-1]["step"] == 40
-
-
-def test_a_new_run_is_held_from_the_moment_that_it_appears(dataset, tmp_path):
-    run = tmp_path / "run"
-    with begin(dataset, run) as session:
-        with pytest.raises(RunError, match="is being trained by another process"):
-            TrainingSession.resume(RunFolder(run), "cpu")
-        assert session.trainer.step == 0
-    assert resumed(run).step == 0
-
-
-def test_a_run_that_was_read_before_it_was_locked_is_read_again(stopped):
-    read_before = RunFolder(stopped)
-    assert TrainingSession.resume(RunFolder(stopped), "cpu", max_steps=20).train(Listener())
-    with TrainingSession.resume(read_before, "cpu") as session:
-        assert session.trainer.total_steps == 20
-        assert session.trainer.finished
-
-
-@pytest.mark.parametrize("length", [{}, {"max_steps": 15}])
-def test_without_locks_a_session_writes_over_no_state_but_its_own(stopped, monkeypatch, length):
-    monkeypatch.setattr("lnfgen.training.session.try_lock", without_locks)
-    first = TrainingSession.resume(RunFolder(stopped), "cpu", **length)
-    second = TrainingSession.resume(RunFolder(stopped), "cpu", max_steps=40)
-    assert second.train(Listener())
-    before = content_of(stopped)
-    with pytest.raises(RunError, match=r"another process .* saved it at update 40;") as error:
-        first.train(Listener())
-    one_line(error)
-    assert content_of(stopped) == before
-    assert figures(stopped)[-1]["step"] == 40
-    assert RunFolder(stopped).config.training.max_steps == 40
-    assert resumed(stopped).finished
-
-
-def test_without_locks_a_new_run_that_another_process_took_stays_as_it_is(
-    dataset, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("lnfgen.training.session.try_lock", without_locks)
-    run = tmp_path / "run"
-    first = begin(dataset, run)
-    assert TrainingSession.resume(RunFolder(run), "cpu").train(Listener())
-    before = content_of(run)
-    with pytest.raises(RunError, match=r"another process .* saved it at update 12;"):
-        first.train(Listener())
-    assert content_of(run) == before
-
-
-def resuming(run: Path, max_steps: int) -> subprocess.Popen[str]:
-    """The command that gives a run another length, in a process of its own."""
-    options = ["--resume", "--out", str(run), "--max-steps", str(max_steps), "--quiet"]
-    command = [sys.executable, "-m", "lnfgen", "train", *options]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-
-
-@pytest.mark.parametrize("pairs", [1, pytest.param(20, marks=pytest.mark.slow)])
-def test_of_two_commands_that_resume_a_run_none_undoes_the_other(stopped, tmp_path, pairs):
-    """The first one is stopped at a random moment, while the second one trains to its end."""
-    rng = random.Random(pairs)
-    outcomes = Counter[tuple[int, int, int]]()
-    for number in range(pairs):
-        run = tmp_path / f"run-{number}"
-        shutil.copytree(stopped, run)
-        first = resuming(run, max_steps=15)
-        time.sleep(rng.uniform(0.0, 4.0))
-        first.send_signal(signal.SIGSTOP)
-        second = resuming(run, max_steps=40)
-        _, words_of_second = second.communicate(timeout=SECONDS)
-        first.send_signal(signal.SIGCONT)
-        _, words_of_first = first.communicate(timeout=SECONDS)
-        words = words_of_first + words_of_second
-        last = figures(run)[-1]["step"]
-        outcome = (first.returncode, second.returncode, last)
-        # One trains, and the other is refused in a line or, if the first has ended, goes on.
-        assert outcome in [(0, 1, 15), (1, 0, 40), (0, 0, 40)], words
-        assert "Traceback" not in words
-        assert RunFolder(run).config.training.max_steps == last
-        assert load_state(RunFolder(run))[1]["step"] == last
-        steps = [line["step"] for line in figures(run)]
-        assert steps == sorted(set(steps))
-        outcomes[outcome] += 1
-    print(outcomes)
 
 
 # The time of calibration.
