@@ -124,7 +124,9 @@ class Commands:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["lnfgen.cli.train", "test_two_sessions"])
+        self.context.set_forkserver_preload(
+            ["lnfgen.training.session", "lnfgen.cli.train", "test_two_sessions"]
+        )
 
     def lengthen(self, run: Path, max_steps: int) -> ForkServerProcess:
         words = self.folder / f"words-{max_steps}"
