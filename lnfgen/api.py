@@ -203,7 +203,7 @@ def train(  # noqa: PLR0913
 
         def calibrated(self, of_round: object) -> None: ...
 
-    session.train(Listener())
+    session.train(Listener())  # this also closes the session
     return load(session.run.path, device)
 
 
@@ -222,7 +222,7 @@ def open_session(  # noqa: PLR0913
 ) -> TrainingSession:
     """The session that `train` asks for, for Python and for the command.
 
-    `building` shows that a dataset is made.
+    It holds the lock of its run until it is closed. `building` shows that a dataset is made.
     """
     if resume:
         max_steps = settings.pop("max_steps", None)

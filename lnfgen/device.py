@@ -7,6 +7,7 @@ All that computes with a model calls `prepare_machine` before it builds or loads
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import unwrap
@@ -25,6 +26,10 @@ SMALL_HIDDEN_SIZE = 128
 PAST_WORK = 16
 
 _default_threads = torch.get_num_threads()
+
+_onednn_lock = threading.Lock()
+_num_without_onednn = 0  # open contexts of `without_onednn`, in all threads
+_onednn_before = True  # what the setting was before the first of them
 
 
 def prepare_machine(device: str, hidden_size: int, emission: str) -> torch.device:
@@ -82,15 +87,28 @@ def keep_freed_memory() -> None:
 def without_onednn(is_off: bool) -> Iterator[None]:
     """A context in which a CPU does not use oneDNN, if `is_off`.
 
-    Under autocast an LSTM then computes in float32.
+    Under autocast an LSTM then computes in float32. Threads share this setting of torch: oneDNN is
+    off until the last of them has left the context.
     """
-    settings: Any = torch.backends.mkldnn  # its types do not know that its settings can be assigned
-    before = settings.enabled
-    settings.enabled = before and not is_off
+    if not is_off:
+        yield
+        return
+    _count_contexts(+1)
     try:
         yield
     finally:
-        settings.enabled = before
+        _count_contexts(-1)
+
+
+def _count_contexts(change: int) -> None:
+    """Count the open contexts of all threads. While there are any, oneDNN is off."""
+    global _num_without_onednn, _onednn_before
+    settings: Any = torch.backends.mkldnn  # its types do not know that its settings can be assigned
+    with _onednn_lock:
+        if _num_without_onednn == 0:
+            _onednn_before = settings.enabled
+        _num_without_onednn += change
+        settings.enabled = _onednn_before and _num_without_onednn == 0
 
 
 class AdamW(torch.optim.AdamW):

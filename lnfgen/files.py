@@ -3,6 +3,7 @@
 A crash, a full disk or Ctrl-C never leaves half of a file or folder behind.
 """
 
+import errno
 import fcntl
 import glob
 import hashlib
@@ -154,7 +155,8 @@ def new_folder(path: Path) -> Iterator[Path]:
     After an error it is deleted. Where `path` is a symbolic link, the folder is where it leads to.
 
     Raises:
-        OutputError: if `path` holds something already, or cannot be written.
+        OutputError: if `path` holds something already, also if another process has put it there
+        during the block, or cannot be written.
     """
     require_free_folder(path)
     target = path.resolve()
@@ -166,12 +168,25 @@ def new_folder(path: Path) -> Iterator[Path]:
     try:
         with output_errors(path), try_lock(temporary):
             yield temporary
-            os.replace(temporary, target)  # this also replaces an empty folder
+            _rename_folder(temporary, target, path)
     except OutputError as error:
         # An error about a file inside names the temporary folder, which nobody knows.
         raise OutputError(str(error).replace(str(temporary), str(path))) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _rename_folder(temporary: Path, target: Path, path: Path) -> None:
+    """Rename a folder to `target`, which `path` names. An empty folder there is replaced."""
+    try:
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        raise OutputError(
+            f"another process has filled {path} meanwhile; expected a new or empty folder; "
+            "remove it or choose another"
+        ) from error
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from lnfgen.device import Dropout, prepare_machine, resolve_device
+from lnfgen.device import Dropout, prepare_machine, resolve_device, without_onednn
 from lnfgen.errors import LnfgenError
 
 PROGRAM = """
@@ -86,6 +86,19 @@ def test_the_number_of_threads_follows_from_the_size_and_output_unless_it_is_giv
     key."""
     assert fresh_process["free"] == [1, fresh_process["default"], 1, fresh_process["default"], 1]
     assert fresh_process["given"] == [3] * 5
+
+
+def test_onednn_is_off_until_the_last_thread_needs_it_no_more():
+    before = torch.backends.mkldnn.enabled
+    one, other = without_onednn(True), without_onednn(True)
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert not torch.backends.mkldnn.enabled
+    other.__exit__(None, None, None)
+    assert torch.backends.mkldnn.enabled == before
+    with without_onednn(False):
+        assert torch.backends.mkldnn.enabled == before
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])

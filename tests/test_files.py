@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from lnfgen.errors import OutputError
 from lnfgen.files import (
     STALE_SECONDS,
     UNLOCKED_SECONDS,
@@ -31,6 +32,19 @@ def test_what_a_killed_process_left_of_a_folder_is_swept(tmp_path):
     with try_lock(held), new_folder(tmp_path / "run"):
         pass
     assert {path.name for path in tmp_path.iterdir()} == {"run", held.name, new.name, other.name}
+
+
+def test_a_folder_that_another_process_fills_meanwhile_is_one_line(tmp_path):
+    path = tmp_path / "run"
+    said = r"^another process has filled .*/run meanwhile; expected a new or empty folder; .*"
+    with (
+        pytest.raises(OutputError, match=f"{said}$"),
+        new_folder(path),
+        new_folder(path) as other,
+    ):
+        (other / "theirs").touch()
+    assert [item.name for item in path.iterdir()] == ["theirs"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_without_locks_only_an_old_folder_is_swept(tmp_path, monkeypatch):

@@ -147,14 +147,15 @@ def command(  # noqa: PLR0913 - an argument for each option
             set=assignments(settings) if settings else None,
             usual_seed=fresh_seed(),
         )
-    sources = [dataset] if dataset else []
-    tell_sizes(session.dataset, *sources)
-    if not resume:
-        corpus = Corpus.of(session.dataset)
-        recipe = choose_recipe(corpus, preset or USUAL_PRESET, model, emission, backbone)
-        console.note(_recipe_line(recipe, recipe.differences(session.run.config)))
-    _introduce(session)
-    _train(session)
+    with session:
+        sources = [dataset] if dataset else []
+        tell_sizes(session.dataset, *sources)
+        if not resume:
+            corpus = Corpus.of(session.dataset)
+            recipe = choose_recipe(corpus, preset or USUAL_PRESET, model, emission, backbone)
+            console.note(_recipe_line(recipe, recipe.differences(session.run.config)))
+        _introduce(session)
+        _train(session)
     console.result(str(session.run.path))
 
 

@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import math
 import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.encoding_json import encoding_from_json
 from lnfgen.data.folder_survey import Survey
 from lnfgen.errors import DatasetError
-from lnfgen.files import read_object, sha256_of
+from lnfgen.files import read_object
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.time_signature import is_time_signature
 from lnfgen.wording import counted
@@ -38,6 +39,9 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "I64": np.dtype("<i8"),
 }
 """The types of the tensors of a shard, by their names in safetensors."""
+
+_CHUNK = 1 << 22  # bytes that are read at a time, whole values of any type
+_MAX_HEADER = 1 << 20  # bytes of the header of a shard, which needs about 200
 
 _ADVICE = "preprocess the sources again"
 _MANIFEST_TYPES: dict[str, type] = {"name": str, "kind": str, "encoding": dict, "splits": dict}
@@ -229,30 +233,30 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
     shard = path / entry["shard"]
     with ExitStack() as opened:  # it closes the shard after an error; else the split does
         try:
-            found = sha256_of(shard)
-            if found != entry["sha256"]:
-                expected = f"{entry['sha256'][:12]}... as {MANIFEST} has it"
-                raise _damaged(shard, f"its SHA-256 is {found[:12]}..., not {expected}")
             file = opened.enter_context(open(shard, "rb", buffering=0))
-            start, shape, dtype, offsets = _read_layout(file)
+            values, offsets = _read_layout(file)
+            _require_kind(shard, values, encoding)
+            sha256, is_in_range = _read_through(file, values, encoding)
         except OSError as error:
             raise _damaged(shard, error.strerror or str(error)) from None
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise _damaged(shard, f"it is no shard ({error})") from None
-        of_step = encoding.no_steps.shape[1:]
-        if dtype != encoding.no_steps.dtype or shape[1:] != list(of_step):
-            raise _damaged(shard, f"its values are {dtype} {shape}, which is no {encoding.kind}")
-        if offsets[0] != 0 or offsets[-1] != shape[0] or (np.diff(offsets) < 1).any():
-            raise _damaged(shard, "its offsets do not divide its values into sequences")
-        if (entry["sequences"], entry["steps"]) != (len(offsets) - 1, shape[0]):
+        if sha256 != entry["sha256"]:
+            expected = f"{entry['sha256'][:12]}... as {MANIFEST} has it"
+            raise _damaged(shard, f"its SHA-256 is {sha256[:12]}..., not {expected}")
+        num_steps = values.shape[0]
+        _require_division(shard, offsets, num_steps)
+        if (entry["sequences"], entry["steps"]) != (len(offsets) - 1, num_steps):
             held = counted(len(offsets) - 1, "sequence")
             raise _damaged(shard, f"it holds {held}, not {entry['sequences']} as {MANIFEST} has it")
+        if not is_in_range:
+            raise _damaged(shard, f"some of its values are not those of {encoding.kind}")
         signatures = _time_signatures(path / MANIFEST, name, entry)
         opened.pop_all()
     return Split(
         shard=file,
-        start=start,
-        step=np.dtype((dtype, of_step)),
+        start=values.start,
+        step=np.dtype((values.dtype, tuple(values.shape[1:]))),
         offsets=offsets,
         dropped=entry["dropped"],
         time_signatures=signatures,
@@ -260,22 +264,90 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
     )
 
 
-def _read_layout(file: IO[bytes]) -> tuple[int, list[int], np.dtype[Any], np.ndarray]:
-    """What the header of a shard says, and its offsets.
+def _require_kind(shard: Path, values: "_Tensor", encoding: Encoding) -> None:
+    """Refuse values of another type than the encoding's, or of another shape of a step."""
+    of_step = list(encoding.no_steps.shape[1:])
+    if values.dtype != encoding.no_steps.dtype or not values.shape or values.shape[1:] != of_step:
+        found = f"{values.dtype} {values.shape}"
+        raise _damaged(shard, f"its values are {found}, which is no {encoding.kind}")
 
-    Returns:
-        The byte where the values begin, their shape and type, and the offsets, int64 [N + 1].
+
+def _require_division(shard: Path, offsets: np.ndarray, num_steps: int) -> None:
+    """Refuse offsets that do not rise from 0 to the number of steps."""
+    edges = offsets[[0, -1]].tolist()
+    # A difference of two offsets could overflow.
+    if edges != [0, num_steps] or not (offsets[1:] > offsets[:-1]).all():
+        raise _damaged(shard, "its offsets do not divide its values into sequences")
+
+
+class _Tensor(NamedTuple):
+    """Where a tensor of a shard is, in bytes of the file, and its shape and type."""
+
+    start: int
+    stop: int
+    shape: list[int]
+    dtype: np.dtype[Any]
+
+
+def _read_layout(file: IO[bytes]) -> tuple[_Tensor, np.ndarray]:
+    """Where the header of a shard places its values, and the offsets, int64 [N + 1].
 
     Raises:
-        KeyError, TypeError, ValueError: if it is no shard.
+        KeyError, TypeError, ValueError, RecursionError: if it is no shard.
     """
-    size = int(_read(file, 0, np.dtype("<u8"), 1)[0])
-    header = json.loads(_read(file, 8, np.dtype("u1"), size).tobytes())
-    values = header["values"]
-    offsets = header["offsets"]
-    start = 8 + size
-    edges = _read(file, start + offsets["data_offsets"][0], DTYPES["I64"], offsets["shape"][0])
-    return start + values["data_offsets"][0], values["shape"], DTYPES[values["dtype"]], edges
+    size = os.fstat(file.fileno()).st_size
+    header_size = 0
+    if size >= 8:
+        header_size = int(_read(file, 0, np.dtype("<u8"), 1)[0])
+    start = 8 + header_size
+    if start > size or header_size > _MAX_HEADER:
+        raise ValueError(f"its header of {header_size} bytes does not fit its {size} bytes")
+    header = json.loads(_read(file, 8, np.dtype("u1"), header_size).tobytes())
+    values = _tensor(header, "values", start, size)
+    edges = _tensor(header, "offsets", start, size)
+    if edges.dtype != DTYPES["I64"] or len(edges.shape) != 1 or not edges.shape[0]:
+        raise ValueError(f"its offsets are {edges.dtype} {edges.shape}")
+    return values, _read(file, edges.start, edges.dtype, edges.shape[0])
+
+
+def _tensor(header: Any, name: str, start: int, size: int) -> _Tensor:
+    """The tensor of this name in the header of a shard, whose data are from `start` to `size`."""
+    entry = header[name]
+    dtype = DTYPES[entry["dtype"]]
+    shape = list(entry["shape"])
+    first, last = entry["data_offsets"]
+    for number in (*shape, first, last):
+        if type(number) is not int or number < 0:
+            raise ValueError(f"the tensor {name} has the place or size {number!r:.40}")
+    num_bytes = math.prod(shape) * dtype.itemsize
+    if last - first != num_bytes or start + last > size:
+        place = f"bytes {first} to {last}"
+        raise ValueError(f"the tensor {name} of {num_bytes} bytes does not fit its {place}")
+    return _Tensor(start + first, start + last, shape, dtype)
+
+
+def _read_through(file: IO[bytes], values: _Tensor, encoding: Encoding) -> tuple[str, bool]:
+    """The SHA-256 of a shard, and if all of its values are in the range of the encoding.
+
+    Both come from one pass over the file, which may be larger than the memory.
+    """
+    size = os.fstat(file.fileno()).st_size
+    digest = hashlib.sha256()
+    is_in_range = True
+    for chunk in _chunks(file, 0, values.start):
+        digest.update(chunk)
+    for chunk in _chunks(file, values.start, values.stop):
+        digest.update(chunk)
+        is_in_range = is_in_range and encoding.admits(np.frombuffer(chunk, values.dtype))
+    for chunk in _chunks(file, values.stop, size):
+        digest.update(chunk)
+    return digest.hexdigest(), is_in_range
+
+
+def _chunks(file: IO[bytes], start: int, stop: int) -> Iterator[bytes]:
+    """The bytes from `start` to `stop`, at most `_CHUNK` at a time."""
+    for place in range(start, stop, _CHUNK):
+        yield _read_bytes(file, place, min(_CHUNK, stop - place))
 
 
 def _read(shard: IO[bytes], start: int, dtype: np.dtype[Any], count: int) -> np.ndarray:
@@ -283,11 +355,15 @@ def _read(shard: IO[bytes], start: int, dtype: np.dtype[Any], count: int) -> np.
 
     The file is not mapped: the system would end a process that uses a mapped file after it was cut.
     """
+    return np.frombuffer(_read_bytes(shard, start, count * dtype.itemsize), dtype)
+
+
+def _read_bytes(shard: IO[bytes], start: int, count: int) -> bytes:
     # Not by `seek`, which sets a place in the file that processes share if they were forked.
-    content = os.pread(shard.fileno(), count * dtype.itemsize, start)
-    if len(content) < count * dtype.itemsize:
+    content = os.pread(shard.fileno(), count, start)
+    if len(content) < count:
         raise _damaged(Path(shard.name), "it is shorter than it was")
-    return np.frombuffer(content, dtype)
+    return content
 
 
 def _time_signatures(file: Path, split: str, entry: dict[str, Any]) -> list[TimeSignature]:

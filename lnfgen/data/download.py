@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import platformdirs
 
@@ -16,6 +17,13 @@ from lnfgen.files import make_folder, sha256_of, write_bytes
 ATTEMPTS = 4  # with 1, 2 and 3 seconds between them
 # seconds without a byte; without a connection it is half, for each of the server's addresses
 TIMEOUT = 10
+
+
+class KnownFile(NamedTuple):
+    """What is known of a file before it is downloaded."""
+
+    sha256: str
+    size: int  # in bytes; no more are taken, whatever the server sends
 
 
 def cache_folder() -> Path:
@@ -40,13 +48,15 @@ def cache_errors() -> Iterator[None]:
         ) from error
 
 
-def is_fetched(path: Path, sha256: str) -> bool:
-    """True if the file exists with this SHA-256."""
-    return path.is_file() and sha256_of(path) == sha256
+def is_fetched(path: Path, known: KnownFile) -> bool:
+    """True if the file exists with its size and its SHA-256."""
+    if not path.is_file() or path.stat().st_size != known.size:
+        return False
+    return sha256_of(path) == known.sha256
 
 
 @cache_errors()
-def fetch(url: str, path: Path, sha256: str, progress: Progress = no_progress) -> None:
+def fetch(url: str, path: Path, known: KnownFile, progress: Progress = no_progress) -> None:
     """Download a web address to `path`, unless the right file is there already.
 
     A server that falls silent is not tried again, which would take minutes.
@@ -58,13 +68,13 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress = no_progress) -
     """
     import requests  # it takes long to import, and most commands download nothing
 
-    if is_fetched(path, sha256):
+    if is_fetched(path, known):
         return
     make_folder(path.parent)
     for attempt in range(ATTEMPTS):
         time.sleep(attempt)
         try:
-            content = _download(url, progress)
+            content = _download(url, known.size, progress)
         except (
             requests.ConnectionError,
             requests.Timeout,
@@ -77,23 +87,25 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress = no_progress) -
         except (requests.RequestException, ValueError) as error:
             reason = str(error)
         else:
-            if hashlib.sha256(content).hexdigest() == sha256:
+            if hashlib.sha256(content).hexdigest() == known.sha256:
                 return write_bytes(path, content)
             reason = "what arrives is not the expected file"
     raise DatasetError(
-        f"cannot download {url}: {reason}; fetch it by hand (its SHA-256 is {sha256}) and put it at"
-        f" {path}"
+        f"cannot download {url}: {reason}; fetch it by hand (its SHA-256 is {known.sha256}) and "
+        f"put it at {path}"
     )
 
 
-def _download(url: str, progress: Progress) -> bytes:
+def _download(url: str, size: int, progress: Progress) -> bytes:
+    """What a server sends, or a `ValueError` as soon as it is more than `size` bytes."""
     import requests
 
     content = bytearray()
     with requests.get(url, stream=True, timeout=(TIMEOUT / 2, TIMEOUT)) as response:
         response.raise_for_status()
-        total = int(response.headers.get("Content-Length", 0))
         for chunk in response.iter_content(1 << 16):
             content += chunk
-            progress("downloading", min(len(content), total), total)
+            if len(content) > size:
+                raise ValueError(f"the server sends more than the {size:,} bytes of the file")
+            progress("downloading", len(content), size)
     return bytes(content)

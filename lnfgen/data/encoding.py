@@ -68,6 +68,9 @@ class Encoding(Protocol):
     def no_steps(self) -> np.ndarray:
         """A sequence of no steps. It has the type, and after its first axis the shape, of all."""
 
+    def admits(self, values: np.ndarray) -> bool:
+        """True if sequences may have these values, which have the type of all and any shape."""
+
     def encode(self, piece: PianoRoll | str) -> np.ndarray:
         """The sequence of a piece, or an `LnfgenError` if the piece does not fit."""
 

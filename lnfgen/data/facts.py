@@ -111,7 +111,9 @@ def _music_facts(song: Song) -> dict[str, Any]:
         facts["lowest_note"] = pitch_name(min(pitches))
         facts["highest_note"] = pitch_name(max(pitches))
         per_step = roll.merged.sounding.sum(axis=(1, 2))
-        facts["notes_per_sounding_step"] = round(float(per_step[per_step > 0].mean()), 3)
+        sounding = per_step[per_step > 0]
+        if len(sounding):  # not where drums play alone
+            facts["notes_per_sounding_step"] = round(float(sounding.mean()), 3)
     for name in REPORTED:
         facts[name] = origin.report[name]
     if roll.parts:

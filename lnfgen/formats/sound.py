@@ -11,6 +11,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lnfgen.errors import LnfgenError
+from lnfgen.formats.messages import END_OF_TRACK, end_of_track, last_tick, meta_type
+from lnfgen.formats.midi_file import (
+    ESCAPE,
+    FIRST_SYSTEM,
+    META,
+    SYSEX,
+    Event,
+    TrackEvents,
+    file_bytes,
+    new_file,
+    read_file,
+)
 from lnfgen.formats.song import kept_tracks, midi_of
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song, as_song
@@ -44,7 +56,26 @@ def wav_bytes(
         midi = kept_tracks(song)
     else:
         midi = midi_of(song, programs=programs, voices=voices)
-    return _synthesise(midi, command, soundfont)
+    return _synthesise(_playable(midi), command, soundfont)
+
+
+def _playable(content: bytes) -> bytes:
+    """A MIDI file of the events that FluidSynth knows; it refuses a file that has others."""
+    midi = read_file(content)
+    tracks: list[TrackEvents] = []
+    for track in midi.tracks:
+        plain = [event._replace(is_running=False) for event in track if _is_plain(event)]
+        tracks.append([*plain, end_of_track(last_tick([track]))])
+    return file_bytes(new_file(int(len(tracks) > 1), midi.division, tracks))
+
+
+def _is_plain(event: Event) -> bool:
+    """True of messages of channels, whole system-exclusive ones, and meta events in a track."""
+    if event.status == SYSEX:
+        return event.data.endswith(bytes([ESCAPE]))
+    if event.status == META:
+        return meta_type(event) != END_OF_TRACK
+    return event.status < FIRST_SYSTEM
 
 
 def _synthesise(midi: bytes, command: str, soundfont: str) -> bytes:

@@ -10,7 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lnfgen.formats.song import drawn_parts, file_parts
+from lnfgen.formats.file_notes import file_parts
+from lnfgen.formats.song import drawn_parts
 from lnfgen.formats.symbols import beat_length
 from lnfgen.music.notes import Note
 from lnfgen.music.parts import Part

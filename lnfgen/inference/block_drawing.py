@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lnfgen.conventions import ONSET, SOUNDING, TimeSignature
 from lnfgen.data.encoding import Encoding
+from lnfgen.device import without_onednn
 from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.known_part import KnownPart
 from lnfgen.inference.particles import Potential, draw_hidden
@@ -64,9 +65,11 @@ def draw_block(  # noqa: PLR0913
     generators = [torch.Generator().manual_seed(piece.seed) for piece in pieces]
     _, time_signature = pieces[0].shape
     bar_shapes = bar_shapes_in(model, pieces[0].part.encoding, [time_signature] * len(pieces))
-    drawn = draw_hidden(
-        model, together, particles, generators, temperature, bar_shapes, progress, potential
-    )
+    # Threads share one switch of oneDNN, which rounds otherwise; so it is off as a whole.
+    with without_onednn(model.device.type == "cpu"):
+        drawn = draw_hidden(
+            model, together, particles, generators, temperature, bar_shapes, progress, potential
+        )
     for piece, x in zip(pieces, drawn.numpy(), strict=True):
         yield piece.finish(x)
 

@@ -13,8 +13,8 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.data.text_encoding import GAP, TextEncoding
 from lnfgen.errors import LnfgenError
+from lnfgen.formats.file_notes import file_bars, file_line
 from lnfgen.formats.read_write import GivenPiece
-from lnfgen.formats.song import file_bars, file_line
 from lnfgen.inference.known_music import KnownMusic, on_grid
 from lnfgen.inference.known_text import KnownText, hidden_characters, text_of
 from lnfgen.music.parts import MELODY

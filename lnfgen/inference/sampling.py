@@ -30,6 +30,7 @@ from lnfgen.conventions import (
 )
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.music_encoding import MusicEncoding
+from lnfgen.device import without_onednn
 from lnfgen.errors import LnfgenError
 from lnfgen.inference.block_drawing import PieceToDraw, bar_shapes_in
 from lnfgen.inference.known_part import nothing_known
@@ -187,7 +188,8 @@ def drawn_sequences(
         bar_shapes = bar_shapes_in(model, encoding, [row.time_signature for row in block])
         # Outside of inference mode, because a gradient may be computed with the noise.
         noise, uniform = model.random_numbers(lengths, [row.generator for row in block])
-        with torch.inference_mode():
+        # Threads share one switch of oneDNN, which rounds otherwise; so it is off as a whole.
+        with torch.inference_mode(), without_onednn(model.device.type == "cpu"):
             drawn = model.generate(lengths, noise, uniform, temperature, bar_shapes)
         for place, row in enumerate(block):
             own_noise = None if noise is None else noise[place, : row.length]

@@ -11,7 +11,7 @@ import os
 import shutil
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load as load_tensors
@@ -38,6 +38,14 @@ STATE_PARTS = ("weights", "average", "optimizer", "random")
 
 # All that a resumed run needs: the tensors of each of `STATE_PARTS`, and other values.
 State = tuple[dict[str, dict[str, Tensor]], dict[str, Any]]
+
+
+class Saved(NamedTuple):
+    """Which state is in `last/`."""
+
+    step: int
+    checksum: str  # of its settings and values
+
 
 # These settings may differ from those that the state was trained with, as a resumed run can get
 # another length.
@@ -121,11 +129,11 @@ def save_model(run: RunFolder, weights: dict[str, Tensor], *, calibrated: bool =
 
 def save_state(
     run: RunFolder, tensors: dict[str, dict[str, Tensor]], values: dict[str, Any]
-) -> None:
+) -> Saved:
     """Replace `last/` as a whole, and keep the state before it as `previous/`.
 
     The new state is written to another folder, which then takes its name, so a whole state is there
-    at any moment.
+    at any moment. The result is what `saved_in` then finds.
 
     Raises:
         RunError, OutputError: if the state is not finite, or cannot be written. `last/` is then
@@ -137,22 +145,40 @@ def save_state(
     previous = run.path / "previous"
     for part in STATE_PARTS:
         _require_finite(tensors[part], last / f"{part}.safetensors")
-    write_state(following, run.config, (tensors, values))
+    saved = write_state(following, run.config, (tensors, values))
     with output_errors(last):
         if last.exists():
             shutil.rmtree(previous, ignore_errors=True)
             os.replace(last, previous)
         os.replace(following, last)
+    return saved
 
 
-def write_state(folder: Path, config: Config, state: State) -> None:
-    """Write a state, and the settings that it was trained with, into a new folder."""
+def write_state(folder: Path, config: Config, state: State) -> Saved:
+    """Write a state, and the settings that it was trained with, into a new folder.
+
+    The result is what `saved_in` finds when that folder is `last/`.
+    """
     tensors, values = state
     record = {"config": config.flat(), **values}
+    checksum = _digest(record)
     with new_folder(folder) as temporary:
         for part in STATE_PARTS:
             write_bytes(temporary / f"{part}.safetensors", serialise(tensors[part]))
-        write_json(temporary / "progress.json", {CHECKSUM: _digest(record), **record}, indent=2)
+        write_json(temporary / "progress.json", {CHECKSUM: checksum, **record}, indent=2)
+    return Saved(values["step"], checksum)
+
+
+def saved_in(run: RunFolder) -> Saved | None:
+    """Which state is in `last/`; None if there is none, or its values are damaged."""
+    try:
+        record = read_object(run.path / "last" / "progress.json")
+    except (OSError, ValueError):
+        return None
+    checksum = record.pop(CHECKSUM, None)
+    if checksum != _digest(record):
+        return None
+    return Saved(record["step"], checksum)
 
 
 def load_state(run: RunFolder) -> State:

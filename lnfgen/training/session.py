@@ -1,6 +1,6 @@
 """A training session: a run folder with the trainer that fills it.
 
-A session begins a new run or goes on with one.
+A session begins a new run or goes on with one. It alone writes into the folder until it ends.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any, Self
+
+from torch import Tensor
 
 from lnfgen.config import CALIBRATION_PIECES, Config
 from lnfgen.conventions import Progress, no_progress
@@ -22,12 +25,15 @@ from lnfgen.files import require_writable, try_lock
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.checkpoint import (
+    Saved,
+    State,
     load_model,
     load_state,
     model_with,
     new_model,
     save_model,
     save_state,
+    saved_in,
     write_state,
 )
 from lnfgen.runs.evaluation_data import dataset_of
@@ -47,7 +53,12 @@ times as long as a time step of an update on a CPU."""
 class TrainingSession:
     """A run with its dataset and trainer.
 
-    `train` trains it to its end and writes all that a run folder keeps.
+    `train` trains it to its end and writes all that a run folder keeps. From `begin` or `resume`
+    on the session holds the lock of the folder, so that no other process writes there. The end of
+    `train` releases it, and so does `close`, or the end of a `with` block:
+
+        with TrainingSession.resume(run, "cpu") as session:
+            print(session.trainer.step)
     """
 
     run: RunFolder
@@ -60,10 +71,24 @@ class TrainingSession:
             dataset,
             config.training,
             self.device,
-            save_model=lambda weights: save_model(self.run, weights),
-            save_state=lambda trainer: save_state(self.run, *trainer.state()),
-            save_metrics=lambda lines: self.run.write_metrics(lines),
+            save_model=self._save_model,
+            save_state=lambda trainer: self._save_state(trainer.state()),
+            save_metrics=self._save_metrics,
         )
+        self._lock = ExitStack()
+        self._saved: Saved | None = None  # the state that this session read or wrote last
+        self._is_closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the lock of the run. This session can then train no more."""
+        self._is_closed = True
+        self._lock.close()
 
     @classmethod
     def begin(
@@ -73,11 +98,15 @@ class TrainingSession:
 
         The folder appears with its settings and a first state in it, so that a run can be resumed
         whenever it is ended.
+
+        Raises:
+            OutputError: if the folder cannot be written, or is not empty.
+            RunError: if another process goes on with the run as soon as it appears.
         """
         session = cls(config, dataset, new_model(config, dataset), device)
 
         def write_first_state(folder: Path) -> None:
-            write_state(folder / "last", config, session.trainer.state())
+            session._saved = write_state(folder / "last", config, session.trainer.state())
 
         def create(path: Path) -> RunFolder:
             return RunFolder.create(path, config, dataset, write_first_state)
@@ -86,6 +115,10 @@ class TrainingSession:
             session.run = create_numbered(dataset.name, config.model.name, create)
         else:
             session.run = create(Path(out))
+        with ExitStack() as lock:
+            lock.enter_context(_locked(session.run))
+            session._require_own_state()
+            session._lock = lock.pop_all()
         return session
 
     @classmethod
@@ -101,6 +134,7 @@ class TrainingSession:
     ) -> TrainingSession:
         """A session that goes on where a run stopped.
 
+        The run is locked before anything of it is read, so that nothing read becomes stale.
         `max_steps` or `epochs` give the run another length, which `config.json` then has:
 
         - The KL weight rises at the same updates as before. If it is 1, it stays 1.
@@ -115,13 +149,31 @@ class TrainingSession:
                 the new place.
 
         Raises:
-            LnfgenError: if the run or its dataset is missing, damaged or changed, or has more
-            updates already.
+            LnfgenError: if the run or its dataset is missing, damaged or changed, has more updates
+            already, or is being trained.
         """
-        # If another process trains the run, reading it would delete its files.
-        with _locked(folder):
-            require_writable(folder.path, folder.path / "last")
-            tensors, values = load_state(folder)
+        with ExitStack() as lock:
+            lock.enter_context(_locked(folder))
+            # Another process may have given the run another length before it let go of the lock.
+            locked = RunFolder(folder.path)
+            session = cls._resumed(locked, device, dataset, max_steps, epochs, building)
+            session._lock = lock.pop_all()
+        return session
+
+    @classmethod
+    def _resumed(  # noqa: PLR0913 - the arguments of `resume`
+        cls,
+        folder: RunFolder,
+        device: str,
+        dataset: str | Path | Dataset | None,
+        max_steps: int | None,
+        epochs: int | None,
+        building: Progress,
+    ) -> TrainingSession:
+        """The session that `resume` gives, of a run whose lock is held."""
+        require_writable(folder.path, folder.path / "last")
+        tensors, values = load_state(folder)
+        saved = saved_in(folder)
         advice = f"name a copy: lnfgen train DATASET --resume --out {folder.path}"
         opened = dataset_of(folder, dataset, advice=advice, progress=building)
         config = folder.config
@@ -133,40 +185,50 @@ class TrainingSession:
         model = model_with(folder, tensors["weights"], folder.path / "last" / "weights.safetensors")
         session = cls(config, opened, model, device)
         session.run = folder
+        session._saved = saved
         trainer = session.trainer
         trainer.restore(tensors, values)
         trainer.validations = [line for line in folder.metrics() if line["step"] <= trainer.step]
         if other_length:
             _require_later_end(folder, trainer)
-        with _locked(folder):
-            if config != folder.config or str(opened.path.resolve()) != folder.dataset["path"]:
-                folder.update(config, opened)
-            if other_length:
-                save_state(folder, tensors, values)
+        session._require_own_state()
+        if config != folder.config or str(opened.path.resolve()) != folder.dataset["path"]:
+            folder.update(config, opened)
+        if other_length:
+            session._save_state((tensors, values))
         return session
 
     def train(self, listener: Listener, interrupted: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end of the run, then calibrate its model if its settings say so.
 
         `interrupted()` is asked before each update. If it says yes, the state is saved and the
-        result is False.
+        result is False. The session is closed at the end.
 
         Raises:
-            RunError: if another process trains the run, many updates in a row are not finite, or
-            memory is too small. OutputError: if the run cannot be written, as on a full disk. In
-            all cases `last/` is a whole state.
+            RunError: if the session is closed, many updates in a row are not finite, memory is too
+            small, or another process has trained the run on a file system without locks.
+            OutputError: if the run cannot be written, as on a full disk. In all cases `last/` is a
+            whole state.
         """
+        if self._is_closed:
+            raise RunError(
+                f"the session of {self.run.path} is closed, so another process may train the run; "
+                "go on with a new session: TrainingSession.resume"
+            )
+        with self, self._explained():
+            self._warn_if_finished()
+            if not self.trainer.run(listener, interrupted):
+                return False
+            return self._calibrate(listener, interrupted)
+
+    def _warn_if_finished(self) -> None:
         if self.trainer.finished:
             warnings.warn(
                 f"{self.run.path} has made its {counted(self.trainer.step, 'update')}; "
                 f"to train it further: lnfgen train --resume --out {self.run.path} --max-steps N",
                 LnfgenWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-        with _locked(self.run), self._explained():
-            if not self.trainer.run(listener, interrupted):
-                return False
-            return self._calibrate(listener, interrupted)
 
     def calibration_in_updates(self) -> float:
         """How many updates would take as long as the calibration after the last one.
@@ -202,8 +264,34 @@ class TrainingSession:
             model, encoding, train, rounds, training.seed, listener.calibrated, interrupted
         )
         if done:
-            save_model(self.run, model.state_dict(), calibrated=True)
+            self._save_model(model.state_dict(), calibrated=True)
         return done
+
+    def _save_model(self, weights: dict[str, Tensor], *, calibrated: bool = False) -> None:
+        self._require_own_state()
+        save_model(self.run, weights, calibrated=calibrated)
+
+    def _save_metrics(self, lines: list[dict[str, Any]]) -> None:
+        self._require_own_state()
+        self.run.write_metrics(lines)
+
+    def _save_state(self, state: State) -> None:
+        self._require_own_state()
+        self._saved = save_state(self.run, *state)
+
+    def _require_own_state(self) -> None:
+        """Refuse to write into a run whose state another process has replaced.
+
+        The lock prevents that where the file system has locks, and many network drives have none.
+        """
+        found = saved_in(self.run)
+        if found is None or found == self._saved:
+            return
+        raise RunError(
+            f"another process has trained {self.run.path} meanwhile, and saved it at update "
+            f"{found.step:,}; expected one process for each run; this one has written nothing over "
+            f"it; go on from there: lnfgen train --resume --out {self.run.path}"
+        )
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -240,10 +328,11 @@ def _require_later_end(folder: RunFolder, trainer: Trainer) -> None:
 
 @contextmanager
 def _locked(run: RunFolder) -> Iterator[None]:
-    """Hold the lock of a run, or raise a `RunError` if another process trains it."""
+    """Hold the lock of a run, or raise a `RunError` if another session holds it."""
     with try_lock(run.path) as free:
         if free is False:
             raise RunError(
-                f"{run.path} is being trained by another process; wait until that ends, or stop it"
+                f"{run.path} is being trained by another process; wait until that ends, or stop "
+                "it; in Python, close its session"
             )
         yield

@@ -209,29 +209,135 @@ def test_changed_manifest(
         open_dataset(tmp_path / "d")
 
 
+def put_shard(folder: Path, content: bytes) -> None:
+    """Make this the shard of train, with the right hash, and without a fingerprint."""
+    (folder / "train.safetensors").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["splits"]["train"]["sha256"] = digest
+        del manifest["fingerprint"]  # as an earlier lnfgen wrote it
+
+    change_manifest(folder, change)
+
+
+def refusal_of(folder: Path) -> str:
+    with pytest.raises(DatasetError, match=r"train\.safetensors is damaged") as caught:
+        open_dataset(folder)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 300 + len(str(folder))
+    return message
+
+
+VALUES = np.zeros(6, np.int32)
+
+
 @pytest.mark.parametrize(
     "tensors",
     [
-        {"values": np.zeros(6, np.int32), "offsets": np.array([0, 7])},
-        {"values": np.zeros(6, np.int32), "offsets": np.array([0, 4, 3, 6])},
-        {"values": np.zeros(6, np.int32), "offsets": np.array([1, 6])},
+        {"values": VALUES, "offsets": np.array([0, 7])},
+        {"values": VALUES, "offsets": np.array([0, 4, 3, 6])},
+        {"values": VALUES, "offsets": np.array([0, 3, 3, 6])},
+        {"values": VALUES, "offsets": np.array([0, 2**63 - 1, -(2**63), 6])},
+        {"values": VALUES, "offsets": np.array([1, 6])},
+        {"values": VALUES, "offsets": np.array([], np.int64)},
+        {"values": VALUES, "offsets": np.array([[0, 6]])},
+        {"values": VALUES, "offsets": np.array([0, 6], np.int32)},
+        {"values": np.zeros((), np.int32), "offsets": np.array([0, 6])},
         {"values": np.zeros(6, np.int64), "offsets": np.array([0, 6])},
         {"values": np.zeros((6, 2), np.int32), "offsets": np.array([0, 6])},
-        {"values": np.zeros(6, np.int32)},
+        {"values": VALUES},
     ],
 )
 def test_a_shard_that_is_none_although_its_hash_is_right(
     tmp_path: Path, tensors: dict[str, np.ndarray]
 ) -> None:
     make(tmp_path / "d")
-    content = save(tensors)
-    (tmp_path / "d" / "train.safetensors").write_bytes(content)
-    digest = hashlib.sha256(content).hexdigest()
-    change_manifest(
-        tmp_path / "d", lambda manifest: manifest["splits"]["train"].update(sha256=digest)
-    )
-    with pytest.raises(DatasetError, match="damaged"):
-        open_dataset(tmp_path / "d")
+    put_shard(tmp_path / "d", save(tensors))
+    refusal_of(tmp_path / "d")
+
+
+ENTRY = {"dtype": "I32", "shape": [6], "data_offsets": [0, 24]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data_offsets": ""},
+        {"data_offsets": []},
+        {"data_offsets": None},
+        {"data_offsets": ["0", "24"]},
+        {"data_offsets": [0, 24, 24]},
+        {"data_offsets": [0.0, 24.0]},
+        {"data_offsets": [-8, 16]},
+        {"data_offsets": [0, 2**70]},
+        {"data_offsets": [0, 20]},
+        {"data_offsets": [2**62, 2**62 + 24]},
+        {"shape": ""},
+        {"shape": 6},
+        {"shape": {"6": 6}},
+        {"shape": [True]},
+        {"shape": [-6]},
+        {"shape": [2**70]},
+        {"shape": [2**40, 2**40]},
+        {"dtype": []},
+        {"dtype": "F32"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["values", "offsets"])
+def test_a_header_that_is_none_is_one_line(
+    tmp_path: Path, name: str, change: dict[str, Any]
+) -> None:
+    make(tmp_path / "d")
+    offsets = {"dtype": "I64", "shape": [3], "data_offsets": [24, 48]}
+    header = {"values": ENTRY, "offsets": offsets}
+    header[name] = header[name] | change
+    text = json.dumps(header).encode()
+    data = np.zeros(6, np.int32).tobytes() + np.array([0, 3, 6]).tobytes()
+    put_shard(tmp_path / "d", len(text).to_bytes(8, "little") + text + data)
+    refusal_of(tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"1234567", b"\xff" * 99, bytes(8), b"\x02" + bytes(7) + b"[]", b"\x02" + bytes(7) + b"{}"],
+    ids=["short", "long", "empty", "list", "object"],
+)
+def test_a_beginning_that_is_no_header_is_one_line(tmp_path: Path, content: bytes) -> None:
+    make(tmp_path / "d")
+    put_shard(tmp_path / "d", content)
+    refusal_of(tmp_path / "d")
+
+
+def test_a_header_that_is_nested_too_deeply_is_one_line(tmp_path: Path) -> None:
+    make(tmp_path / "d")
+    text = b"[" * 500_000
+    put_shard(tmp_path / "d", len(text).to_bytes(8, "little") + text)
+    refusal_of(tmp_path / "d")
+
+
+@pytest.mark.parametrize("values", [[1, 2, 3, 4, 1, 2], [1, 2, 3, -1, 1, 2], [2**31 - 1] * 6])
+def test_a_symbol_outside_the_vocabulary_is_refused(tmp_path: Path, values: list[int]) -> None:
+    make(tmp_path / "d")
+    tensors = {"values": np.array(values, np.int32), "offsets": np.array([0, 3, 6])}
+    put_shard(tmp_path / "d", save(tensors))
+    assert "some of its values are not those of text" in refusal_of(tmp_path / "d")
+
+
+@pytest.mark.parametrize(("has_onsets", "value"), [(True, 2), (True, 4), (True, 255), (False, 3)])
+def test_a_value_of_no_key_is_refused_wherever_it_stands(
+    tmp_path: Path, has_onsets: bool, value: int
+) -> None:
+    """Also far behind what is read at a time."""
+    encoding = MusicEncoding(has_onsets=has_onsets, num_pitches=88)
+    cells = np.zeros((60_000, 1, 88), np.uint8)
+    write_dataset(tmp_path / "d", name="m", encoding=encoding, splits={"train": [cells]})
+    open_dataset(tmp_path / "d")
+    cells[-9, 0, 5] = value
+    put_shard(tmp_path / "d", save({"values": cells, "offsets": np.array([0, 60_000])}))
+    assert "some of its values are not those of music" in refusal_of(tmp_path / "d")
 
 
 def test_a_shard_that_is_cut_while_it_is_open_is_an_error_and_no_signal(tmp_path: Path) -> None:

@@ -14,16 +14,20 @@ from types import SimpleNamespace
 import pytest
 
 from lnfgen.data import download
-from lnfgen.data.download import ATTEMPTS, cache_folder, fetch
+from lnfgen.data.download import ATTEMPTS, KnownFile, cache_folder, fetch
 from lnfgen.errors import DatasetError, OutputError
 
 CONTENT = bytes(range(256)) * 1000
 SHA = hashlib.sha256(CONTENT).hexdigest()
+KNOWN = KnownFile(SHA, len(CONTENT))
+
+
+MOST_SENT = 1 << 28  # of a test that fails
 
 
 class Server(ThreadingHTTPServer):
     """Serves `files`; `cut` answers break off at half; `status`: errors first; `silent` before or
-    at half of a file."""
+    at half of a file; `endless`: as many bytes as are taken, which `sent` counts."""
 
     daemon_threads = True
 
@@ -33,6 +37,8 @@ class Server(ThreadingHTTPServer):
         self.cut = 0
         self.status: list[int] = []
         self.silent = ""
+        self.endless = False
+        self.sent = 0
         self.requests = 0
 
     @property
@@ -50,6 +56,8 @@ class Handler(BaseHTTPRequestHandler):
             return None
         if self.server.status:
             return self.send_error(self.server.status.pop(0))
+        if self.server.endless:
+            return self.send_for_ever()
         if self.path not in self.server.files:
             return self.send_error(404)
         body = self.server.files[self.path]
@@ -65,6 +73,13 @@ class Handler(BaseHTTPRequestHandler):
             return None
         self.wfile.write(body)
         return None
+
+    def send_for_ever(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        while self.server.sent < MOST_SENT:
+            self.wfile.write(CONTENT)
+            self.server.sent += len(CONTENT)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -91,14 +106,14 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def get(server: Server, path: Path) -> Path:
-    fetch(f"{server.url}/file", path, SHA)
+    fetch(f"{server.url}/file", path, KNOWN)
     return path
 
 
 def test_whole(server: Server, tmp_path: Path) -> None:
     shown: list[tuple[str, int, int]] = []
     path = tmp_path / "new" / "file"
-    fetch(server.url + "/file", path, SHA, lambda *state: shown.append(state))
+    fetch(server.url + "/file", path, KNOWN, lambda *state: shown.append(state))
     assert path.read_bytes() == CONTENT
     assert list(path.parent.iterdir()) == [path]
     (tmp_path / "other").touch()
@@ -130,7 +145,7 @@ def test_a_transfer_that_fails_is_tried_again_in_silence(
     [
         (CONTENT, 99, "breaks off"),
         (CONTENT[:-1] + b"!", 0, "not the expected file"),
-        (CONTENT * 3, 0, "not the expected file"),
+        (CONTENT + b"!", 0, "sends more than the 256,000 bytes of the file"),
         (b"", 0, "not the expected file"),
     ],
 )
@@ -141,6 +156,17 @@ def test_what_always_breaks_off_or_is_wrong_leaves_nothing(
     with pytest.raises(DatasetError, match=reason):
         get(server, tmp_path / "file")
     assert server.requests == ATTEMPTS
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_sends_without_end_is_left_after_the_size_of_the_file(
+    server: Server, tmp_path: Path
+) -> None:
+    server.endless = True
+    with pytest.raises(DatasetError, match=r"sends more than the 256,000 bytes.*by hand") as error:
+        get(server, tmp_path / "file")
+    assert "\n" not in str(error.value)
+    assert server.sent < 100 * ATTEMPTS * len(CONTENT)  # the system takes some on its own
     assert list(tmp_path.iterdir()) == []
 
 
@@ -164,7 +190,7 @@ def test_a_failure_is_one_line_that_says_what_to_do(
 ) -> None:
     url = url.format(server.url)
     with pytest.raises(DatasetError, match="by hand") as caught:
-        fetch(url, tmp_path / "file", SHA)
+        fetch(url, tmp_path / "file", KNOWN)
     for part in (url, SHA, str(tmp_path / "file")):
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from midi_hexdumps import END, midi
 from toy_dataset import write_dataset
 
 from lnfgen.data.facts import dataset_facts, file_facts, piece_facts, report_in_words
 from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.data.text_encoding import TextEncoding
+from lnfgen.formats.midi import read_midi
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.conversion import ConversionReport
 from lnfgen.music.pianoroll import PianoRoll
@@ -26,6 +28,13 @@ def test_the_facts_of_a_piece_of_music() -> None:
     assert (piece_facts(song)["title"], facts["title"]) == ("A tune", None)
     silent = piece_facts(PianoRoll(np.zeros((4, 1, 88), np.bool_), None))
     assert (silent["lowest_note"], silent["notes_per_sounding_step"]) == (None, 0.0)
+
+
+def test_drums_alone_have_no_keys_a_step() -> None:
+    content = midi(f"00 99 24 40  04 89 24 00 {END}")
+    (song,) = read_midi(content, roles=["drums"])
+    facts = piece_facts(song)
+    assert (facts["notes"], facts["notes_per_sounding_step"]) == (1, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import Call
@@ -11,8 +12,9 @@ from toy_dataset import left_out, sizes, texts_in
 from toy_tunes import folder_of_tunes, tune
 
 from lnfgen.conventions import SPLITS
-from lnfgen.data.dataset import open_dataset
+from lnfgen.data.dataset import Dataset, open_dataset
 from lnfgen.data.dataset_options import Options
+from lnfgen.data.music_dataset import add_music
 from lnfgen.data.preprocessing import prepare
 from lnfgen.errors import DatasetError, OutputError
 from lnfgen.formats.read_write import write
@@ -88,6 +90,24 @@ def test_resolve_caches_files_by_content(tmp_path: Path, monkeypatch: pytest.Mon
     assert open_source(source).fingerprint == first.fingerprint  # built again
     write(source / "tune00.mid", tune(99))
     assert open_source(source).path != first.path
+
+
+def test_of_two_that_fill_the_cache_the_later_takes_what_the_other_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LNFGEN_CACHE", str(tmp_path / "cache"))
+    source = folder_of_tunes(tmp_path / "mine", 4)
+    others: list[Dataset] = []
+
+    def after_another(*args: Any) -> None:
+        monkeypatch.setattr("lnfgen.data.preprocessing.add_music", add_music)
+        others.append(open_source(source))
+        add_music(*args)
+
+    monkeypatch.setattr("lnfgen.data.preprocessing.add_music", after_another)
+    found = open_source(source)
+    assert found.path == others[0].path
+    assert found.fingerprint == others[0].fingerprint
 
 
 def test_an_unwritable_cache_is_refused_before_the_work(

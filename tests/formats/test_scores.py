@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -180,16 +181,55 @@ def test_triplets_go_to_the_nearest_step_or_on_a_finer_grid() -> None:
     assert exact.notes() == [(0, 4, 60), (4, 4, 62), (8, 4, 64), (12, 12, 65)]
 
 
-def test_compressed_musicxml() -> None:
-    content = score_xml(note_xml("C", 4, 16))
-    container = '<container><rootfiles><rootfile full-path="music/a.xml"/></rootfiles></container>'
-    for meta in (container, None):
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            if meta:
-                archive.writestr("META-INF/container.xml", meta)
-            archive.writestr("music/a.xml", content)
-        assert one_roll(read_score(buffer.getvalue(), ".mxl")).notes() == [(0, 16, 60)]
+def archive_of(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+CONTAINER = b"<container><rootfiles><rootfile full-path='%s'/></rootfiles></container>"
+DAMAGED_CONTAINERS = [
+    CONTAINER % b"music/it's a.xml",  # as real files have it
+    CONTAINER % b"music/b.xml",
+    b"<container/>",
+    b"<?xml version='1.0' encoding='none'?><container/>",
+    b"\xff\x00",
+    b"",
+]
+
+
+@pytest.mark.parametrize("container", [CONTAINER % b"music/a.xml", None, *DAMAGED_CONTAINERS])
+def test_compressed_musicxml(container: bytes | None) -> None:
+    files = {"__MACOSX/._a.xml": b"\x00", "music/a.xml": score_xml(note_xml("C", 4, 16))}
+    if container is not None:
+        files["META-INF/container.xml"] = container
+    assert one_roll(read_score(archive_of(files), ".mxl")).notes() == [(0, 16, 60)]
+
+
+def test_the_container_says_which_of_several_scores_it_is() -> None:
+    scores_of = {name: score_xml(note_xml(name[0].upper(), 4, 16)) for name in ("c.xml", "d.xml")}
+    named = {"META-INF/container.xml": CONTAINER % b"d.xml", **scores_of}
+    assert one_roll(read_score(archive_of(named), ".mxl")).notes() == [(0, 16, 62)]
+    for container in DAMAGED_CONTAINERS:
+        content = archive_of({**scores_of, "META-INF/container.xml": container})
+        with pytest.raises(UnreadableFileError, match=r"2 scores, and a damaged META-INF") as error:
+            read_score(content, ".mxl")
+        assert "\n" not in str(error.value)
+
+
+def test_every_lead_sheet_has_a_score(shared_data: Callable[[str], Path]) -> None:
+    """A fifth of them have containers that are no XML."""
+    sheets = sorted(shared_data("openewld").glob("*.mxl"))
+    assert len(sheets) > 390
+    damaged = 0
+    for sheet in sheets:
+        content = sheet.read_bytes()
+        assert "<score-" in scores._score_text(content, "MusicXML", sheet.name)
+        with zipfile.ZipFile(sheet) as archive:
+            damaged += not scores._named_by(archive.read("META-INF/container.xml"))
+    assert damaged > 70
 
 
 def test_a_chorale_of_the_corpus() -> None:

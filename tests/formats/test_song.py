@@ -17,12 +17,11 @@ from toy_models import toy
 from toy_music import chorale, song
 
 from lnfgen.data.music_encoding import MusicEncoding
+from lnfgen.formats.file_notes import file_bars, file_line
 from lnfgen.formats.midi import read_midi
 from lnfgen.formats.read_write import read, read_bytes, to_bytes
 from lnfgen.formats.song import (
     at_tempo,
-    file_bars,
-    file_line,
     kept_tracks,
     midi_of,
     transposed_song,

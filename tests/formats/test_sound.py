@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import Call, fails
+from midi_hexdumps import END, midi
 
 from lnfgen.errors import LnfgenError
 from lnfgen.formats import sound
+from lnfgen.formats.midi import read_midi
 from lnfgen.formats.read_write import to_bytes, write
 from lnfgen.music.pianoroll import PianoRoll
 
@@ -84,3 +86,24 @@ def test_a_missing_soundfont_and_a_synthesiser_that_fails_are_one_line(
     monkeypatch.setattr(sound, "_FOLDERS", (str(tmp_path / "nothing"),))
     with pytest.raises(LnfgenError, match="no soundfont"):
         sound.require_synthesiser()
+
+
+def test_fluidsynth_gets_the_events_that_it_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refuses a file with an escape, a real-time byte, or a track without an end."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    (tmp_path / "fluidsynth").write_text(
+        f'#!/bin/sh\nfor last; do :; done\ncp "$last" {tmp_path}/heard.mid\n'
+    )
+    (tmp_path / "fluidsynth").chmod(0o755)
+    (tmp_path / "some.sf2").write_bytes(b"")
+    monkeypatch.setenv("LNFGEN_SOUNDFONT", str(tmp_path / "some.sf2"))
+    odd = "00 F8 00 F7 01 F3 00 F0 01 43 00 F7 02 43 F7 00 F1 05"
+    content = midi(f"00 F0 02 43 F7 {odd} 00 90 3C 40 04 3C 00 {odd}", division=96)
+    alien = b"XFIH\0\0\0\3abc"
+    (song,) = read_midi(content[:14] + alien + content[14:])
+    with pytest.raises(LnfgenError, match="made no sound"):
+        to_bytes(song, ".wav")
+    plain = midi(f"00 F0 02 43 F7 00 90 3C 40 04 90 3C 00 {END}", kind=0, division=96)
+    assert (tmp_path / "heard.mid").read_bytes() == plain

@@ -47,9 +47,10 @@ def moved(tmp_path: Path) -> RunFolder:
     """A run whose dataset has been moved to `there`."""
     dataset = make_dataset(tmp_path / "here")
     training = dataclasses.replace(TRAINING, max_steps=2)
-    session = TrainingSession.begin(Config(SIZES, training), dataset, "cpu", tmp_path / "run")
+    run = tmp_path / "run"
+    TrainingSession.begin(Config(SIZES, training), dataset, "cpu", run).close()
     (tmp_path / "here").rename(tmp_path / "there")
-    return session.run
+    return RunFolder(run)
 
 
 def test_a_dataset_that_was_moved(moved: RunFolder, tmp_path: Path) -> None:

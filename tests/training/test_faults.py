@@ -78,8 +78,10 @@ def test_a_run_killed_between_its_new_length_and_its_new_state_is_resumed(run, m
         patch.setattr("lnfgen.training.session.save_state", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             TrainingSession.resume(run, "cpu", max_steps=20)
-    assert TrainingSession.resume(RunFolder(run.path), "cpu").trainer.total_steps == 20
-    assert TrainingSession.resume(RunFolder(run.path), "cpu", max_steps=9).trainer.total_steps == 9
+    with TrainingSession.resume(RunFolder(run.path), "cpu") as session:
+        assert session.trainer.total_steps == 20
+    with TrainingSession.resume(RunFolder(run.path), "cpu", max_steps=9) as session:
+        assert session.trainer.total_steps == 9
 
 
 def test_a_changed_dataset_is_refused(run, dataset, tmp_path):

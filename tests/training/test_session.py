@@ -31,6 +31,7 @@ from lnfgen.runs.checkpoint import load_state, save_state
 from lnfgen.runs.folder import RunFolder
 from lnfgen.training.schedules import DECAYS_BEFORE_STOP
 from lnfgen.training.session import STEP_OF_A_ROUND, TrainingSession
+from lnfgen.training.trainer import Trainer
 
 CASES = [(2, {"max_steps": 4}, name) for name in sorted(NAMED_MODELS)]
 for _name in ("af-scf", "lstm"):
@@ -122,6 +123,12 @@ def finished(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path
     return path
 
 
+def resumed(run: Path, **length: int) -> Trainer:
+    """The trainer of a session that goes on with a run, and is closed at once."""
+    with TrainingSession.resume(RunFolder(run), "cpu", **length) as session:
+        return session.trainer
+
+
 @pytest.mark.parametrize("updates", [None, 0, 5])
 def test_every_figure_of_a_resumed_run_is_that_of_the_uninterrupted_one(
     finished, dataset, tmp_path, updates
@@ -130,9 +137,9 @@ def test_every_figure_of_a_resumed_run_is_that_of_the_uninterrupted_one(
 
     The last case is None.
     """
-    cut = begin(dataset, tmp_path / "cut")
-    if updates is not None:
-        assert not cut.train(Listener(), after(updates))
+    with begin(dataset, tmp_path / "cut") as cut:
+        if updates is not None:
+            assert not cut.train(Listener(), after(updates))
     torch.rand(7)
     assert TrainingSession.resume(RunFolder(tmp_path / "cut"), "cpu").train(Listener())
     assert figures(tmp_path / "cut") == figures(finished)
@@ -152,10 +159,10 @@ def test_a_finished_run_says_so_and_stays_as_it_is(finished):
     assert figures(finished) == before
     assert (finished / "model.safetensors").read_bytes() == model
     # Asked for the length that it has, it is finished as well; one that it has passed is a mistake.
-    assert TrainingSession.resume(RunFolder(finished), "cpu", epochs=4).trainer.finished
+    assert resumed(finished, epochs=4).finished
     with pytest.raises(ConfigError, match="12 updates already, more than the 11"):
         TrainingSession.resume(RunFolder(finished), "cpu", max_steps=11)
-    assert TrainingSession.resume(RunFolder(finished), "cpu").trainer.finished
+    assert resumed(finished).finished
 
 
 def test_a_finished_run_is_made_longer(finished, tmp_path):
@@ -175,14 +182,15 @@ def test_a_finished_run_is_made_longer(finished, tmp_path):
 def test_the_kl_weight_rises_at_the_same_updates_in_a_longer_run(dataset, tmp_path):
     run = tmp_path / "run"
     begin(dataset, run).train(Listener(), after(4))
-    whole = begin(dataset, tmp_path / "whole").trainer
-    longer = TrainingSession.resume(RunFolder(run), "cpu", max_steps=40).trainer
+    with begin(dataset, tmp_path / "whole") as session:
+        whole = session.trainer
+    longer = resumed(run, max_steps=40)
     assert longer.total_steps == 40
     for step in range(12):
         whole.step = longer.step = step
         assert longer.kl_weight == pytest.approx(whole.kl_weight)
     # It ends before the weight was to be 1.
-    cut = TrainingSession.resume(RunFolder(run), "cpu", max_steps=5).trainer
+    cut = resumed(run, max_steps=5)
     cut.step = 5
     assert cut.kl_weight == 1
 
@@ -199,15 +207,15 @@ def test_a_run_that_is_cut_before_the_kl_weight_rises_says_so(dataset, tmp_path)
 
 def test_a_run_that_ended_early_gets_its_patience_again(dataset, tmp_path):
     run = tmp_path / "run"
-    session = begin(dataset, run)
-    tensors, values = load_state(session.run)
+    begin(dataset, run).close()
+    tensors, values = load_state(RunFolder(run))
     stalled = {"stale": DECAYS_BEFORE_STOP * TRAINING.patience, "rate": 0.3}
-    save_state(session.run, tensors, values | stalled)
-    assert TrainingSession.resume(RunFolder(run), "cpu").trainer.finished
-    longer = TrainingSession.resume(RunFolder(run), "cpu", max_steps=12).trainer
+    save_state(RunFolder(run), tensors, values | stalled)
+    assert resumed(run).finished
+    longer = resumed(run, max_steps=12)
     assert not longer.finished
     assert longer.plateau.rate == 0.3
-    assert not TrainingSession.resume(RunFolder(run), "cpu").trainer.finished
+    assert not resumed(run).finished
 
 
 @pytest.mark.parametrize(
