@@ -1,10 +1,12 @@
 """Attention that copies: what came next where the past was most like the last steps."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, normalize, pad
+from torch.nn.functional import normalize, pad
 
 from lnfgen.nn.parameter_groups import FAST
 from lnfgen.nn.recall import Memory, PastValues, Recall
@@ -58,15 +60,8 @@ class CopyAttention(Recall):
         divides = distances % torch.tensor(periods, dtype=torch.long)[:, None] == 0
         self.register_buffer("divides", divides.to(torch.get_default_dtype()), persistent=False)
 
-    def forward(self, values: Tensor) -> Tensor:
-        num_steps = values.shape[1]
-        size = min(BLOCK, num_steps)
-        num_blocks = -(-num_steps // size)
-        span = min(SPAN, num_steps)
-        padded = pad(values, (0, 0, span + NUM_LAGS, num_blocks * size - num_steps))
-        windows = padded[:, :-1].unfold(1, span + NUM_LAGS + size - 1, size).transpose(-1, -2)
-        starts = size * torch.arange(num_blocks, device=values.device)
-        return self._block(windows, starts, span).flatten(1, 2)[:, :num_steps]
+    def copies_of(self, values: Tensor) -> Callable[[int, int], Tensor]:
+        return partial(self._of_steps, values)
 
     def next(self, values: Tensor) -> Tensor:
         """The copies of the one step after these `[N, t, F]`, of which the last `REACH` are enough.
@@ -74,11 +69,7 @@ class CopyAttention(Recall):
         The result is `[N, heads, F + 1]`.
         """
         num_steps = values.shape[1]
-        span = max(1, min(SPAN, num_steps))
-        missing = max(0, span + NUM_LAGS - num_steps)
-        window = pad(values, (0, 0, missing, 0))[:, -(span + NUM_LAGS) :]
-        start = torch.full((1,), num_steps, device=values.device)
-        return self._block(window[:, None], start, span)[:, 0, 0]
+        return self._of_steps(values, num_steps, num_steps + 1)[:, 0]
 
     def memory(self, silence: Tensor) -> "AttentionMemory":
         return AttentionMemory(self, silence)
@@ -87,7 +78,23 @@ class CopyAttention(Recall):
         """b, `[heads, SPAN]`."""
         return self.by_distance + self.by_period @ self.divides
 
-    def _block(self, window: Tensor, start: Tensor, span: int) -> Tensor:
+    def _of_steps(self, values: Tensor, start: int, stop: int) -> Tensor:
+        """The copies of the steps from `start` to before `stop`: `[N, steps, heads, F + 1]`.
+
+        The values are `[N, t, F]`, where t is at least `stop - 1`.
+        """
+        num_steps = stop - start
+        size = min(BLOCK, num_steps)
+        num_blocks = -(-num_steps // size)
+        span = max(1, min(SPAN, stop - 1))
+        first = start - span - NUM_LAGS
+        read = values[:, max(0, first) : stop - 1]
+        padded = pad(read, (0, 0, max(0, -first), num_blocks * size - num_steps))
+        windows = padded.unfold(1, span + NUM_LAGS + size - 1, size).transpose(-1, -2)
+        starts = start + size * torch.arange(num_blocks, device=values.device)
+        return self._blocks(windows, starts, span).flatten(1, 2)[:, :num_steps]
+
+    def _blocks(self, window: Tensor, start: Tensor, span: int) -> Tensor:
         """The copies of the steps of S blocks, `[N, S, size, heads, F + 1]`.
 
         A block begins at a step `start` `[S]`, and its window has the frames from
@@ -96,8 +103,10 @@ class CopyAttention(Recall):
         """
         size = window.shape[2] - span - NUM_LAGS + 1
         likeness = self._likeness(window[..., : self.num_compared], span)
-        kernel = self.by_lag.flip(-1)[:, None, :, None]
-        score = conv2d(likeness.flatten(0, 1)[:, None], kernel).unflatten(0, window.shape[:2])
+        # The sum over the lags is a product with a matrix that has the weights of a step in its
+        # row. Most of that is 0, but its gradient takes less time than that of a convolution.
+        by_step = _from_diagonals(self.by_lag.flip(-1)[:, None].expand(-1, size, -1))
+        score = (by_step.flatten(0, 1) @ likeness).unflatten(2, (-1, size))
         steps = start[:, None, None] + torch.arange(size, device=window.device)[:, None]
         distances = torch.arange(span, 0, -1, device=window.device)
         sources = steps - distances  # [S, size, span]

@@ -1,5 +1,6 @@
 """A recall of what followed the longest stretch of the past that came before note for note."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -29,6 +30,10 @@ class Match(NamedTuple):
 
     distance: Tensor  # how many frames back; of equally long stretches the farthest
     length: Tensor  # the changes in it, so that a held frame counts once; 0 if there is no stretch
+
+    def of_steps(self, start: int, stop: int) -> "Match":
+        """The match of some of the steps."""
+        return Match(self.distance[:, start:stop], self.length[:, start:stop])
 
     def recalled(self, values: Tensor, steps: Tensor) -> Tensor:
         """The copy of what followed it: values `[N, t, F]`, steps `[T]` -> `[N, T, 1, F + 1]`.
@@ -100,10 +105,15 @@ class LongestMatch(Recall):
         super().__init__()
         self.num_compared = num_compared
 
-    def forward(self, values: Tensor) -> Tensor:
-        steps = torch.arange(values.shape[1], device=values.device)
+    def copies_of(self, values: Tensor) -> Callable[[int, int], Tensor]:
         match = longest_matches(codes_of(values[..., : self.num_compared]))
-        return match.recalled(values, steps)
+
+        def copies(start: int, stop: int) -> Tensor:
+            first = max(0, start - SPAN)
+            steps = torch.arange(start - first, stop - first, device=values.device)
+            return match.of_steps(start, stop).recalled(values[:, first:stop], steps)
+
+        return copies
 
     def memory(self, silence: Tensor) -> "MatchMemory":
         return MatchMemory(self.num_compared, silence)

@@ -1,5 +1,6 @@
 """The start of a piece, as a recall: what goes back to it is like nothing that was just heard."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -40,9 +41,13 @@ class OpeningRecall(Recall):
 
     num_copies = 1
 
-    def forward(self, values: Tensor) -> Tensor:
-        steps = torch.arange(values.shape[1], device=values.device)
-        return Opening.of(values).recalled(steps)
+    def copies_of(self, values: Tensor) -> Callable[[int, int], Tensor]:
+        opening = Opening.of(values)
+
+        def copies(start: int, stop: int) -> Tensor:
+            return opening.recalled(torch.arange(start, stop, device=values.device))
+
+        return copies
 
     def since(self, values: Tensor) -> Tensor:
         """How many steps after the start each step is: values `[N, T, F]` -> `[N, T]`."""

@@ -6,6 +6,7 @@ weights sum to 1, so it is `[F + 1]`. Step t recalls steps before t alone.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -32,9 +33,17 @@ class Recall(nn.Module, ABC):
 
     num_copies: int
 
-    @abstractmethod
     def forward(self, values: Tensor) -> Tensor:
         """The copies of all steps: values `[N, T, F]` -> `[N, T, C, F + 1]`."""
+        return self.copies_of(values)(0, values.shape[1])
+
+    @abstractmethod
+    def copies_of(self, values: Tensor) -> Callable[[int, int], Tensor]:
+        """The function `copies(start, stop)` of some steps of values `[N, T, F]`.
+
+        It gives the copies of the steps from `start` to before `stop`, `[N, stop - start, C, F +
+        1]`. So those of a long sequence need not be in memory at once.
+        """
 
     @abstractmethod
     def memory(self, silence: Tensor) -> Memory:
