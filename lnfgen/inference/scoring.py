@@ -23,14 +23,17 @@ from lnfgen.conventions import (
 from lnfgen.data.batches import Batch, batches_by_length, lengths_of
 from lnfgen.data.encoding import Encoding
 from lnfgen.errors import LnfgenError
+from lnfgen.flows.codebook import Codebook
 from lnfgen.models.sequence_model import SequenceModel, Terms
 from lnfgen.nn.masking import autocast
 from lnfgen.wording import counted
 
-# Padded frames or symbols in a pass, samples counted: some 200 MB of activations at small.
-MAX_PASS_OUTPUTS = 20_000
-# In a pass: 256 MB, twice. A text with thousands of symbols would else fill memory.
-MAX_PASS_LOGITS = 1 << 26
+MAX_PASS_NUMBERS = 1 << 23
+"""The numbers of the widest layer in a pass, samples counted: some 200 MB in all."""
+
+PASS_STRETCHES = 4
+"""A pass may have so many times more numbers in an output that computes it in stretches of time."""
+
 # Samples of a sequence that a pass takes at once, so that short ones still share one.
 MAX_FOLDED_SAMPLES = 16
 
@@ -138,9 +141,7 @@ def _log_probs(  # noqa: PLR0913
     """
     logs = np.full((5, len(sequences)), np.nan)
     num_done = 0
-    observation = model.observation
-    pass_steps = MAX_PASS_OUTPUTS // observation.outputs_per_step
-    pass_steps = min(pass_steps, MAX_PASS_LOGITS // observation.num_logits)
+    pass_steps = MAX_PASS_NUMBERS // _numbers_per_step(model)
     batch_steps = pass_steps // min(num_samples, MAX_FOLDED_SAMPLES)
     for batch in batches_by_length(sequences, batch_steps):
         indices = batch.indices
@@ -154,6 +155,22 @@ def _log_probs(  # noqa: PLR0913
         num_done += len(indices)
         progress("scoring", num_done, len(sequences))
     return logs
+
+
+def _numbers_per_step(model: SequenceModel) -> int:
+    """The most numbers that a layer makes of a step.
+
+    A layer has a row of weights for each of its outputs. A codebook compares each feature with each
+    of its codes.
+    """
+    most = max(model.observation.num_logits, model.output_head.numbers_per_step // PASS_STRETCHES)
+    for module in model.modules():
+        if isinstance(module, Codebook):
+            most = max(most, module.means.numel())
+        for weights in module.parameters(recurse=False):
+            if weights.dim() == 2:
+                most = max(most, len(weights))
+    return most
 
 
 # The model and the batch, and how they are scored.

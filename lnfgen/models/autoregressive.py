@@ -3,6 +3,8 @@
 It scores all steps at once, or draws step by step; the networks of both are those of `FrameHead`.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -12,6 +14,7 @@ from lnfgen.models.frame_past import PastState
 from lnfgen.models.frame_state import FramesBefore, FrameState, Recalled
 from lnfgen.models.observation import Known
 from lnfgen.models.output import DrawnStep, Sampler
+from lnfgen.models.stretches import in_stretches
 from lnfgen.nn.opening import OpeningMemory, OpeningRecall
 from lnfgen.nn.recall import Memory
 
@@ -36,46 +39,64 @@ class AutoregressiveHead(FrameHead):
     def forward(
         self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """context `[..., B, T, C]`, x `[B, T, R, P]` -> logits `[..., B, T, num_logits]`."""
+        """context `[..., B, T, C]`, x `[B, T, R, P]` -> logits `[..., B, T, num_logits]`.
+
+        Many frames are computed in stretches of time, so that memory is bounded.
+        """
         noisy = x if noisy is None else noisy
-        batch, num_steps = x.shape[:2]
-        recalled = self._recalled(x)
         tables = self.tables()
-        past, _ = self.past(_delayed(noisy), tables.near)
-        beats = self.beats(torch.arange(num_steps, device=x.device))
-        frames = x.flatten(0, 2)
-        state = self.state(
-            context.flatten(-3, -2),
-            past.flatten(0, 1),
-            recalled,
-            beats.repeat(batch, 1),
-            FramesBefore(_delayed(x).flatten(0, 1), _delayed(noisy).flatten(0, 1)),
-            frames,
-        )
-        if self.parts > 1:
-            earlier = self.from_earlier_parts(self.earlier_parts(noisy.flatten(0, 1)))
-            state = state._replace(units=state.units + earlier.flatten(0, 1))
-        logits = self.logits(state, tables, lambda logits: frames, temperature)
-        return logits.unflatten(-2, (batch, num_steps, self.parts)).flatten(-2)
+        recall = self._recall(x)
+
+        def stretch(
+            context: Tensor, start: int, stop: int, state: PastState | None
+        ) -> tuple[Tensor, PastState]:
+            """The logits of the steps from `start` to before `stop`, and the state after them."""
+            before = _delayed(x, start, stop)
+            noisy_before = _delayed(noisy, start, stop)
+            past, state = self.past(noisy_before, tables.near, state)
+            beats = self.beats(torch.arange(start, stop, device=x.device))
+            frames = x[:, start:stop].flatten(0, 2)
+            of_frames = self.state(
+                context.flatten(-3, -2),
+                past.flatten(0, 1),
+                None if recall is None else recall(start, stop),
+                beats.repeat(len(x), 1),
+                FramesBefore(before.flatten(0, 1), noisy_before.flatten(0, 1)),
+                frames,
+            )
+            if self.parts > 1:
+                now = noisy[:, start:stop].flatten(0, 1)
+                earlier = self.from_earlier_parts(self.earlier_parts(now)).flatten(0, 1)
+                of_frames = of_frames._replace(units=of_frames.units + earlier)
+            logits = self.logits(of_frames, tables, lambda logits: frames, temperature)
+            size = (len(x), stop - start, self.parts)
+            return logits.unflatten(-2, size).flatten(-2), state
+
+        return in_stretches(stretch, context, self.numbers_per_step)
 
     def sampler(self, temperature: float) -> Sampler:
         return _FrameSampler(self, temperature)
 
-    def _recalled(self, x: Tensor) -> Recalled | None:
-        """What all steps recall: each part of x `[B, T, R, P]` recalls its own frames."""
+    def _recall(self, x: Tensor) -> Callable[[int, int], Recalled] | None:
+        """The function of what some steps recall: each part of x `[B, T, R, P]` its own frames."""
         if not len(self.recalls):
             return None
         batch = len(x)
         sequences = x.transpose(1, 2).flatten(0, 1)  # [B * R, T, P]
         values = self.recallable(sequences)
-        copies = torch.cat([recall(values) for recall in self.recalls], -2)
         since = self._opening().since(values)
+        sources = [recall.copies_of(values) for recall in self.every_recall()]
 
         def in_rows(each: Tensor) -> Tensor:
             """`[B * R, T, ...]` -> `[B * T * R, ...]`."""
             return each.unflatten(0, (batch, self.parts)).transpose(1, 2).flatten(0, 2)
 
-        return Recalled(in_rows(copies), in_rows(self.beats(since)))
+        def recalled(start: int, stop: int) -> Recalled:
+            """What the steps from `start` to before `stop` recall."""
+            copies = torch.cat([copies_of(start, stop) for copies_of in sources], -2)
+            return Recalled(in_rows(copies), in_rows(self.beats(since[:, start:stop])))
+
+        return recalled
 
     def _opening(self) -> OpeningRecall:
         opening = self.recalls[-1]
@@ -83,9 +104,14 @@ class AutoregressiveHead(FrameHead):
         return opening
 
 
-def _delayed(x: Tensor) -> Tensor:
-    """The frames of the step before each step, x `[B, T, R, P]`; silence before the first one."""
-    return pad(x[:, :-1], (0, 0, 0, 0, 1, 0))
+def _delayed(x: Tensor, start: int, stop: int) -> Tensor:
+    """Of x `[B, T, R, P]`, the frames before the steps from `start` to before `stop`.
+
+    Before the first step there is silence.
+    """
+    if start:
+        return x[:, start - 1 : stop - 1]
+    return pad(x[:, : stop - 1], (0, 0, 0, 0, 1, 0))
 
 
 class _FrameSampler(Sampler):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -163,17 +164,21 @@ class FrameHead(OutputHead):
         if self.parts > 1:
             self.from_num_recalled = nn.Linear(num_values, hidden, bias=False)
 
+    @property
+    def numbers_per_step(self) -> int:
+        return self.parts * self.frames.num_pitches * self.from_context.out_features
+
     def recallable(self, x: Tensor) -> Tensor:
         """What frames of one part, x `[..., P]`, are recalled by: `[..., F]`."""
         return recallable(self.frames.part_bits(x, self.dtype), x)
 
     def memories(self, silence: Tensor) -> list[Memory]:
         """The memory of each recall before the first step, like this silence `[N, F]`."""
-        memories: list[Memory] = []
-        for recall in self.recalls:
-            assert isinstance(recall, Recall)
-            memories.append(recall.memory(silence))
-        return memories
+        return [recall.memory(silence) for recall in self.every_recall()]
+
+    def every_recall(self) -> list[Recall]:
+        """The recalls, in their order."""
+        return cast(list[Recall], list(self.recalls))
 
     def tables(self) -> Tables:
         of_turns: dict[str, PairTables | None] = {

@@ -9,7 +9,7 @@ from lnfgen.flows.features import LOG_SQRT_2PI
 from lnfgen.flows.temporal import AutoregressiveFlow, FlowSteps, TemporalFlow
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, Observation
-from lnfgen.models.output import Emission
+from lnfgen.models.output import Emission, OutputHead
 from lnfgen.models.posterior import Gaussian, Posterior, SymbolPosterior
 from lnfgen.models.sequence_model import SequenceModel, SharedTensors, WeighedSteps, drawn_by
 from lnfgen.nn.masking import MIN_TEMPERATURE, sum_real
@@ -42,6 +42,10 @@ class LatentFlow(SequenceModel):
         self.prior = prior
         self.emission = emission
         self.latent = prior.num_features
+
+    @property
+    def output_head(self) -> OutputHead:
+        return self.emission.head
 
     def encode(self, x: Tensor, lengths: Tensor, bar_shapes: Tensor | None = None) -> SharedTensors:
         """The mean and log-variance `[B, T, D]` of the posterior, and the positions `[B, T, F]`."""

@@ -41,6 +41,10 @@ class AutoregressiveLSTM(SequenceModel):
         self.input_dropout = Dropout(config.input_dropout)
         self.note_noise = NoteNoise(config.note_noise)
 
+    @property
+    def output_head(self) -> OutputHead:
+        return self.head
+
     def encode(self, x: Tensor, lengths: Tensor, bar_shapes: Tensor | None = None) -> SharedTensors:
         """The positions `[B, T, F]`."""
         return (self.positions_of(lengths, x.shape[1], bar_shapes),)

@@ -30,7 +30,6 @@ class Symbols:
 
     num_symbols: int
     separators: tuple[int, ...] = ()
-    outputs_per_step = 1  # that are scored one by one
 
     @property
     def num_logits(self) -> int:
@@ -96,11 +95,6 @@ class Frames:
     def bits_per_key(self) -> int:
         """A bit for whether the key sounds and, with onsets, one for whether it is struck."""
         return 2 if self.has_onsets else 1
-
-    @property
-    def outputs_per_step(self) -> int:
-        """How many frames a step has, which are scored one by one: one of each part."""
-        return self.parts
 
     @property
     def bits_per_part(self) -> int:

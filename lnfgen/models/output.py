@@ -27,6 +27,11 @@ class OutputHead(nn.Module, ABC):
     # True if a step depends on the steps before it, so that sampling goes step by step
     reads_past = False
 
+    @property
+    def numbers_per_step(self) -> int:
+        """How many numbers a layer that has units for each key makes of a step; 0 without one."""
+        return 0
+
     @abstractmethod
     def forward(
         self, context: Tensor, x: Tensor, noisy: Tensor | None = None, temperature: float = 1.0

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lnfgen.conventions import TimeSignature
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, Observation
+from lnfgen.models.output import OutputHead
 from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.nn.masking import sum_real
 from lnfgen.nn.positions import Positions
@@ -54,6 +55,11 @@ class SequenceModel(nn.Module, ABC):
         self.length = length
         self.positions = positions
         self.time_signatures: TimeSignatures | None = None
+
+    @property
+    @abstractmethod
+    def output_head(self) -> OutputHead:
+        """The head that gives the distribution of a step."""
 
     @property
     def exact(self) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from lnfgen.data.batches import Batch
 from lnfgen.models.sequence_model import SequenceModel
+from lnfgen.models.stretches import most_at_once
 from lnfgen.nn.masking import autocast
 
 
@@ -33,7 +35,8 @@ def accumulate_gradients(  # noqa: PLR0913 - two of them are settings of the run
 
     The loss of a sequence is minus its weighted ELBO, averaged over the K samples, over T + 1. The
     loss of the batch is the mean of these. The graph of the reconstruction is freed before the KL
-    is computed.
+    is computed. If its output has units for each key, the reconstruction is computed for as many
+    sequences at a time as memory admits.
 
     Args:
         batch: `x` is int [B, T] for text and [B, T, R, P] for music, `lengths` is int [B].
@@ -54,28 +57,44 @@ def accumulate_gradients(  # noqa: PLR0913 - two of them are settings of the run
     shared = tuple(tensor.detach().requires_grad_() for tensor in encoded)
 
     def add_gradient(
-        term: Callable[[], Tensor], coefficient: float, floor: float = -math.inf
+        term: Callable[[], Tensor], rows: slice, coefficient: float, floor: float = -math.inf
     ) -> Tensor:
-        """Add the gradient of a term `[K, B]`, and give its mean over the samples, `[B]`."""
+        """Add the gradient of a term `[K, rows]`, and give its mean over the samples, `[rows]`."""
         with autocast(device, precision):
             value = term().mean(0)
         if value.requires_grad:
-            (coefficient * (value / steps).clamp(min=floor)).mean().backward()
+            costs = coefficient * (value / steps[rows]).clamp(min=floor)
+            (costs.sum() / len(steps)).backward()
         return value.detach()
 
-    def reconstruction_term() -> Tensor:
-        return model.reconstruction(batch.x, batch.lengths, shared, noise)[0]
+    def reconstruction_of(rows: slice) -> Tensor:
+        own_shared = tuple(tensor[rows] for tensor in shared)
+        own_noise = None if noise is None else noise[:, rows]
+        return model.reconstruction(batch.x[rows], batch.lengths[rows], own_shared, own_noise)[0]
 
     def kl_term() -> Tensor:
         return model.kl(batch.lengths, shared, noise)
 
-    reconstruction = add_gradient(reconstruction_term, -1.0)
+    reconstructions: list[Tensor] = []
+    for rows in _passes(model, batch, noise):
+        term = partial(reconstruction_of, rows)
+        reconstructions.append(add_gradient(term, rows, -1.0))
+    reconstruction = torch.cat(reconstructions)
     # Without free bits there is no floor, because an estimate of the KL may be negative.
     floor = free_bits or -math.inf
-    kl = add_gradient(kl_term, kl_weight, floor)
+    kl = add_gradient(kl_term, slice(None), kl_weight, floor)
     _propagate(encoded, shared)
     loss = -((reconstruction - kl_weight * kl) / steps).mean()
     return Objective(loss, reconstruction, kl)
+
+
+def _passes(model: SequenceModel, batch: Batch, noise: Tensor | None) -> list[slice]:
+    """The rows of a batch whose reconstruction is computed at once."""
+    num_rows, num_steps = batch.x.shape[:2]
+    num_samples = 1 if noise is None else len(noise)
+    numbers_of_row = num_samples * num_steps * model.output_head.numbers_per_step
+    size = most_at_once(numbers_of_row)
+    return [slice(start, start + size) for start in range(0, num_rows, size)]
 
 
 def _propagate(encoded: Sequence[Tensor], shared: Sequence[Tensor]) -> None:
