@@ -151,8 +151,8 @@ def test_score_does_not_depend_on_chunks_or_batches(
     model = toy(name, observation)
     sequences = sequences_of(observation)
     whole = figures(score(model, sequences, "nats_per_step", num_samples=7))
-    for most in (1, 64, 200):
-        monkeypatch.setattr(scoring, "MAX_PASS_OUTPUTS", most)
+    for most in (1, 3000, 9000):
+        monkeypatch.setattr(scoring, "MAX_PASS_NUMBERS", most)
         found = figures(score(model, sequences, "nats_per_step", num_samples=7))
         assert found == pytest.approx(whole, rel=1e-12)
 
@@ -171,7 +171,7 @@ def test_a_pass_over_text_of_many_symbols_is_short(monkeypatch: pytest.MonkeyPat
 
     most = 200 * 3000
     monkeypatch.setattr(Symbols, "log_prob", log_prob)
-    monkeypatch.setattr(scoring, "MAX_PASS_LOGITS", most)
+    monkeypatch.setattr(scoring, "MAX_PASS_NUMBERS", most)
     found = figures(score(model, sequences, "bits_per_char", num_samples=6))
     assert found == pytest.approx(whole, rel=1e-12)
     assert max(sizes) <= most

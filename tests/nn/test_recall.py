@@ -4,7 +4,7 @@ import pytest
 import torch
 from toy_models import randomise
 
-from lnfgen.nn.copying import CopyAttention
+from lnfgen.nn.copying import SPAN, CopyAttention
 from lnfgen.nn.matching import LongestMatch
 from lnfgen.nn.opening import OpeningRecall
 from lnfgen.nn.recall import PastValues, Recall
@@ -53,6 +53,19 @@ def test_weights_of_steps_and_of_no_step_sum_to_1(name):
         recalled[..., -2] + recalled[..., -1], torch.ones_like(recalled[..., 0])
     )
     assert (recalled[:, 0, :, -1] == 1).all()
+
+
+@pytest.mark.parametrize("name", RECALLS)
+@torch.no_grad()
+def test_the_copies_of_some_steps_are_those_of_all(name):
+    """Also beyond all that a step may recall, and over the bounds of blocks."""
+    recall: Recall = RECALLS[name]().double()
+    x = values(SPAN + 300)
+    whole = recall(x)
+    copies_of = recall.copies_of(x)
+    for start, stop in [(0, 1), (0, 130), (1, 2), (7, 150), (600, 601), (400, SPAN + 300)]:
+        found = copies_of(start, stop)
+        torch.testing.assert_close(found, whole[:, start:stop], rtol=1e-9, atol=1e-12)
 
 
 def test_past_values_grow_and_are_chosen():
