@@ -7,13 +7,14 @@ The tables have
 
 - the share of the machine's rate that an update reaches: the operations of the matrix products that
   it needs, divided by the seconds that it takes, over the rate of a large product (1024 x 1024 x
-  1024) that is timed before and after;
+  1024) that is timed before and after: the best time of the faster of torch's two libraries, MKL
+  (`@`) and oneDNN (a convolution of one step), because an update calls both;
 - updates a second, and the seconds of an update: forward, backward, clipping, AdamW, averaging of
   the weights;
 - milliseconds to draw one piece, and each of 16 that are drawn together;
 - for the models in the box, pieces a second.
 
-All figures are medians, in float32, on as many threads as `lnfgen train` takes. A weight matrix
+All other figures are medians, in float32, on as many threads as `lnfgen train` takes. A weight matrix
 meets each time step once, which is two operations an element; an update counts as three scores,
 since the backward pass has a product for the gradient of the weights and another one for that of
 the inputs. Embeddings are no products. Music with onsets has no share, because weights of its usual
@@ -46,6 +47,9 @@ from lnfgen.runs.trained import TrainedModel
 
 PRODUCT = 1024
 """Rows and columns of the product to compare with."""
+
+PRODUCTS = 15
+"""Products of each library, of which the fastest counts, after one that warms up."""
 
 ROUNDS = 3
 """Calls of which the median counts, after one that warms up."""
@@ -146,21 +150,38 @@ def write_rolls(folder: Path, count: int, steps: int, rng: np.random.Generator) 
         lnfgen.write(folder / f"{number}.npz", roll)
 
 
-def seconds_of(call: Callable[[], object]) -> float:
-    """The median of the seconds that some calls take, after one that is not counted."""
+def seconds_of_calls(call: Callable[[], object], count: int) -> list[float]:
+    """The seconds of one call that warms up, and then of so many others."""
     seconds = []
-    for _ in range(ROUNDS + 1):
+    for _ in range(count + 1):
         began = time.perf_counter()
         call()
         seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[1:])
+    return seconds
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    """The median of the seconds that some calls take, after one that is not counted."""
+    return statistics.median(seconds_of_calls(call, ROUNDS)[1:])
+
+
+def least_seconds(call: Callable[[], object]) -> float:
+    """The least of the seconds that some calls take, after one that is not counted."""
+    return min(seconds_of_calls(call, PRODUCTS)[1:])
 
 
 def product_rate() -> float:
-    """Operations a second of a large matrix product, on the threads that the last model took."""
+    """Operations a second of a large matrix product, on the threads that the last model took.
+
+    It is the best rate that was seen: a slower one would give shares above 1.
+    """
     left = torch.rand(PRODUCT, PRODUCT)
     right = torch.rand(PRODUCT, PRODUCT)
-    return 2 * PRODUCT**3 / seconds_of(lambda: left @ right)
+    channels = left.t()[None].contiguous()
+    kernels = right.t()[..., None].contiguous()
+    by_mkl = least_seconds(lambda: left @ right)
+    by_onednn = least_seconds(lambda: torch.conv1d(channels, kernels))
+    return 2 * PRODUCT**3 / min(by_mkl, by_onednn)
 
 
 def operations(model: nn.Module, steps: int) -> float:
@@ -200,7 +221,7 @@ def measured(dataset: Dataset, name: str, model: str, preset: str, updates: int)
     data = DATA[name]
     rate_before = product_rate()
     run, update = trained(dataset, name, model, preset, updates)
-    rate = statistics.fmean([rate_before, product_rate()])
+    rate = max(rate_before, product_rate())
     share = operations(run.model, data.batch * data.steps) / update / rate
     alone, together = sampling(run, data.sampled)
     return [
