@@ -14,12 +14,12 @@ The tables have
 - milliseconds to draw one piece, and each of 16 that are drawn together;
 - for the models in the box, pieces a second.
 
-All other figures are medians, in float32, on as many threads as `lnfgen train` takes. A weight matrix
-meets each time step once, which is two operations an element; an update counts as three scores,
-since the backward pass has a product for the gradient of the weights and another one for that of
-the inputs. Embeddings are no products. Music with onsets has no share, because weights of its usual
-output (`autoregressive`) meet each key of a step. On a busy machine all seconds grow alike, so read
-the share first.
+All other figures are medians, in float32, on as many threads as `lnfgen train` takes. A weight
+matrix meets each time step once, which is two operations an element; an update counts as three
+scores, since the backward pass has a product for the gradient of the weights and another one for
+that of the inputs. Embeddings are no products. Music with onsets has no share, because weights of
+its usual output (`autoregressive`) meet each key of a step. On a busy machine all seconds grow
+alike, so read the share first.
 
 `--quick` is a minute: three models at the preset `tiny`.
 """
