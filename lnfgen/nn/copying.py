@@ -55,7 +55,9 @@ class CopyAttention(Recall):
         self.by_lag = nn.Parameter(weights)  # w, [heads, lags]
         self.by_distance = nn.Parameter(torch.zeros(NUM_HEADS, SPAN))  # b
         self.nothing = nn.Parameter(torch.full((NUM_HEADS,), NO_MATCH))
-        self.by_period = nn.Parameter(torch.zeros(NUM_HEADS, len(periods)))  # terms of b too
+        self.by_period = None
+        if periods:
+            self.by_period = nn.Parameter(torch.zeros(NUM_HEADS, len(periods)))  # terms of b too
         distances = torch.arange(1, SPAN + 1)
         divides = distances % torch.tensor(periods, dtype=torch.long)[:, None] == 0
         self.register_buffer("divides", divides.to(torch.get_default_dtype()), persistent=False)
@@ -76,6 +78,8 @@ class CopyAttention(Recall):
 
     def _of_distances(self) -> Tensor:
         """b, `[heads, SPAN]`."""
+        if self.by_period is None:
+            return self.by_distance
         return self.by_distance + self.by_period @ self.divides
 
     def _of_steps(self, values: Tensor, start: int, stop: int) -> Tensor:

@@ -28,8 +28,9 @@ def attention(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     torch.manual_seed(0)
     attention = CopyAttention(num_compared=4, periods=request.param).double()
     with torch.no_grad():
-        for scores in (attention.by_period, attention.by_distance):
-            scores.normal_(std=1.0)
+        attention.by_distance.normal_(std=1.0)
+        if attention.by_period is not None:
+            attention.by_period.normal_(std=1.0)
     return attention
 
 
@@ -62,9 +63,10 @@ def by_definition(attention: CopyAttention, x: Tensor) -> Tensor:
                 ]
                 score = sum(w * one for w, one in zip(attention.by_lag[head], alike, strict=True))
                 distance = attention.by_distance[head, d - 1]
-                for by_period, period in zip(attention.by_period[head], PERIODS, strict=False):
-                    if d % period == 0:
-                        distance = distance + by_period
+                if attention.by_period is not None:
+                    for by_period, period in zip(attention.by_period[head], PERIODS, strict=True):
+                        if d % period == 0:
+                            distance = distance + by_period
                 scores.append(score + distance)
             weights = torch.stack(scores).softmax(0)
             recalled[:, t, head, -1] = weights[0]

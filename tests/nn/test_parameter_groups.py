@@ -39,7 +39,7 @@ def names_of(group: str, model: nn.Module) -> set[str]:
 
 def test_scores_that_stand_alone_are_fast_and_only_a_band_has_a_sharpness():
     alone = toy("lstm", Frames(3, True), emission="autoregressive")
-    assert names_of(FAST, alone) == {"rules", "by_distance", "by_period"}
+    assert names_of(FAST, alone) == {"rules", "by_distance"}
     assert not names_of(SHARPNESS, alone)
     band = toy("lstm", Frames(3, True, parts=2), emission="autoregressive")
     biases = {"key_bias", "none_of_part"}
