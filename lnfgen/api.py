@@ -256,8 +256,10 @@ def open_session(  # noqa: PLR0913
 
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said
     # before.
+    from lnfgen.training.batch_memory import require_memory
     from lnfgen.training.session import TrainingSession
 
+    require_memory(config, opened, device)
     session = TrainingSession.begin(config, opened, device, out)
     if corpus.shortage:
         warnings.warn(corpus.shortage, LnfgenWarning, stacklevel=2)

@@ -58,8 +58,8 @@ def test_help_of_a_command(name: str, call: Call, monkeypatch: pytest.MonkeyPatc
 def test_what_few_people_need_stands_below(call: Call) -> None:
     """In a panel of its own."""
     for name, options in {
-        "sample": ["--best", "--seconds", "--passes", "--device"],
-        "fill": ["--seconds", "--particles", "--passes", "--device"],
+        "sample": ["--best", "--tries", "--passes", "--device"],
+        "fill": ["--tries", "--particles", "--passes", "--device"],
         "eval": ["--samples", "--passes", "--precision", "--device"],
     }.items():
         shown = call(name, "--help").stdout.decode()
