@@ -18,18 +18,16 @@ from lnfgen.runs.checkpoint import new_model
 from lnfgen.training.objective import accumulate_gradients
 from lnfgen.wording import counted, gigabytes
 
-USUAL_STEPS = 20_000  # padded time steps of a batch that is not measured
-
 # The sequences of the two trials.
 FEW = 2
 MORE = 4
 
 # A process takes so many times as much as its tensors: it keeps what was freed in pieces.
-OVERHEAD = 1.5
+OVERHEAD = 1.2
 
 
 def require_memory(config: Config, dataset: Dataset, device: str) -> None:
-    """Refuse a batch size if memory is too small for it. Usual ones are not measured.
+    """Refuse a batch size if memory is too small for it.
 
     Raises:
         ConfigError: if the longest sequences of train do not fit; it has the size that does.
@@ -37,7 +35,7 @@ def require_memory(config: Config, dataset: Dataset, device: str) -> None:
     train = dataset.split("train")
     batch_size = min(config.training.batch_size, len(train))
     longest = int(train.lengths.max())
-    if batch_size <= MORE or batch_size * longest <= USUAL_STEPS:
+    if batch_size <= MORE:
         return
     machine = prepare_machine(device, config.model.hidden_size, config.model.emission)
     model = new_model(config, dataset).to(machine).train()

@@ -1,7 +1,9 @@
 """Pieces that are drawn towards wishes have what was wanted, as far as the tries suffice."""
 
+import itertools
 import json
 import math
+import time
 import warnings
 from pathlib import Path
 
@@ -138,3 +140,51 @@ def test_wishes_are_listed_with_their_units(call: Call) -> None:
         "within": 0.5,
     }
     assert leaps in listed
+
+
+def test_no_clock_decides_what_a_seed_gives(
+    chorales: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine a piece takes longer, and is the same."""
+    want = {"note_length": (9, math.inf)}  # which no try has
+    hours = itertools.count(step=3600)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LnfgenWarning)
+        (usual,) = chorales.sample(bars=1, seed=1, want=want, tries=3)
+        monkeypatch.setattr(time, "monotonic", lambda: next(hours))
+        (on_a_busy_machine,) = chorales.sample(bars=1, seed=1, want=want, tries=3)
+    assert on_a_busy_machine == usual
+
+
+def test_a_piece_does_not_depend_on_the_others(chorales: TrainedModel) -> None:
+    want = {"key": "G"}
+    several = chorales.sample(count=4, bars=1, seed=5, want=want)
+    assert several[:1] == chorales.sample(bars=1, seed=5, want=want)
+    assert several[:3] == chorales.sample(count=3, bars=1, seed=5, want=want)
+
+
+def test_each_piece_is_there_before_the_next_one_is_begun(chorales: TrainedModel) -> None:
+    endless = chorales.draw(10_000_000, bars=1, seed=5, want={"key": "G"})
+    assert [next(endless).index, next(endless).index] == [0, 1]
+    events: list[str] = []
+
+    def progress(description: str, done: int, total: int) -> None:
+        events.append(f"{description} {done} of {total}")
+
+    chorales.harmonize(
+        MELODY,
+        count=2,
+        seed=1,
+        tries=1,
+        particles=2,
+        want={"notes_per_bar": (0, 99)},
+        progress=progress,
+        drawn=lambda song: events.append("drawn"),
+    )
+    assert events == ["tries 1 of 2", "drawn", "tries 2 of 2", "drawn"]
+
+
+def test_tries_are_a_number_from_1_on(chorales: TrainedModel) -> None:
+    for wrong in (0, -1, 10**30):
+        with pytest.raises(LnfgenError, match=r" tries; expected 1 to 1,000$"):
+            chorales.sample(bars=1, want={"key": "G"}, tries=wrong)
