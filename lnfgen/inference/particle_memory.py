@@ -16,8 +16,8 @@ from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.wording import gigabytes
 
 # The sizes of the trials. With fewer particles, what all of them share would hide what each needs.
-FEW_ROWS = 64
-MORE_ROWS = 128
+FEW_ROWS = 256
+MORE_ROWS = 512
 FEW_STEPS = 8
 MORE_STEPS = 24
 
@@ -33,8 +33,7 @@ def require_memory(model: SequenceModel, part: KnownPart, particles: int) -> Non
     Raises:
         LnfgenError: if they do not fit; it has the number that does.
     """
-    is_usual = particles <= MAX_ROWS and particles * part.num_steps <= MAX_ROW_STEPS
-    if is_usual or particles <= MORE_ROWS:
+    if particles <= MAX_ROWS and particles * part.num_steps <= MAX_ROW_STEPS:
         return
     of_particle = _bytes_of_particle(model, part)
     available = available_bytes(model.device)
