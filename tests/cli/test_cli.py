@@ -233,9 +233,8 @@ def test_a_place_that_cannot_be_is_one_line_before_the_work(
     words: list[str], toy_home: Path, call: Call
 ) -> None:
     for name in ("loop", "loop.txt", "loop.mid", "loop.png"):
-        loop = toy_home / name
-        if not loop.is_symlink():
-            loop.symlink_to(name)
+        (toy_home / name).unlink(missing_ok=True)
+        (toy_home / name).symlink_to(name)
     (toy_home / "folder.txt").mkdir(exist_ok=True)
     fails(call(*words))
 
