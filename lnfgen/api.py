@@ -165,8 +165,9 @@ def train(  # noqa: PLR0913
         >>> model = lnfgen.train("tunes", preset="tiny", seed=1)
         >>> pieces = model.sample(count=2)
 
-    The same seed gives the same weights. Two trainings in threads of one process share torch's
-    random state and do not.
+    The same seed gives the same weights on the same machine with the same number of threads
+    (`OMP_NUM_THREADS`). Two trainings in threads of one process share torch's random state and do
+    not.
 
     Ctrl-C loses the updates since the last validation. `resume=True` goes on from there, or trains
     a finished run further, if it is given more `max_steps` or `epochs` (see

@@ -61,8 +61,8 @@ def command(  # noqa: PLR0913
 ) -> None:
     """Draw pieces from a trained model and print the files written.
 
-    The same --seed draws the same pieces. A piece does not depend on --count, but for round-off if
-    it is drawn alone.
+    The same --seed draws the same pieces on the same machine with as many threads. A piece does not
+    depend on --count, but for round-off if it is drawn alone without --want.
     """
     from lnfgen.api import load
     from lnfgen.cli.outputs import PieceWriter

@@ -141,7 +141,7 @@ class TrainedModel:
             bars: bars of each piece of music, that of an upbeat counted, in place of `length`.
             temperature: below 1 safer, above 1 wilder; at 0 there is no noise, and each key or
                 character is the likeliest one given those before.
-            seed: the same seed draws the same pieces on the same machine.
+            seed: the same seed draws the same pieces on the same machine with as many threads.
             best: return only so many of them, the likeliest without a long copy of the train split,
                 best first; fewer if too many hold one, with a warning. `draw` gives the scores too.
             want: figures of the pieces: `{"key": "G", "notes_per_bar": (8, 12)}`, or words as
