@@ -82,7 +82,7 @@ def measured(
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        drawn = rolls(model.sample(count=DRAWN, bars=BARS, seed=0, want=want, seconds=60))
+        drawn = rolls(model.sample(count=DRAWN, bars=BARS, seed=0, want=want))
     seconds = time.perf_counter() - start
     meeting = [piece for piece in free if wishes.distance(piece) == 0]
     held = sum(wishes.distance(piece) == 0 for piece in drawn)

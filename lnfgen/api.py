@@ -24,7 +24,7 @@ from lnfgen.errors import (
     OutputError,
     RunError,
 )
-from lnfgen.files import require_free_folder
+from lnfgen.files import real_path, require_free_folder
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.parts import AUTO, ONE
 from lnfgen.music.pianoroll import PianoRoll
@@ -104,7 +104,7 @@ def preprocess(  # noqa: PLR0913
     if download and name is None:
         raise LnfgenError(f"a download goes with a dataset's name; found the path {given[0]}")
     target = Path(out or name or source_name(paths[0]))
-    if out is None and name is None and target.resolve() in [path.resolve() for path in paths]:
+    if out is None and name is None and real_path(target) in [real_path(path) for path in paths]:
         target = Path(f"{target}-dataset")  # the source itself has that name
     require_free_folder(target)
     if name is None:
@@ -165,8 +165,9 @@ def train(  # noqa: PLR0913
         >>> model = lnfgen.train("tunes", preset="tiny", seed=1)
         >>> pieces = model.sample(count=2)
 
-    The same seed gives the same weights. Two trainings in threads of one process share torch's
-    random state and do not.
+    The same seed gives the same weights on the same machine with the same number of threads
+    (`OMP_NUM_THREADS`). Two trainings in threads of one process share torch's random state and do
+    not.
 
     Ctrl-C loses the updates since the last validation. `resume=True` goes on from there, or trains
     a finished run further, if it is given more `max_steps` or `epochs` (see
@@ -256,8 +257,12 @@ def open_session(  # noqa: PLR0913
 
     # torch is loaded only now, because that takes seconds, and what is wrong with the files is said
     # before.
+    from lnfgen.training.batch_memory import require_memory
     from lnfgen.training.session import TrainingSession
 
+    usual = asked.recipe(corpus).keys["training.batch_size"]
+    if config.training.batch_size > usual:
+        require_memory(config, opened, device)
     session = TrainingSession.begin(config, opened, device, out)
     if corpus.shortage:
         warnings.warn(corpus.shortage, LnfgenWarning, stacklevel=2)

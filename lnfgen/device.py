@@ -1,4 +1,4 @@
-"""The device that a model computes on, and what makes torch faster on a CPU.
+"""The device that a model computes on, its memory, and what makes torch faster on a CPU.
 
 That is the number of threads, freed memory that is kept, and a dropout and an AdamW of their own.
 All that computes with a model calls `prepare_machine` before it builds or loads one.
@@ -6,15 +6,20 @@ All that computes with a model calls `prepare_machine` before it builds or loads
 
 import ctypes
 import os
+import resource
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from inspect import unwrap
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from lnfgen.errors import LnfgenError
 
@@ -24,6 +29,8 @@ SMALL_HIDDEN_SIZE = 128
 # With the output `autoregressive`, which computes each of some fifty keys with a quarter to a half
 # of `hidden_size`, a step is as much work as one of a network so many times as wide.
 PAST_WORK = 16
+
+KILOBYTE = 1024  # as Linux counts memory
 
 _default_threads = torch.get_num_threads()
 
@@ -154,3 +161,80 @@ class _Mask(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (mask,) = ctx.saved_tensors
         return (gradient * mask.to(gradient.dtype)).mul_(ctx.scale), None, None
+
+
+class _LiveTensors(TorchDispatchMode):
+    """Counts the bytes of the tensors that are made in its block, and of those alive at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = 0
+        self._live = 0
+        self._counted: set[int] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._count(leaf.untyped_storage())
+        return result
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        address = storage._cdata  # views share it
+        if address in self._counted:
+            return
+        self._counted.add(address)
+        self._live += storage.nbytes()
+        self.peak = max(self.peak, self._live)
+        weakref.finalize(storage, self._free, address, storage.nbytes())
+
+    def _free(self, address: int, num_bytes: int) -> None:
+        self._counted.discard(address)
+        self._live -= num_bytes
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """The bytes of the tensors that some work makes, where most of them are alive at once.
+
+    They say how memory grows with the size of the work, so that a small trial foretells what a
+    great one needs. The random state of torch is as it was.
+    """
+    with torch.random.fork_rng(), _LiveTensors() as tensors:
+        work()
+    return tensors.peak
+
+
+def available_bytes(device: torch.device) -> int:
+    """The bytes of memory that a process may still take, as far as the machine tells.
+
+    On Linux a limit of the process (`ulimit -v`) and of its container count too. Where nothing says
+    what is free, it is all the memory of the machine.
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free
+    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    of_machine = _number_after("MemAvailable:", "/proc/meminfo")
+    if of_machine is not None:
+        free = min(free, KILOBYTE * of_machine)
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    taken = _number_after("VmSize:", "/proc/self/status")
+    if limit != resource.RLIM_INFINITY and taken is not None:
+        free = min(free, limit - KILOBYTE * taken)
+    with suppress(OSError, ValueError):  # "max" is no limit
+        container = int(Path("/sys/fs/cgroup/memory.max").read_text())
+        held = _number_after("anon", "/sys/fs/cgroup/memory.stat") or 0  # the rest can be freed
+        free = min(free, container - held)
+    return max(0, free)
+
+
+def _number_after(name: str, path: str) -> int | None:
+    """The number after a name in a file of the system; None if there is none."""
+    with suppress(OSError):
+        for line in Path(path).read_text().splitlines():
+            words = line.split()
+            if words and words[0] == name:
+                return int(words[1])
+    return None

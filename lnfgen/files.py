@@ -53,6 +53,14 @@ def read_object(path: Path) -> dict[str, Any]:
     return value
 
 
+def real_path(path: Path) -> Path:
+    """The absolute path without symbolic links.
+
+    A loop of links stays as it is, so that it is an error of the system where it is opened.
+    """
+    return Path(os.path.realpath(path))
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, replacing what is there.
 
@@ -64,7 +72,8 @@ def write_bytes(path: Path, content: bytes) -> None:
         OutputError: if the folder is missing or cannot be written, or the disk is full. `path` is
         then unchanged.
     """
-    target = Path(os.path.realpath(path))
+    _require_name(path)
+    target = real_path(path)
     with output_errors(path):
         temporary = _beside(target)
         try:
@@ -101,18 +110,19 @@ def make_folder(path: Path) -> None:
 
 def require_free_folder(path: Path) -> None:
     """Raise an `OutputError` if `path` cannot become a new folder."""
-    if path.resolve() == Path.cwd():
+    if real_path(path) == Path.cwd():
         raise OutputError(
             f"{path} is the folder that you are in; expected the name of a new folder; "
             "choose another"
         )
+    _require_name(path)
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file; expected the name of a new folder; choose another")
     if path.is_dir() and any(path.iterdir()):
         raise OutputError(
             f"{path} is not empty; expected a new or empty folder; remove it or choose another"
         )
-    nearest = next(parent for parent in path.resolve().parents if parent.exists())
+    nearest = next(parent for parent in real_path(path).parents if parent.exists())
     require_writable(nearest, path)
 
 
@@ -122,11 +132,21 @@ def require_parent(path: Path) -> None:
     Call it before the work whose result goes there.
     """
     parent = path.parent
+    _require_name(path)
     if not parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {parent}; make it first")
     if path.is_dir():
         raise OutputError(f"cannot write {path}: it is a folder; expected a file name")
     require_writable(parent, path)
+
+
+def _require_name(path: Path) -> None:
+    """Raise an `OutputError` if the system has no file of that name and cannot make one.
+
+    So it is for a loop of symbolic links, a name that is too long, and a folder without permission.
+    """
+    with output_errors(path), suppress(FileNotFoundError):
+        os.stat(path)
 
 
 def require_writable(folder: Path, path: Path) -> None:
@@ -159,7 +179,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         during the block, or cannot be written.
     """
     require_free_folder(path)
-    target = path.resolve()
+    target = real_path(path)
     _sweep(target)
     with output_errors(path):
         target.parent.mkdir(parents=True, exist_ok=True)

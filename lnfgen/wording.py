@@ -5,6 +5,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+LONGEST_MESSAGE = 2_000  # characters; a list of all settings has some 1,000
+KEPT_OF_LONGER = 500  # characters at each end of a longer message
+
 
 def counted(number: int, noun: str, nouns: str = "") -> str:
     """A number with its noun, as in `1 note` and `2,100 notes`.
@@ -76,3 +79,18 @@ def with_name(path: str, reason: str) -> str:
 def in_utf8(name: str) -> str:
     """A name without what UTF-8 does not have; the name of a file may be any bytes."""
     return name.encode("utf-8", "replace").decode("utf-8")
+
+
+def gigabytes(num_bytes: float) -> str:
+    """An amount of memory, as in `3.8 GB`."""
+    return f"{num_bytes / 1e9:,.3g} GB"
+
+
+def in_short(message: str) -> str:
+    """A message without the middle of a very long value that a person gave.
+
+    A message begins with what was found and ends with what was expected, so both ends are kept.
+    """
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    return f"{message[:KEPT_OF_LONGER]} ... {message[-KEPT_OF_LONGER:]}"

@@ -13,6 +13,7 @@ from lnfgen.files import (
     STALE_SECONDS,
     UNLOCKED_SECONDS,
     new_folder,
+    require_parent,
     require_writable,
     try_lock,
     write_text,
@@ -114,3 +115,23 @@ def test_the_longest_names_are_written_and_swept(name, tmp_path):
     with new_folder(tmp_path / name):
         pass
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_loop_of_links_a_long_name_and_a_folder_are_one_line_each(tmp_path):
+    loop = tmp_path / "loop.mid"
+    loop.symlink_to("loop.mid")
+    folder = tmp_path / "folder.mid"
+    folder.mkdir()
+    long = tmp_path / ("x" * 300 + ".mid")
+    for path in (loop, long, folder):
+        with pytest.raises(OutputError, match=r"^cannot write ") as error:
+            require_parent(path)
+        assert "\n" not in str(error.value)
+    for path in (loop, long):
+        with pytest.raises(OutputError, match=r"^cannot write "):
+            write_text(path, "x")
+        with pytest.raises(OutputError, match=r"^cannot write "), new_folder(path):
+            pass
+    with pytest.raises(OutputError, match="Too many levels of symbolic links"):
+        require_parent(loop / "a.mid")
+    assert {path.name for path in tmp_path.iterdir()} == {"loop.mid", "folder.mid"}

@@ -2,7 +2,16 @@
 
 from lnfgen.data.encoding import changes_in_words
 from lnfgen.music.conversion import ConversionReport
-from lnfgen.wording import counted, frequencies, in_one_line, in_utf8, shown, with_name
+from lnfgen.wording import (
+    counted,
+    frequencies,
+    gigabytes,
+    in_one_line,
+    in_short,
+    in_utf8,
+    shown,
+    with_name,
+)
 
 
 def test_one_thing_is_singular():
@@ -53,3 +62,16 @@ def test_a_name_is_put_in_front_once():
     assert with_name("song.mid", "song.mid: empty") == "song.mid: empty"
     copied = "the same as sub/song.mid"
     assert with_name("song.mid", copied) == f"song.mid: {copied}"
+
+
+def test_the_middle_of_a_long_message_is_left_out():
+    found = f"--out {'x' * 100_000}: found a name; expected a short one"
+    short = in_short(found)
+    assert len(short) < 1500
+    assert short.startswith("--out xxx")
+    assert short.endswith("xxx: found a name; expected a short one")
+    assert in_short(short) == short
+
+
+def test_memory_is_in_gigabytes():
+    assert gigabytes(3_812_345_678) == "3.81 GB"

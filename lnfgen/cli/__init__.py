@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 from lnfgen import __version__
 from lnfgen.cli import console
 from lnfgen.errors import LnfgenError, is_out_of_memory
+from lnfgen.wording import in_short
 
 PANELS = {  # the commands as `lnfgen --help` groups them
     "Make music": ("sample", "harmonize", "fill", "continue", "vary"),
@@ -48,9 +51,14 @@ class _Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types_of_flags(super().get_params(ctx))
 
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        with _short_usage_errors():
+            return super().make_context(*args, **options)
+
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _short_usage_errors():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             console.note("interrupted")
             raise typer.Exit(130) from None  # as a shell reports it
@@ -62,6 +70,18 @@ class _Group(TyperGroup):
                 traceback.print_exc()
             console.fail(line)
             raise typer.Exit(1) from None
+
+
+@contextmanager
+def _short_usage_errors() -> Iterator[None]:
+    """Shorten what Typer says of arguments that do not parse, which Typer prints itself."""
+    try:
+        yield
+    except Exception as error:
+        message = getattr(error, "message", None)  # all usage errors of Typer have one
+        if isinstance(message, str):
+            error.message = in_short(message)  # type: ignore[attr-defined]
+        raise
 
 
 def _line(error: Exception) -> str | None:

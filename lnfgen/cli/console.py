@@ -34,6 +34,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lnfgen.errors import LnfgenWarning, OutputError
+from lnfgen.wording import in_short
 
 
 class _Stream(io.FileIO):
@@ -231,11 +232,11 @@ def _widths(lines: Sequence[Sequence[str]], length: int) -> list[int]:
 
 
 def _plain(message: str) -> str:
-    """The words of a message for Rich.
+    """The words of a message for Rich, in short.
 
     A control character, which the name of a file may hold, is shown as `\\x1b`.
     """
-    return escape(_CONTROL.sub(lambda found: ascii(found[0])[1:-1], message))
+    return escape(_CONTROL.sub(lambda found: ascii(found[0])[1:-1], in_short(message)))
 
 
 def note(message: str) -> None:

@@ -40,7 +40,7 @@ def command(
         drawing = replace(drawing, voices=None)
     task = drawing.prepare("continue", intro)
     with console.jobs() as progress:
-        pieces = task.model.extend(
+        task.model.extend(
             task.piece, length=length, bars=bars, voices=voices, **task.drawing(progress)
         )
-    task.write(pieces)
+    task.close()

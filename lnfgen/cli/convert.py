@@ -9,7 +9,7 @@ import typer
 
 from lnfgen.cli import console, options
 from lnfgen.errors import LnfgenError, OutputError
-from lnfgen.files import make_folder, numbered, require_parent, write_bytes
+from lnfgen.files import make_folder, numbered, real_path, require_parent, write_bytes
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def command(  # noqa: PLR0913
     else:
         # A file that was given is not replaced, and none is written twice. With IN OUT a person has
         # said what to replace.
-        taken = {Path(file).resolve() for file in files} if to is not None else set()
+        taken = {real_path(Path(file)) for file in files} if to is not None else set()
 
         def convert(source: str) -> None:
             _write(conversion, source, targets[source], taken)
@@ -225,14 +225,14 @@ def _write(conversion: _Conversion, source: str, target: str, taken: set[Path]) 
         contents = pieces
     for index, content in enumerate(contents):
         path = numbered(Path(target), index, len(contents))
-        if path.resolve() in taken:
+        if real_path(path) in taken:
             raise OutputError(
                 f"{name} would replace {path}, which was given or just written; "
                 "choose another --out"
             )
         written = to_bytes(content, path.suffix, title=path.stem, **instruments)
         make_folder(path.parent)  # only now, as there is something to write
-        taken.add(path.resolve())
+        taken.add(real_path(path))
         write_bytes(path, written)
         console.result(str(path))
 

@@ -32,6 +32,7 @@ def command(  # noqa: PLR0913
         int,
         typer.Option(
             min=1,
+            max=1_000_000,
             rich_help_panel=options.EFFORT,
             help="Samples of the latent for each sequence (K).",
         ),

@@ -35,5 +35,5 @@ def command(
     """
     task = drawing.prepare("fill", piece)
     with console.jobs() as progress:
-        pieces = task.model.fill(task.piece, free or [], gap=gap, **task.drawing(progress))
-    task.write(pieces)
+        task.model.fill(task.piece, free or [], gap=gap, **task.drawing(progress))
+    task.close()

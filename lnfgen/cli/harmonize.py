@@ -25,5 +25,5 @@ def command(
     """
     task = drawing.prepare("harmonize", melody, music_alone=True)
     with console.jobs() as progress:
-        pieces = task.model.harmonize(task.piece, above=above, **task.drawing(progress))
-    task.write(pieces)
+        task.model.harmonize(task.piece, above=above, **task.drawing(progress))
+    task.close()

@@ -61,12 +61,14 @@ TEMPERATURE = "Below 1 safer, above 1 wilder."
 Temperature = Annotated[float, typer.Option(help=TEMPERATURE)]
 
 EFFORT = "Options for time and quality"
-Seconds = Annotated[
-    float,
+Tries = Annotated[
+    int,
     typer.Option(
-        min=0,
+        min=1,
+        max=1000,
         rich_help_panel=EFFORT,
-        help="Time for --want; after it the nearest pieces are taken.",
+        help="Tries to draw a piece as --want says; then the nearest is taken. Each takes up to "
+        "twice as long as the one before.",
     ),
 ]
 Particles = Annotated[

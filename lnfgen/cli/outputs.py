@@ -45,7 +45,8 @@ class PieceWriter:
         self.count = count
         self.instruments = instruments
         self.json = json
-        self.facts: list[dict[str, Any]] = []
+        self.num_written = 0
+        self._facts: list[dict[str, Any]] = []  # of each piece, if they are to be printed
         self.suffix = _fitting_suffix(run, target)
         if target == "-":
             self._require_stdout(counted_by)
@@ -73,11 +74,11 @@ class PieceWriter:
     def next_name(self) -> str:
         """The name of the next piece in messages: its file, or its number without a file."""
         if self.target == "-" or self._page is not None:
-            return f"piece {len(self.facts) + 1}"
-        return str(numbered(Path(self.target), len(self.facts), self.count))
+            return f"piece {self.num_written + 1}"
+        return str(numbered(Path(self.target), self.num_written, self.count))
 
     def write(self, piece: GivenPiece, facts: dict[str, Any]) -> None:
-        """Write a piece, and keep its path and these facts for the JSON object."""
+        """Write a piece, and keep its path and these facts if they are to be printed as JSON."""
         path = self.next_name
         if isinstance(piece, str) and not piece.endswith("\n"):
             piece += "\n"  # the last line of a file ends, that of a model's text need not
@@ -90,14 +91,16 @@ class PieceWriter:
             write(path, piece, **self.instruments)
             if not self.json:
                 console.result(path)
-        self.facts.append({"path": path, **facts})
+        self.num_written += 1
+        if self.json:
+            self._facts.append({"path": path, **facts})
 
     def close(self, **facts: Any) -> None:
         """Write the page, which names the seed among the facts, and print the JSON object."""
         if self._page:
             write(self.target, self._page, seed=facts.get("seed"), **self.instruments)
         if self.json:
-            console.result_json({**facts, "pieces": self.facts})
+            console.result_json({**facts, "pieces": self._facts})
         elif self._page:
             console.result(self.target)
 

@@ -1,14 +1,14 @@
 """Options of the commands that draw from a person's piece, and the way from file to file."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.conventions import PARTICLES, SECONDS, Progress
+from lnfgen.conventions import PARTICLES, TRIES, Progress
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class DrawingOptions:
     seed: options.Seed = None
     json: options.Json = False
     quiet: options.Quiet = False
-    seconds: options.Seconds = SECONDS
+    tries: options.Tries = TRIES
     particles: options.Particles = PARTICLES
     passes: options.Passes = None
     device: options.Device = "auto"
@@ -114,23 +114,26 @@ class Task:
             "temperature": self.options.temperature,
             "seed": self.seed,
             "want": self.wishes,
-            "seconds": self.options.seconds,
+            "tries": self.options.tries,
             "particles": self.options.particles,
             "progress": progress,
+            "drawn": self.write,
         }
 
-    def write(self, pieces: "Iterable[Piece]", **facts: Any) -> None:
-        """Write the pieces, and print their paths, or a JSON object that has these facts too."""
-        if self.options.seed is None:
+    def write(self, piece: "Piece") -> None:
+        """Write a piece as soon as it is drawn, and print its path."""
+        if self.options.seed is None and self.writer.num_written == 0:
             # It is printed only now, because a piece that was refused has none.
             console.note(f"seed {self.seed}")
-        for drawn in pieces:
-            facts_of_piece = {}
-            if self.options.want:
-                facts_of_piece["wishes"] = self.wishes.report(drawn)
-            if self.options.flat and not isinstance(drawn, str):
-                drawn = _of_no_file(drawn)
-            self.writer.write(drawn, facts_of_piece)
+        facts = {}
+        if self.options.want:
+            facts["wishes"] = self.wishes.report(piece)
+        if self.options.flat and not isinstance(piece, str):
+            piece = _of_no_file(piece)
+        self.writer.write(piece, facts)
+
+    def close(self, **facts: Any) -> None:
+        """Print a JSON object that has these facts too, if it is asked for."""
         self.writer.close(
             run=self.model.run.name,
             temperature=self.options.temperature,

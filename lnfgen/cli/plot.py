@@ -9,7 +9,7 @@ from lnfgen.cli import console
 from lnfgen.cli.options import USUAL_RUN, Quiet
 from lnfgen.conventions import UNIT_WORDS
 from lnfgen.errors import LnfgenError
-from lnfgen.files import write_bytes
+from lnfgen.files import real_path, write_bytes
 
 
 def command(
@@ -43,7 +43,7 @@ def command(
         raise LnfgenError(
             f"cannot draw runs of different units together: {found}; draw each kind by itself"
         )
-    names = [run.path.resolve().name for run in folders]
+    names = [real_path(run.path).name for run in folders]
     if len(set(names)) < len(names):
         names = [str(run.path) for run in folders]
     if len(names) == 1:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lnfgen.cli import console, options
-from lnfgen.conventions import SECONDS
+from lnfgen.conventions import TRIES
 from lnfgen.errors import LnfgenError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def command(  # noqa: PLR0913
             "best first.",
         ),
     ] = None,
-    seconds: options.Seconds = SECONDS,
+    tries: options.Tries = TRIES,
     passes: options.Passes = None,
     device: options.Device = "auto",
     tempo: options.Tempo = None,
@@ -61,8 +61,8 @@ def command(  # noqa: PLR0913
 ) -> None:
     """Draw pieces from a trained model and print the files written.
 
-    The same --seed draws the same pieces. A piece does not depend on --count, but for round-off if
-    it is drawn alone.
+    The same --seed draws the same pieces on the same machine with as many threads. A piece does not
+    depend on --count, but for round-off if it is drawn alone without --want.
     """
     from lnfgen.api import load
     from lnfgen.cli.outputs import PieceWriter
@@ -94,10 +94,13 @@ def command(  # noqa: PLR0913
             length=length,
             bars=bars,
             temperature=temperature,
-            seconds=seconds,
+            tries=tries,
             progress=progress,
         )
         for choice in drawn:
+            if seed is None and writer.num_written == 0:
+                # It is printed only now, because options that are refused have none.
+                console.note(f"seed {own_seed}")
             facts = _facts(choice, folder.encoding.unit)
             if want:
                 facts["wishes"] = wishes.report(choice.piece)
@@ -108,9 +111,6 @@ def command(  # noqa: PLR0913
                 if tempo is not None:
                     piece = replace(piece, tempo_bpm=tempo)
             writer.write(piece, facts)
-    if seed is None:
-        # It is printed only now, because options that are refused have none.
-        console.note(f"seed {own_seed}")
     writer.close(seed=own_seed)
 
 

@@ -27,5 +27,5 @@ def command(
     """
     task = drawing.prepare("vary", piece)
     with console.jobs() as progress:
-        pieces = task.model.vary(task.piece, amount=amount, **task.drawing(progress))
-    task.write(pieces, amount=amount)
+        task.model.vary(task.piece, amount=amount, **task.drawing(progress))
+    task.close(amount=amount)

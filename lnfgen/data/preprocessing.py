@@ -20,6 +20,7 @@ from lnfgen.data.source_files import SourceFile, gather
 from lnfgen.data.splits import distinct, splits_by_name
 from lnfgen.data.text_dataset import add_folk, add_texts
 from lnfgen.errors import DatasetError, LnfgenWarning, OutputError
+from lnfgen.files import real_path
 from lnfgen.wording import with_name
 
 SHOWN_LOSSES = 10  # the most files left out that `warn_of_losses` names
@@ -101,7 +102,7 @@ def _only_kind(files: Sequence[SourceFile]) -> Kind:
 
 def source_name(source: Path) -> str:
     """The name of a dataset that is made from this file or folder."""
-    return (source.resolve().name if source.is_dir() else source.stem) or "dataset"
+    return (real_path(source).name if source.is_dir() else source.stem) or "dataset"
 
 
 def build_named(

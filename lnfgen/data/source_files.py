@@ -11,7 +11,7 @@ from lnfgen.conventions import Kind
 from lnfgen.data import benchmarks
 from lnfgen.data.dataset import Record, is_dataset
 from lnfgen.errors import DatasetError, UnreadableFileError
-from lnfgen.files import sha256_of
+from lnfgen.files import real_path, sha256_of
 from lnfgen.formats.read_write import READABLE
 from lnfgen.formats.rolltext import MARK
 from lnfgen.formats.text import require_readable
@@ -85,13 +85,13 @@ def gather(sources: Sequence[Path], kind: str | None = None) -> list[SourceFile]
         if source.is_dir():
             # Where several folders are given, their own names may be splits, as in `preprocess
             # train valid test`.
-            prefix = f"{source.resolve().name}/" if len(sources) > 1 else ""
+            prefix = f"{real_path(source).name}/" if len(sources) > 1 else ""
             for path in _in_folder(source, kind):
                 files.append(SourceFile(path, prefix + path.relative_to(source).as_posix()))
         else:
             _require_source_file(source, kind)
             files.append(SourceFile(source, source.name))
-    return list({file.path.resolve(): file for file in files}.values())
+    return list({real_path(file.path): file for file in files}.values())
 
 
 def _require_source_file(source: Path, kind: str | None) -> None:

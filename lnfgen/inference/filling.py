@@ -14,7 +14,7 @@ import torch
 from lnfgen.conventions import (
     MAX_LENGTH,
     PARTICLES,
-    SECONDS,
+    TRIES,
     Progress,
     no_progress,
     stream_seed,
@@ -26,6 +26,7 @@ from lnfgen.inference.block_drawing import PieceToDraw, block_size, draw_block
 from lnfgen.inference.known_music import KnownMusic, on_grid
 from lnfgen.inference.known_part import GivenPiece, KnownPart, partly_hidden
 from lnfgen.inference.known_text import text_of
+from lnfgen.inference.particle_memory import require_memory
 from lnfgen.inference.sampling import require_draws, require_one_length
 from lnfgen.inference.wish_steering import steered
 from lnfgen.inference.wishes import NO_WISHES, Wishes
@@ -89,45 +90,58 @@ def fill_pieces(  # noqa: PLR0913
     seed: int = 0,
     particles: int = PARTICLES,
     wishes: Wishes = NO_WISHES,
-    seconds: float = SECONDS,
+    tries: int = TRIES,
     progress: Progress = no_progress,
 ) -> Iterator[Song | str]:
     """Draw `count` pieces with this known part, each from its own random stream, in order.
 
     Args:
         particles: of each piece; with more, what is drawn fits the known part better.
-        wishes: what the pieces should have, if that can be reached in `seconds`; see `steered`.
+        wishes: what the pieces should have, if that can be reached in so many `tries` for each; see
+            `steered`.
 
     Raises:
-        LnfgenError: if nothing is hidden, a number is out of range, or there is a wish for a time
-            signature.
+        LnfgenError: if nothing is hidden, a number is out of range, memory is too small for so many
+            particles, or there is a wish for a time signature.
     """
     require_draws(count, seed, temperature)
+    _require_possible(part, particles, wishes)
+
+    def piece(index: int) -> PieceToDraw[Song | str]:
+        return PieceToDraw(part, stream_seed(seed, index), part.decoded)
+
+    if wishes.steers:
+
+        def tried(place: int, number: int) -> None:
+            progress("tries", place * tries + number, count * tries)
+
+        to_draw = map(piece, range(count))
+        yield from steered(model, to_draw, wishes, particles, temperature, tries, tried)
+        return
+    require_memory(model, part, particles)
     num_steps = part.num_steps
+    size = block_size(num_steps, particles)
+    for first in range(0, count, size):
+        block = [piece(index) for index in range(first, min(first + size, count))]
+
+        def of_block(done: int, first: int = first, rows: int = len(block)) -> None:
+            progress("drawing", first * num_steps + rows * done, count * num_steps)
+
+        yield from draw_block(model, block, particles, temperature, of_block)
+
+
+def _require_possible(part: KnownPart, particles: int, wishes: Wishes) -> None:
+    """Refuse a number that is out of range, nothing hidden, and a wish for a time signature."""
     if particles < 1:
         raise LnfgenError(f"{particles} particles; expected at least 1")
-    if num_steps > MAX_LENGTH:
-        raise LnfgenError(f"a piece of {num_steps:,} steps; expected at most {MAX_LENGTH:,}")
+    if part.num_steps > MAX_LENGTH:
+        raise LnfgenError(f"a piece of {part.num_steps:,} steps; expected at most {MAX_LENGTH:,}")
     if not part.hidden.any():
         raise LnfgenError(_nothing_free(part))
     if wishes.time_signature is not None:
         raise LnfgenError(
             "found a wish for a time signature; a piece of your own keeps its time signature"
         )
-    pieces: list[PieceToDraw[Song | str]] = []
-    for index in range(count):
-        pieces.append(PieceToDraw(part, stream_seed(seed, index), part.decoded))
-    if wishes.steers:
-        yield from steered(model, pieces, wishes, particles, temperature, seconds, progress)
-        return
-    size = block_size(num_steps, particles)
-    for first in range(0, count, size):
-        block = pieces[first : first + size]
-
-        def of_block(done: int, first: int = first, rows: int = len(block)) -> None:
-            progress("drawing", first * num_steps + rows * done, count * num_steps)
-
-        yield from draw_block(model, block, particles, temperature, of_block)
 
 
 def _nothing_free(part: KnownPart) -> str:
@@ -149,7 +163,7 @@ def vary_pieces(  # noqa: PLR0913
     seed: int = 0,
     particles: int = PARTICLES,
     wishes: Wishes = NO_WISHES,
-    seconds: float = SECONDS,
+    tries: int = TRIES,
     progress: Progress = no_progress,
 ) -> Iterator[Song | str]:
     """Draw `count` pieces of which a share is drawn anew, each at places of its own.
@@ -177,7 +191,7 @@ def vary_pieces(  # noqa: PLR0913
                 seed=own_seed,
                 particles=particles,
                 wishes=wishes,
-                seconds=seconds / count,
+                tries=tries,
             )
         else:
             yield part.decoded(part.values)

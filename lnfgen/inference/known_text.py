@@ -112,7 +112,7 @@ def hidden_characters(
 
 def _characters(word: str, length: int) -> slice:
     """The characters that `10-20`, `10-` or `10` means, from 1 on."""
-    match = re.fullmatch(r"(\d+)(-(\d*))?", word.strip())
+    match = re.fullmatch(r"(\d{1,9})(-(\d{0,9}))?", word.strip())
     if match is None:
         raise LnfgenError(
             f"found {word!r} for a text; expected the numbers of characters, as 10-20"

@@ -22,7 +22,7 @@ from torch import Tensor
 from lnfgen.conventions import (
     MAX_LENGTH,
     MELODY_PARTICLES,
-    SECONDS,
+    TRIES,
     Progress,
     TimeSignature,
     no_progress,
@@ -38,6 +38,7 @@ from lnfgen.inference.wish_steering import steered
 from lnfgen.inference.wishes import NO_WISHES, Wishes
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.wording import counted
 
 # Rows of the first block and of the others. With many, the overhead of a step in a loop over time
 # is small for each row; but who asks for a few pieces waits for all rows of the first block.
@@ -45,6 +46,7 @@ FIRST_ROWS = 16
 BLOCK_ROWS = 32
 
 MAX_BLOCK_STEPS = 20_000  # padded time steps in one block, as in a pass of scoring
+MAX_COUNT = 1_000_000_000  # of pieces; nobody waits for more
 MAX_TEMPERATURE = 100.0  # above it every key and every character is as likely as any other
 
 # The time signatures that a piece may have, and the steps of a piece in each; None: they are drawn.
@@ -63,7 +65,7 @@ def sample_pieces(  # noqa: PLR0913
     temperature: float = 1.0,
     seed: int = 0,
     wishes: Wishes = NO_WISHES,
-    seconds: float = SECONDS,
+    tries: int = TRIES,
     progress: Progress = no_progress,
 ) -> Iterator[PianoRoll | str]:
     """Draw pieces as `lnfgen.runs.trained.TrainedModel.sample` describes, and yield them in order.
@@ -82,10 +84,15 @@ def sample_pieces(  # noqa: PLR0913
     steps_in = _steps_in(model, encoding, length, bars, wishes.time_signature)
     model.eval()
     if wishes.steers:
-        to_draw = []
-        for index in range(count):
-            to_draw.append(_piece_to_draw(model, encoding, steps_in, stream_seed(seed, index)))
-        yield from steered(model, to_draw, wishes, MELODY_PARTICLES, temperature, seconds, progress)
+
+        def piece(index: int) -> PieceToDraw[PianoRoll | str]:
+            return _piece_to_draw(model, encoding, steps_in, stream_seed(seed, index))
+
+        def tried(place: int, number: int) -> None:
+            progress("tries", place * tries + number, count * tries)
+
+        to_draw = map(piece, range(count))  # lazily, because a person may ask for millions
+        yield from steered(model, to_draw, wishes, MELODY_PARTICLES, temperature, tries, tried)
         return
     first = 0
     while first < count:
@@ -238,8 +245,8 @@ def _in_words(time_signature: TimeSignature) -> str:
 
 def require_draws(count: int, seed: int, temperature: float) -> None:
     """Refuse a number that is out of range."""
-    if count < 1:
-        raise LnfgenError(f"{count} pieces; expected at least 1")
+    if not 1 <= count <= MAX_COUNT:
+        raise LnfgenError(f"{counted(count, 'piece')}; expected 1 to {MAX_COUNT:,}")
     if not 0 <= seed < 2**63:
         raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 to 2^63 - 1")
     if not 0 <= temperature <= MAX_TEMPERATURE:  # NaN is refused too

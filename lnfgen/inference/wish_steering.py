@@ -1,12 +1,15 @@
 """Draw pieces towards wishes.
 
-Pieces whose wishes do not hold yet are drawn again by twice as many particles, until all hold or
-the time is over. So pieces come from p(hidden | known, the wishes hold). If the time is over, the
-nearest piece that was drawn is returned.
+A piece whose wishes do not hold is drawn again by twice as many particles, in a number of tries. So
+pieces come from p(hidden | known, the wishes hold). If no try has all, the nearest one is taken.
+
+Each piece is drawn by itself. So it depends neither on the others nor on their number, and a person
+has it before the next one is begun. No clock ends the work, because the same seed could then give
+other pieces on a busier machine.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,14 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import Progress, stream_seed
+from lnfgen.conventions import stream_seed
 from lnfgen.errors import LnfgenError
 from lnfgen.inference.block_drawing import (
     MAX_ROW_STEPS,
     MAX_ROWS,
     Finished,
     PieceToDraw,
-    block_size,
     draw_block,
 )
 from lnfgen.inference.known_music import KnownMusic
@@ -36,90 +38,80 @@ from lnfgen.music.tonality import pitch_name
 # After so many characters the distance from wishes is measured again; of music, after each quarter.
 TEXT_STRIDE = 8
 
+MAX_TRIES = 1000  # for a piece
+
 
 # The arguments are those of `fill_pieces` and `sample_pieces`, which call it.
 def steered(  # noqa: PLR0913
     model: SequenceModel,
-    pieces: Sequence[PieceToDraw[Finished]],
+    pieces: Iterable[PieceToDraw[Finished]],
     wishes: Wishes,
     particles: int,
     temperature: float,
-    seconds: float,
-    progress: Progress,
-) -> list[Finished]:
-    """Draw pieces towards wishes, and return them in their order."""
-    end = time.monotonic() + seconds
-    rng = np.random.default_rng(pieces[0].seed)
-    limited = []
-    for piece in pieces:
-        limited.append(piece._replace(part=_limited(piece.part, wishes, rng)))
-    nearest: dict[int, tuple[float, Finished]] = {}
-    pending = list(range(len(pieces)))
-    attempt = 0
-    while pending and (attempt == 0 or time.monotonic() < end):
-        for block in _blocks(limited, pending, particles):
-            if attempt > 0 and time.monotonic() > end:
+    tries: int,
+    tried: Callable[[int, int], None],
+) -> Iterator[Finished]:
+    """Draw pieces towards wishes, and yield each as soon as it is drawn.
+
+    Args:
+        particles: of the first try.
+        tries: the most for a piece.
+        tried: called with the place of a piece and how many of its tries are over. All are over
+            once its wishes hold.
+
+    Raises:
+        LnfgenError: if the number of tries is out of range, or what is known rules a wish out.
+    """
+    if not 1 <= tries <= MAX_TRIES:
+        raise LnfgenError(f"{tries} tries; expected 1 to {MAX_TRIES:,}")
+    for place, piece in enumerate(pieces):
+        limited = piece._replace(part=_limited(piece.part, wishes, piece.seed))
+        nearest: Finished | None = None
+        least = math.inf
+        for attempt in range(tries):
+            fresh = limited._replace(seed=stream_seed(piece.seed, attempt))
+            width = max(particles, min(particles << attempt, MAX_ROWS))
+            drawn = _draw_towards(model, fresh, wishes, width, temperature)
+            distance = wishes.distance(drawn)
+            if nearest is None or distance < least:
+                nearest = drawn
+                least = distance
+            if least == 0:
                 break
-            fresh = []
-            for index in block:
-                seed = stream_seed(limited[index].seed, attempt)
-                fresh.append(limited[index]._replace(seed=seed))
-            drawn = _draw_towards(model, fresh, wishes, particles, temperature)
-            for index, found in zip(block, drawn, strict=True):
-                distance = wishes.distance(found)
-                if index not in nearest or distance < nearest[index][0]:
-                    nearest[index] = (distance, found)
-            num_met = sum(distance == 0 for distance, _ in nearest.values())
-            progress("drawing", num_met, len(pieces))
-        pending = [index for index in pending if nearest[index][0] > 0]
-        particles = min(2 * particles, MAX_ROWS)
-        attempt += 1
-    return [nearest[index][1] for index in range(len(pieces))]
+            tried(place, attempt + 1)
+        tried(place, tries)
+        assert nearest is not None
+        yield nearest
 
 
 def _draw_towards(
     model: SequenceModel,
-    block: Sequence[PieceToDraw[Finished]],
+    piece: PieceToDraw[Finished],
     wishes: Wishes,
     particles: int,
     temperature: float,
-) -> Iterator[Finished]:
-    """Draw pieces of one shape once, by particles that are weighed by the wishes."""
-    num_steps, _ = block[0].shape
+) -> Finished:
+    """Draw a piece once, by particles that are weighed by the wishes."""
+    num_steps, _ = piece.shape
     width = max(1, min(particles, MAX_ROW_STEPS // num_steps))
-    potential = partial(_potential, wishes, block)
-    return draw_block(model, block, width, temperature, potential=potential)
-
-
-def _blocks(
-    pieces: Sequence[PieceToDraw[Any]], pending: list[int], particles: int
-) -> Iterator[list[int]]:
-    """The places of the pending pieces, in blocks of one shape, the shortest pieces first."""
-    by_shape: dict[tuple[int, object], list[int]] = {}
-    for index in sorted(pending, key=lambda index: pieces[index].shape):
-        by_shape.setdefault(pieces[index].shape, []).append(index)
-    for (num_steps, _), alike in by_shape.items():
-        size = block_size(num_steps, particles)
-        for first in range(0, len(alike), size):
-            yield alike[first : first + size]
+    potential = partial(_potential, wishes, piece)
+    [drawn] = draw_block(model, [piece], width, temperature, potential=potential)
+    return drawn
 
 
 def _potential(
     wishes: Wishes,
-    pieces: Sequence[PieceToDraw[Any]],
+    piece: PieceToDraw[Any],
     t: int,
     so_far: Callable[[], Tensor],
 ) -> Tensor | None:
-    """The `Potential` of a block of pieces, by the distance of what is drawn from the wishes."""
-    num_steps, _ = pieces[0].shape
+    """The `Potential` of a piece, by the distance of what is drawn from the wishes."""
+    num_steps, _ = piece.shape
     is_whole = t == num_steps
-    if not is_whole and not _is_measured_after(pieces[0].part, t):
+    if not is_whole and not _is_measured_after(piece.part, t):
         return None
-    drawn = so_far().cpu().numpy()
-    rows_of_a_piece = len(drawn) // len(pieces)
     distances = []
-    for row, x in enumerate(drawn):
-        piece = pieces[row // rows_of_a_piece]
+    for x in so_far().cpu().numpy():
         found = piece.finish(x) if is_whole else piece.part.decoded_so_far(x)
         distances.append(wishes.distance(found, t / num_steps))
     return -WEIGHT * torch.tensor(distances, dtype=torch.float64)
@@ -132,11 +124,11 @@ def _is_measured_after(part: KnownPart, t: int) -> bool:
     return t % TEXT_STRIDE == 0
 
 
-def _limited(part: KnownPart, wishes: Wishes, rng: np.random.Generator) -> KnownPart:
+def _limited(part: KnownPart, wishes: Wishes, seed: int) -> KnownPart:
     """The part with all that the wishes fix."""
     if isinstance(part, KnownMusic):
         return _on_wanted_keys(part, wishes)
-    return _with_contained_words(part, wishes, rng)
+    return _with_contained_words(part, wishes, np.random.default_rng(seed))
 
 
 def _on_wanted_keys(part: KnownMusic, wishes: Wishes) -> KnownMusic:

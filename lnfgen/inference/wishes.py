@@ -37,6 +37,7 @@ from lnfgen.music.tonality import MODES, key_of, pitch_name, pitch_number
 Want = Mapping[str, Any] | Iterable[str]
 
 WEIGHT = 30.0  # nats that a unit of distance costs
+MOST = 1e6  # the greatest value that can be asked for; no figure of a piece comes near it
 
 # A wish counts by the share of the steps drawn, to this power.
 GROWING = 3.0
@@ -330,8 +331,11 @@ def _ends(value: Any, unit: float) -> tuple[float, float]:
     if len(ends) == 1:
         low -= unit / 2
         high += unit / 2
-    if len(ends) > 2 or not low <= high or high < 0:
-        raise ValueError("a value or a range, such as 8, 8..12, 8.., ..12 or C4..G5, not below 0")
+    if len(ends) > 2 or not low <= high or high < 0 or low > MOST:
+        raise ValueError(
+            "a value or a range, such as 8, 8..12, 8.., ..12 or C4..G5, "
+            f"not below 0 or over {MOST:,.0f}"
+        )
     return low, high
 
 

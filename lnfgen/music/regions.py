@@ -18,6 +18,7 @@ EXPECTED = (
 )
 PART = "part:"
 KEYS = "keys:"
+MOST_DIGITS = 9  # of a number; no piece has as many of anything
 _NEED_A_PART = ("below-melody", "above-bass", "voice")
 
 
@@ -221,7 +222,8 @@ def _beside_line(roll: PianoRoll, below: bool) -> np.ndarray:
 
 
 def _in_voice(roll: PianoRoll, word: str, value: str) -> np.ndarray:
-    if not value.isdecimal() or int(value) < 1:
+    is_number = value.isdecimal() and len(value) <= MOST_DIGITS
+    if not is_number or int(value) < 1:
         raise LnfgenError(f"found {word!r}; expected a voice from 1 on, the highest")
     return _with_most_of_each_note(roll, _voice(roll.sounding, int(value)))
 

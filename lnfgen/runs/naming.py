@@ -137,7 +137,7 @@ def create_numbered(dataset: str, model: str, create: Callable[[Path], Run]) -> 
         highest = 0
         for found in RUNS.glob(f"{stem}-*"):
             ending = found.name.rpartition("-")[2]
-            if ending.isdigit():
+            if ending.isdecimal():
                 highest = max(highest, int(ending))
         path = RUNS / f"{stem}-{highest + 1:03d}"
         try:

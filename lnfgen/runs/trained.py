@@ -6,7 +6,7 @@ It is one file because it is one class, and half of it is what `help` shows of t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -18,7 +18,7 @@ from lnfgen.conventions import (
     MUSIC_COUNT,
     NLL_SAMPLES,
     PARTICLES,
-    SECONDS,
+    TRIES,
     Progress,
     no_progress,
 )
@@ -62,12 +62,13 @@ class Drawing(TypedDict, total=False):
     temperature: float  # below 1 safer, above 1 wilder; 1 by default
     seed: int  # decides the pieces; 0 by default
     want: Want | Wishes | None  # wishes, as `TrainedModel.sample` takes them; none by default
-    # for all pieces, until wishes hold; then the nearest are taken; `SECONDS` by default
-    seconds: float
+    # the most for a piece, until its wishes hold; then the nearest is taken; `TRIES` by default
+    tries: int
     # for each piece; more fit what is drawn to the known part better, and take longer; `PARTICLES`
     # by default, for `harmonize` `MELODY_PARTICLES`
     particles: int
     progress: Progress  # called with what is being done, how much is done, and of how much
+    drawn: Callable[[Song | str], None]  # called with each piece as soon as it is there
 
 
 class TrainedModel:
@@ -126,7 +127,7 @@ class TrainedModel:
         seed: int = 0,
         best: int | None = None,
         want: Want | Wishes | None = None,
-        seconds: float = SECONDS,
+        tries: int = TRIES,
     ) -> list[PianoRoll | str]:
         """Draw pieces: `PianoRoll` of a music run, `str` of a text run.
 
@@ -140,14 +141,14 @@ class TrainedModel:
             bars: bars of each piece of music, that of an upbeat counted, in place of `length`.
             temperature: below 1 safer, above 1 wilder; at 0 there is no noise, and each key or
                 character is the likeliest one given those before.
-            seed: the same seed draws the same pieces on the same machine.
+            seed: the same seed draws the same pieces on the same machine with as many threads.
             best: return only so many of them, the likeliest without a long copy of the train split,
                 best first; fewer if too many hold one, with a warning. `draw` gives the scores too.
             want: figures of the pieces: `{"key": "G", "notes_per_bar": (8, 12)}`, or words as
                 `lnfgen sample --want` takes them; `lnfgen list --figures` has all. A warning names
                 a wish that does not hold.
-            seconds: the time for all pieces, until the wishes hold; then the nearest pieces are
-                taken.
+            tries: the most for each piece, until its wishes hold; then the nearest is taken. Each
+                try takes up to twice as long as the one before.
 
         Raises:
             LnfgenError: if the count, seed, length, temperature or `best` is out of range, bars are
@@ -162,7 +163,7 @@ class TrainedModel:
             length=length,
             bars=bars,
             temperature=temperature,
-            seconds=seconds,
+            tries=tries,
         )
         return [choice.piece for choice in drawn]
 
@@ -176,7 +177,7 @@ class TrainedModel:
         length: int | None = None,
         bars: int | None = None,
         temperature: float = 1.0,
-        seconds: float = SECONDS,
+        tries: int = TRIES,
         progress: Progress = no_progress,
     ) -> Iterator[DrawnPiece]:
         """Draw pieces as `sample` does, and yield each as soon as it is known.
@@ -199,13 +200,13 @@ class TrainedModel:
             temperature=temperature,
             seed=seed,
             wishes=wishes,
-            seconds=seconds,
+            tries=tries,
             progress=progress,
         )
         to_choose: list[PianoRoll | str] = []
         for index, piece in enumerate(pieces):
             progress("sampling", index + 1, count)
-            _warn_of_wishes(wishes, piece, index, count)
+            _warn_of_wishes(wishes, piece, index, count, tries)
             if best is None:
                 yield DrawnPiece(index, piece)
             else:
@@ -258,8 +259,8 @@ class TrainedModel:
                 `voice:2`, `below-melody` and others, see `lnfgen.music.regions.region`. Of a text:
                 characters, as `10-20,35`, or its gaps.
             gap: the character that marks a missing one in a text, `_` by default.
-            drawing: `count`, `temperature`, `seed`, `want`, `seconds`, `particles` and `progress`,
-                as in `Drawing`.
+            drawing: `count`, `temperature`, `seed`, `want`, `tries`, `particles`, `progress`
+                and `drawn`, as in `Drawing`.
 
         Raises:
             LnfgenError: if nothing is free or kept, the piece is empty or of the other kind, or a
@@ -334,9 +335,10 @@ class TrainedModel:
         temperature: float = 1.0,
         seed: int = 0,
         want: Want | Wishes | None = None,
-        seconds: float = SECONDS,
+        tries: int = TRIES,
         particles: int = PARTICLES,
         progress: Progress = no_progress,
+        drawn: Callable[[Song | str], None] = lambda piece: None,
     ) -> list[Song | str]:
         """Move the part into the pitch range of the model, and draw pieces from it.
 
@@ -349,7 +351,7 @@ class TrainedModel:
             warnings.warn(remark, LnfgenWarning, stacklevel=3)
         wishes = wishes_for(want, self.encoding)
         if amount is None:
-            drawn = fill_pieces(
+            found = fill_pieces(
                 self.model,
                 part,
                 count=count,
@@ -357,11 +359,11 @@ class TrainedModel:
                 seed=seed,
                 particles=particles,
                 wishes=wishes,
-                seconds=seconds,
+                tries=tries,
                 progress=progress,
             )
         else:
-            drawn = vary_pieces(
+            found = vary_pieces(
                 self.model,
                 part,
                 amount=amount,
@@ -370,12 +372,14 @@ class TrainedModel:
                 seed=seed,
                 particles=particles,
                 wishes=wishes,
-                seconds=seconds,
+                tries=tries,
                 progress=progress,
             )
-        pieces = list(drawn)
-        for index, piece in enumerate(pieces):
-            _warn_of_wishes(wishes, piece, index, len(pieces))
+        pieces: list[Song | str] = []
+        for index, piece in enumerate(found):
+            _warn_of_wishes(wishes, piece, index, count, tries)
+            drawn(piece)
+            pieces.append(piece)
         return pieces
 
     def nll(
@@ -483,7 +487,7 @@ class TrainedModel:
         return replace(piece, time_signature=time_signature, upbeat=0).with_upbeat(upbeat)
 
 
-def _warn_of_wishes(wishes: Wishes, piece: GivenPiece, index: int, count: int) -> None:
+def _warn_of_wishes(wishes: Wishes, piece: GivenPiece, index: int, count: int, tries: int) -> None:
     name = f"piece {index + 1}" if count > 1 else "the piece"
     for words, found in wishes.report(piece).items():
         if found["held"]:
@@ -491,7 +495,9 @@ def _warn_of_wishes(wishes: Wishes, piece: GivenPiece, index: int, count: int) -
         value = found["value"] or "none"
         if isinstance(found["value"], float):
             value = f"{found['value']:.3g}"
+        drawn = counted(tries, "try", "tries")
         remark = (
-            f"{name} does not have {words}, but {value}: it is the nearest that was drawn in time"
+            f"{name} does not have {words}, but {value}: it is the nearest of {drawn}; "
+            "more may find one"
         )
         warnings.warn(remark, LnfgenWarning, stacklevel=3)

@@ -58,8 +58,8 @@ def test_help_of_a_command(name: str, call: Call, monkeypatch: pytest.MonkeyPatc
 def test_what_few_people_need_stands_below(call: Call) -> None:
     """In a panel of its own."""
     for name, options in {
-        "sample": ["--best", "--seconds", "--passes", "--device"],
-        "fill": ["--seconds", "--particles", "--passes", "--device"],
+        "sample": ["--best", "--tries", "--passes", "--device"],
+        "fill": ["--tries", "--particles", "--passes", "--device"],
         "eval": ["--samples", "--passes", "--precision", "--device"],
     }.items():
         shown = call(name, "--help").stdout.decode()
@@ -176,3 +176,71 @@ def test_ctrl_c_while_the_program_is_loaded_is_a_word(tmp_path: Path) -> None:
         [sys.executable, "-c", probe], cwd=tmp_path, capture_output=True, timeout=60
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"interrupted\n")
+
+
+LONG = "x" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["sample", LONG], 1),
+        (["sample", "run-lines", "--out", LONG], 1),
+        (["sample", "run-lines", "--want", LONG], 1),
+        (["sample", "run-lines", "--device", LONG], 1),
+        (["sample", "run-lines", "--seed", LONG], 2),
+        (["sample", "run-lines", f"--{LONG}"], 2),
+        ([LONG], 2),
+        ([f"--{LONG}"], 2),
+        (["train", "lines", "--set", f"{LONG}=1"], 1),
+        (["train", "lines", "--set", f"model.time={LONG}"], 1),
+        (["train", "lines", "--set", f"training.seed={'9' * 100_000}"], 1),
+        (["fill", "song.txt", "--run", "run-lines", "--out", "n.txt", "--free", "9" * 100_000], 1),
+        (["convert", "melody.mid", "n.mid", "--program", LONG], 1),
+        (["eval", "run-lines", "--samples", str(10**30)], 2),
+    ],
+)
+def test_a_long_value_is_cut_in_a_message(words: list[str], code: int, call: Call) -> None:
+    done = call(*words)
+    assert done.returncode == code
+    assert b"Traceback" not in done.stderr
+    assert 0 < len(done.stderr) < 4000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sample", "run-lines", "--out", "loop.txt"],
+        ["sample", "run-lines", "--out", LONG[:300] + ".txt"],
+        ["sample", "run-lines", "--out", "folder.txt"],
+        ["sample", "run-lines", "--out", "/proc/new.txt"],
+        ["vary", "song.txt", "--run", "run-lines", "--out", "loop.txt"],
+        ["convert", "melody.mid", "loop.mid"],
+        ["convert", "melody.mid", "--to", "npz", "--out", "loop"],
+        ["preprocess", "song.txt", "--out", "loop"],
+        ["preprocess", "song.txt", "--out", LONG[:300]],
+        ["preprocess", "song.txt", "--out", "song.txt"],
+        ["preprocess", "loop.txt", "--out", "new"],
+        ["train", "lines", "--out", "loop"],
+        ["train", "lines", "--out", LONG[:300]],
+        ["train", "lines", "--config", "loop"],
+        ["plot", "run-lines", "--out", "loop.png"],
+        ["compare", "run-rolls", "--plot", "loop.png"],
+        ["info", "loop"],
+    ],
+)
+def test_a_place_that_cannot_be_is_one_line_before_the_work(
+    words: list[str], toy_home: Path, call: Call
+) -> None:
+    for name in ("loop", "loop.txt", "loop.mid", "loop.png"):
+        (toy_home / name).unlink(missing_ok=True)
+        (toy_home / name).symlink_to(name)
+    (toy_home / "folder.txt").mkdir(exist_ok=True)
+    fails(call(*words))
+
+
+def test_a_number_of_pieces_without_end_is_refused(call: Call) -> None:
+    endless = str(10**30)
+    for words in (["sample", "run-lines"], ["vary", "song.txt", "--run", "run-lines"]):
+        done = call(*words, "--out", "n.txt", "--count", endless)
+        fails(done, "pieces; expected 1 to 1,000,000,000")

@@ -26,7 +26,7 @@ def test_characters_or_gaps_are_drawn_and_all_others_stay(toy_home: Path, call: 
 def test_json_has_the_choices_and_the_wishes(call: Call) -> None:
     done = call(
         *("fill", "song.txt", "--free", "2-3", "--run", "run-lines", "--out", "new.txt"),
-        *("--particles", "2", "--seed", "1", "--temperature", "0.5", "--seconds", "0"),
+        *("--particles", "2", "--seed", "1", "--temperature", "0.5", "--tries", "1"),
         *("--want", "contains=ab", "--count", "2", "--json"),
     )
     values = json.loads(done.stdout)

@@ -1,5 +1,6 @@
 """`lnfgen.cli.outputs`: where drawn pieces go."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,8 @@ def test_json_has_the_paths_and_facts(
     writer = PieceWriter(run, str(tmp_path / "a.txt"), 1, "--count", PLAIN, json=True)
     writer.write("ab", {"index": 1})
     writer.close(seed=7)
-    assert '"seed": 7' in capsys.readouterr().out
-    assert writer.facts == [{"path": str(tmp_path / "a.txt"), "index": 1}]
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == {"seed": 7, "pieces": [{"path": str(tmp_path / "a.txt"), "index": 1}]}
 
 
 @pytest.mark.parametrize(

@@ -205,3 +205,18 @@ def test_an_open_range_has_no_end() -> None:
     assert list(wishes_for({"note_length": (9, math.inf)}, MUSIC).report(TUNE)) == [
         "note_length=9..inf"
     ]
+
+
+@pytest.mark.parametrize("value", ["inf", "1e400", "1e308", "inf..inf", "nan", "-inf", "-1"])
+def test_a_number_that_no_piece_can_have_is_refused(value: str) -> None:
+    for name in ("notes_per_bar", "longest_silence"):
+        with pytest.raises(LnfgenError, match=r"expected a value or a range, .*over 1,000,000"):
+            wanted(f"{name}={value}")
+
+
+def test_a_share_is_at_most_one_and_an_open_end_may_be_infinite() -> None:
+    with pytest.raises(LnfgenError, match="expected a share, at most 1"):
+        wanted("groove_consistency=5")
+    assert holds(TUNE, "notes_per_bar=8..inf")
+    assert holds(TUNE, "leaps=-0")
+    assert wishes_for({"leaps": (0, math.inf)}, MUSIC).distance(TUNE) == 0

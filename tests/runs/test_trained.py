@@ -43,11 +43,11 @@ def test_what_a_method_takes_is_spelled_out() -> None:
 
 
 @pytest.mark.usefixtures("few_home_samples")
-def test_wishes_have_their_time_in_what_is_filled_and_varied(words: TrainedModel) -> None:
+def test_wishes_have_their_tries_in_what_is_filled_and_varied(words: TrainedModel) -> None:
     long = {"line_length": 900}
-    with pytest.warns(LnfgenWarning, match="the nearest that was drawn in time"):
-        words.fill("bbb_bbb", want=long, seconds=0, particles=1)
-    (varied,) = words.vary("ab ab ab", amount=0, want={"contains": "ab"}, seconds=0)
+    with pytest.warns(LnfgenWarning, match="the nearest of 1 try; more may"):
+        words.fill("bbb_bbb", want=long, tries=1, particles=1)
+    (varied,) = words.vary("ab ab ab", amount=0, want={"contains": "ab"}, tries=1)
     assert varied == "ab ab ab"
     assert len(words.fill("a_b", count=3, particles=2)) == 3
     with pytest.raises(LnfgenError, match="temperature of -1"):
