@@ -201,12 +201,8 @@ def test_a_boxed_folder_holds_what_it_should_and_is_small(name: str) -> None:
     assert files[MODEL] <= MAX_BYTES
     assert sum(path.stat().st_size for path in BOX.parent.rglob("*")) < MAX_PACKAGE
     counted = ("length.", "time_signatures.")
-    # Weights of groups that move faster were multiplied by ten when they were trained, and ten
-    # times a number in half precision need not be one.
-    in_full = (".by_distance", ".by_place", ".rules")
     for key, value in load_file(folder / MODEL).items():
-        is_full = key.startswith(counted) or key.endswith(in_full)
-        assert is_full or value.dtype == torch.float16, key
+        assert key.startswith(counted) or value.dtype == torch.float16, key
     run = RunFolder(folder)
     assert run.dataset["name"] == run.dataset["path"]
     assert run.dataset["name"] in NAMED
