@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import mido
 import pytest
 from command import Call, fails
 from toy_music import song
@@ -16,14 +15,13 @@ from lnfgen.conventions import no_progress
 from lnfgen.data.dataset_options import Options
 from lnfgen.data.music_dataset import folder_facts
 from lnfgen.data.preprocessing import prepare
-from lnfgen.formats.midi import (
-    in_order,
-    saved,
-    tempo_message,
-    time_signature_message,
-    track,
+from lnfgen.formats.messages import (
+    new_track,
+    tempo_event,
+    time_signature_event,
     voice_events,
 )
+from lnfgen.formats.midi_file import file_bytes, new_file
 
 COUNT, QUARTERS = 12, 320  # pieces and their length, 32 minutes at 120 bpm in all
 TICKS = 480
@@ -41,12 +39,11 @@ def midi(
 ) -> bytes:
     ticks = sorted({round(start * TICKS) for start in starts})
     notes = [(tick, tick + 100, 60 + (tick // 60 + number) % 12, 64) for tick in ticks]
-    head = [] if bpm is None else [(0, tempo_message(bpm)), (0, time_signature_message((beats, 4)))]
-    file = mido.MidiFile(type=0, ticks_per_beat=TICKS)
-    file.tracks.append(
-        track(in_order(head + voice_events(notes, channel, 0, None), QUARTERS * TICKS))
-    )
-    return saved(file)
+    head = []
+    if bpm is not None:
+        head = [tempo_event(0, bpm), time_signature_event(0, (beats, 4))]
+    track = new_track(head + voice_events(notes, channel, 0, None), QUARTERS * TICKS)
+    return file_bytes(new_file(0, TICKS, [track]))
 
 
 def folder(path: Path, make: Callable[[int], bytes], count: int = COUNT) -> Path:
