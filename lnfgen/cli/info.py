@@ -7,7 +7,9 @@ import typer
 
 from lnfgen.cli import console, options
 from lnfgen.errors import LnfgenError
-from lnfgen.wording import shown
+from lnfgen.wording import counted, shown
+
+MOST_ROWS = 1000  # of a table: a file may hold many thousand pieces, and rows take long to lay out
 
 
 # Each argument is an option that a person has.
@@ -130,7 +132,7 @@ def _shared(pieces: list[dict[str, Any]], facts: dict[str, Any]) -> dict[str, An
 
 
 def _show_list(noun: str, items: list[dict[str, Any]], left_out: Sequence[str]) -> None:
-    """Print a table with a numbered row for each item, if there are any."""
+    """Print a table with a numbered row for each item, if there are any, up to `MOST_ROWS`."""
     if not items:
         return
     keys = [key for key in items[0] if key not in left_out]
@@ -138,7 +140,9 @@ def _show_list(noun: str, items: list[dict[str, Any]], left_out: Sequence[str]) 
     for key in keys:
         headers.append(key.replace("_", " "))
     rows: list[list[object]] = []
-    for number, item in enumerate(items, start=1):
+    for number, item in enumerate(items[:MOST_ROWS], start=1):
         rows.append([number, *[shown(item[key]) for key in keys]])
     console.result("")
     console.result_table("", rows, headers)
+    if len(items) > MOST_ROWS:
+        console.result(f"and {counted(len(items) - MOST_ROWS, f'more {noun}')}")

@@ -7,7 +7,7 @@ overlays, tied chords, accidentals that hold to the end of a bar.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -65,8 +65,10 @@ class _ChordNote:
     is_tied: bool = False
 
 
-def read_tunes(book: str) -> list[Events]:
+def read_tunes(book: str) -> Iterator[Events]:
     """The tunes of an ABC book, each after the text before the first one, which holds for all.
+
+    Each is read when it is asked for.
 
     - An accidental holds to the end of the bar, in all octaves (11.3), and for a tied note in the
       next bar. A tune may have a directive for that.
@@ -83,8 +85,9 @@ def read_tunes(book: str) -> list[Events]:
     book = re.sub(r"\r\n?", "\n", book)
     head, *tunes = re.split(r"^(?=X:)", book, flags=re.MULTILINE)
     if not tunes:
-        return [_Tune(head).events()]
-    return [_Tune(head + tune).events() for tune in tunes]
+        yield _Tune(head).events()
+    for tune in tunes:
+        yield _Tune(head + tune).events()
 
 
 def _split_header(tune: str) -> tuple[str, str]:

@@ -66,6 +66,7 @@ def _repeated_sections(found: re.Match[str]) -> str:
     return (letter or group) * int(times)
 
 
+@lru_cache(maxsize=256)
 def note_length(text: str) -> Fraction:
     """The length of a note in units: `3/2`, `3`, `/4`, `/` (a half) or `//` (a quarter).
 

@@ -4,11 +4,12 @@ Source: the abc music standard 2.1, abcnotation.com/wiki/abc:standard:v2.1; its 
 brackets below.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from lnfgen.formats.events import Events, Sound, join_ties
+from lnfgen.formats.events import Events, FileNote, Sound, join_ties
 from lnfgen.music.tonality import NATURALS
 
 BAR_LINE = "|"
@@ -79,7 +80,7 @@ class Voice:
     tied: dict[str, int] = field(default_factory=dict)
     tuplet_ratio: Fraction = Fraction(1)  # the factor of the lengths of a tuplet's notes
     tuplet_left: int = 0  # how many notes of the tuplet are still to come
-    broken: Fraction = Fraction(1)  # the factor of the length of the next note
+    broken: Fraction | None = None  # the factor of the length of the next note after `>` or `<`
 
     def add(self, length: Fraction, pitches: dict[int, str]) -> None:
         """Add a sound of so many units, with the names of its pitches."""
@@ -87,8 +88,11 @@ class Voice:
         if self.tuplet_left > 0:
             written *= self.tuplet_ratio
             self.tuplet_left -= 1
-        self.items.append(VoiceSound(written * self.broken, written, pitches, self.time_signature))
-        self.broken = Fraction(1)
+        sounding = written
+        if self.broken is not None:
+            sounding *= self.broken
+            self.broken = None
+        self.items.append(VoiceSound(sounding, written, pitches, self.time_signature))
 
     def add_bars_of_rest(self, count: int) -> None:
         """Add bars of rest, if the voice has a time signature."""
@@ -175,44 +179,59 @@ def lay_out(items: Sequence[Item], time_signature: tuple[int, int] | None, event
     the start.
     """
     sounds: list[Sound] = []
-    lines: list[Fraction] = []
-    time = Fraction(0)
-    bar_start = Fraction(0)
-    furthest = Fraction(0)  # where the longest of the overlays of a bar ends
+    lines: set[int] = set()
+    # Times are integers in the largest unit that divides all lengths, because the arithmetic of
+    # fractions is slow. They become quarters at the end.
+    lengths = {item.length.denominator for item in items if isinstance(item, VoiceSound)}
+    unit = math.lcm(*lengths)
+    time = 0
+    bar_start = 0
+    furthest = 0  # where the longest of the overlays of a bar ends
     for item in items:
-        if isinstance(item, float):
-            events.tempos.append((time, item))
-        elif isinstance(item, str):
+        if isinstance(item, VoiceSound):
+            if item.time_signature and item.time_signature != time_signature:
+                time_signature = item.time_signature
+                events.signatures.append((Fraction(time, unit), time_signature))
+            length = item.length.numerator * (unit // item.length.denominator)
+            sounds += _notes_of(item, time, time + length)
+            time += length
+        elif isinstance(item, float):
+            events.tempos.append((Fraction(time, unit), item))
+        else:
             furthest = max(furthest, time)
             if item == BAR_LINE:
                 bar_start = furthest
             time = bar_start  # an overlay sounds from the last bar line on
-            lines.append(bar_start)
-        else:
-            if item.time_signature and item.time_signature != time_signature:
-                time_signature = item.time_signature
-                events.signatures.append((time, time_signature))
-            sounds += _notes_of(item, time)
-            time += item.length
-    _add_track(events, sounds, lines, end=max(furthest, time))
+            lines.add(bar_start)
+    _add_track(events, sounds, lines, max(furthest, time), unit)
 
 
-def _notes_of(sound: VoiceSound, start: Fraction) -> list[Sound]:
-    """The notes of a sound that starts at a time in quarters; none of one without a length."""
-    if sound.length == 0:
+def _notes_of(sound: VoiceSound, start: int, end: int) -> list[Sound]:
+    """The notes of a sound between two times; none of one without a length."""
+    if start == end:
         return []
-    end = start + sound.length
     return [(start, end, pitch, False, pitch in sound.tied) for pitch in sound.pitches]
 
 
 def _add_track(
-    events: Events, sounds: Sequence[Sound], lines: Sequence[Fraction], end: Fraction
+    events: Events, sounds: Sequence[Sound], lines: Iterable[int], end: int, unit: int
 ) -> None:
-    """Add the notes of a voice, and its first two bar lines if no other voice had any."""
-    events.end = max(events.end, end)
+    """Add the notes of a voice, and its first two bar lines if no other voice had any.
+
+    Times become quarters, of which each has so many of the `unit`.
+    """
+    events.end = max(events.end, Fraction(end, unit))
     if not events.lines:
-        inner_lines = {line for line in lines if 0 < line < end}
-        events.lines = sorted(inner_lines)[:2]
+        inner_lines = [line for line in lines if 0 < line < end]
+        events.lines = [Fraction(line, unit) for line in sorted(inner_lines)[:2]]
     notes = join_ties(sounds)
-    if notes:
-        events.add(notes)
+    if not notes:
+        return
+    quarters: dict[int, Fraction] = {}
+    in_quarters: list[FileNote] = []
+    for first, last, pitch in notes:
+        for time in (first, last):
+            if time not in quarters:
+                quarters[time] = Fraction(time, unit)
+        in_quarters.append((quarters[first], quarters[last], pitch))
+    events.add(in_quarters)

@@ -31,7 +31,7 @@ MAX_STEPS = 1_000_000
 DEFAULT_BPM = 120.0  # the tempo of a file without one, as in MIDI
 
 FileNote = tuple[Any, Any, int]  # a note in the unit of a file: (start, end, MIDI pitch)
-Sound = tuple[Fraction, Fraction, int, bool, bool]
+Sound = tuple[Any, Any, int, bool, bool]
 """A note as a score has it: (start, end, MIDI pitch, tied to the one before, tied to the next)."""
 
 _Value = TypeVar("_Value")
@@ -58,15 +58,22 @@ class _Grid:
     quarter: Fraction  # the length of a quarter in the unit of the file
     steps_per_quarter: int
 
+    # Both count in integers, because the arithmetic of fractions is slow.
+
     def step(self, time: Any) -> int:
-        """The step that is nearest to a time."""
-        return nearest(time * self.steps_per_quarter / self.quarter)
+        """The step that is nearest to a time; half a step rounds up."""
+        steps = time.numerator * self.steps_per_quarter * self.quarter.denominator
+        scale = time.denominator * self.quarter.numerator
+        return int((2 * steps + scale) // (2 * scale))
 
     def between_steps(self, times: Iterable[Any], finer: int = 1) -> list[Any]:
         """The times that are on no step, or on no step of a grid that is so many times finer."""
         step = self.quarter / self.steps_per_quarter
         scale = finer * step.denominator
-        return [time for time in times if time * scale % step.numerator]
+        of_step = step.numerator
+        return [
+            time for time in times if time.numerator * scale % (time.denominator * of_step) != 0
+        ]
 
 
 @dataclass
@@ -254,15 +261,22 @@ class Events:
 
 def _polyphony(notes: Sequence[FileNote]) -> float:
     """How many notes sound at a time on average, silence left out; 1 for notes without length."""
+    times: set[Any] = set()
+    for start, end, _ in notes:
+        times |= {start, end}
+    # In integers of a unit that all times share, because the arithmetic of fractions is slow.
+    unit = math.lcm(*{time.denominator for time in times})
+    ticks = {time: time.numerator * (unit // time.denominator) for time in times}
     sounding = 0
+    together = 0
     now = 0
-    for start, end, _ in sorted(notes):
-        sounding += max(end - max(start, now), 0)
-        now = max(now, end)
+    for first, last in sorted((ticks[start], ticks[end]) for start, end, _ in notes):
+        sounding += max(last - max(first, now), 0)
+        together += last - first
+        now = max(now, last)
     if not sounding:
         return 1.0
-    together = sum(end - start for start, end, _ in notes)
-    return float(together / sounding)
+    return together / sounding
 
 
 def _rounded(notes: Sequence[FileNote], grid: _Grid) -> ConversionReport:
@@ -326,7 +340,7 @@ def join_ties(sounds: Iterable[Sound]) -> list[FileNote]:
     """
     notes: list[FileNote] = []
     # Of each (pitch, end, goes on), the places in `notes`
-    last = defaultdict[tuple[int, Fraction, bool], list[int]](list)
+    last = defaultdict[tuple[int, Any, bool], list[int]](list)
     # Two voices can have notes of one pitch, of which one alone is tied: that one takes the note
     # that comes before.
     in_order = sorted(sounds, key=lambda sound: (sound[0], not sound[3]))

@@ -33,9 +33,9 @@ from lnfgen.errors import LnfgenError, UnreadableFileError
 SECONDS = 20.0
 MEGABYTES = 1500.0  # how much memory a child may use, unless `$LNFGEN_READ_MB` is set
 _STARTING = 30.0  # more seconds that a call has to import what it needs, until `restart_clock`
-# By the clock it may take so many times as long: a busy machine must not change what is read
-_BY_THE_CLOCK = 10.0
-_TOO_LONG = (-signal.SIGPROF, -signal.SIGALRM)  # how a child ends whose time is over
+# By the clock it may take so many times as long: a busy machine must not change what is read, but a
+# call that sleeps must end too
+_BY_THE_CLOCK = 100.0
 _OUT_OF_MEMORY = 77  # the exit code of a child that needs more memory
 # Threads need memory
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -198,8 +198,11 @@ class _Child:
         """Why the child has ended, in words that follow the name of the file."""
         status = self.process.wait()
         damaged = "; it is damaged, or large; allow more with"
-        if status in _TOO_LONG:
+        if status == -signal.SIGPROF:
             return f"takes over {seconds:g} seconds{damaged} LNFGEN_READ_SECONDS"
+        if status == -signal.SIGALRM:
+            by_the_clock = f"{_BY_THE_CLOCK * seconds:g} seconds by the clock"
+            return f"takes over {by_the_clock}{damaged} LNFGEN_READ_SECONDS"
         if status == _OUT_OF_MEMORY:
             return f"takes over {self.megabytes:g} MB of memory{damaged} LNFGEN_READ_MB"
         # Of a process that a signal ended, the status is minus its number.

@@ -57,21 +57,36 @@ def read_score(  # noqa: PLR0913
     kind = _FORMATS[suffix]
     text = _score_text(content, kind, name)
     restart_clock()
-    with unreadable(f"{name} is no readable {kind} score"):
-        pieces = read_tunes(text) if kind == "ABC" else _read_with_music21(text, kind)
-    songs = [_song(events, name, steps_per_quarter, tracks, roles) for events in pieces]
-    if len(songs) == 1:
-        songs = [with_midi(songs[0], midi_of_score(pieces[0], songs[0].roll))]
-    num_steps = sum(song.roll.num_steps for song in songs)
-    if num_steps > MAX_STEPS:
-        raise UnreadableFileError(f"{name} lasts {num_steps} steps; expected at most {MAX_STEPS}")
+    first: Events | None = None
+    songs: list[Song] = []
+    num_steps = 0
+    for events in _pieces(text, kind, name):
+        song = _song(events, name, steps_per_quarter, tracks, roles)
+        num_steps += song.roll.num_steps
+        if num_steps > MAX_STEPS:  # nor is the rest read, which may be long
+            raise UnreadableFileError(
+                f"{name} lasts {num_steps} steps or more; expected at most {MAX_STEPS}"
+            )
+        first = first or events
+        songs.append(song)
+    if first is not None and len(songs) == 1:
+        songs = [with_midi(songs[0], midi_of_score(first, songs[0].roll))]
     with_notes = [song for song in songs if _has_notes(song)]
     if with_notes:
         return with_notes
     # A piece of silence is a piece, but one without any length is not.
-    if songs and pieces[0].end:
+    if first is not None and first.end:
         return songs[:1]
     raise UnreadableFileError(f"{name} holds no notes; expected {kind} with at least one")
+
+
+def _pieces(text: str, kind: str, name: str) -> Iterator[Events]:
+    """The pieces of a score, each read when it is asked for, as far as its reader can do that."""
+    with unreadable(f"{name} is no readable {kind} score"):
+        if kind == "ABC":
+            yield from read_tunes(text)
+        else:
+            yield from _read_with_music21(text, kind)
 
 
 def _has_notes(song: Song) -> bool:

@@ -92,6 +92,19 @@ def test_what_all_pieces_of_a_book_share_is_told_once(
     assert len(rows) == 2
 
 
+def test_of_a_book_of_many_tunes_the_first_thousand_have_a_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tunes = [f"X:{number}\nL:1/4\nK:C\n{'CDEFGAB'[number % 7]}4|\n\n" for number in range(1200)]
+    (tmp_path / "book.abc").write_text("".join(tunes))
+    info.command([str(tmp_path / "book.abc")])
+    lines = capsys.readouterr().out.splitlines()
+    for noun in ("piece", "track"):
+        assert f"and 200 more {noun}s" in lines
+    assert sum(line.startswith("1000 ") for line in lines) == 2
+    assert not any(line.startswith("1001 ") for line in lines)
+
+
 def test_info_of_several_pieces_and_of_a_text(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

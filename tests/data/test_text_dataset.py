@@ -136,7 +136,9 @@ M:6/8
 
 def test_a_plain_tune_is_played_as_the_tune_it_is_from() -> None:
     assert text_dataset.plain_tune(WRITTEN) == text_dataset.plain_tune(PLAIN) == PLAIN
-    assert read_tunes(PLAIN)[0].tracks == read_tunes(WRITTEN)[0].tracks
+    [plain] = read_tunes(PLAIN)
+    [written] = read_tunes(WRITTEN)
+    assert plain.tracks == written.tracks
     assert text_dataset.plain_tune("X:1\nK:C\n") == "X:1\nT:\nK:C\n"
 
 

@@ -260,6 +260,18 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.Mon
         read_score(buffer.getvalue(), ".mxl", "tune")
 
 
+def test_of_a_book_that_is_too_long_no_more_is_read_than_shows_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tune = "X:1\nM:4/4\nL:1/4\nK:C\nCDEF|GABc|\n"
+    book = (tune * 9 + "X:2\nwithout a key\n").encode()
+    with pytest.raises(UnreadableFileError, match="a tune without a field K:"):
+        read_score(book, ".abc")
+    monkeypatch.setattr(scores, "MAX_STEPS", 100)
+    with pytest.raises(UnreadableFileError, match=r"^a lasts 128 steps or more; .* at most 100$"):
+        read_score(book, ".abc", "a")
+
+
 def test_entities_of_xml_are_harmless(tmp_path: Path) -> None:
     """Neither a file on this machine nor a gigabyte of text gets into a score."""
     (tmp_path / "secret.txt").write_text("secret")

@@ -114,7 +114,7 @@ def command(words: Path, *args: object) -> None:
     """The command `lnfgen ARGS`, which a child process runs; `words` gets its stderr."""
     from lnfgen.cli import main
 
-    os.dup2(os.open(words, os.O_WRONLY | os.O_CREAT), sys.stderr.fileno())
+    os.dup2(os.open(words, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), sys.stderr.fileno())
     main([str(arg) for arg in args])
 
 
