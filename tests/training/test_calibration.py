@@ -289,6 +289,7 @@ def bass_notes(song: PianoRoll) -> int:
     return song.part(0).num_notes
 
 
+@pytest.mark.slow
 def test_samples_of_a_band_come_nearer_to_songs_whose_bass_plays_little(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
