@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from lnfgen.conventions import MAX_LENGTH, PASSES
-from lnfgen.device import Dropout
+from lnfgen.device.replacements import Dropout
 from lnfgen.flows.blocks import Blocks
 from lnfgen.flows.features import FeaturePrior
 from lnfgen.flows.temporal import ContextFlow

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lnfgen.device import Dropout
+from lnfgen.device.replacements import Dropout
 from lnfgen.flows.features import Direction, FeaturePrior, with_base
 from lnfgen.nn.masking import shift
 from lnfgen.nn.stepper import looping, steps_of

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from lnfgen.config import ModelConfig
-from lnfgen.device import Dropout
+from lnfgen.device.replacements import Dropout
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, NoteNoise, Observation
 from lnfgen.models.output import OutputHead
 from lnfgen.models.sequence_model import SequenceModel, SharedTensors, WeighedSteps, drawn_by
 from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.masking import shift
-from lnfgen.nn.positions import Positions
+from lnfgen.nn.positions import NO_OUTLINE, Outline, Positions
 from lnfgen.nn.stepper import looping, steps_of
 
 
@@ -45,9 +45,9 @@ class AutoregressiveLSTM(SequenceModel):
     def output_head(self) -> OutputHead:
         return self.head
 
-    def encode(self, x: Tensor, lengths: Tensor, bar_shapes: Tensor | None = None) -> SharedTensors:
+    def encode(self, x: Tensor, lengths: Tensor, outline: Outline = NO_OUTLINE) -> SharedTensors:
         """The positions `[B, T, F]`."""
-        return (self.positions_of(lengths, x.shape[1], bar_shapes),)
+        return (self.positions_of(lengths, x.shape[1], outline),)
 
     def kl(self, lengths: Tensor, encoded: SharedTensors, noise: Tensor | None) -> Tensor:
         return torch.zeros(1, len(lengths), device=self.device)
@@ -67,10 +67,10 @@ class AutoregressiveLSTM(SequenceModel):
         noise: Tensor | None,
         uniform: Tensor,
         temperature: float,
-        bar_shapes: Tensor | None,
+        outline: Outline,
     ) -> list[Tensor]:
         positions = self.positions_of(
-            torch.tensor(lengths, device=self.device), max(lengths), bar_shapes
+            torch.tensor(lengths, device=self.device), max(lengths), outline
         )
         network = steps_of(self.lstm, positions)
         draw = self.head.sampler(temperature)
@@ -85,19 +85,19 @@ class AutoregressiveLSTM(SequenceModel):
         return self._unpadded(torch.stack(steps, 1), lengths)
 
     def drawn_logits(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, bar_shapes: Tensor | None
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, outline: Outline
     ) -> Tensor:
-        return self.logits(x, lengths, self.encode(x, lengths, bar_shapes))[0]
+        return self.logits(x, lengths, self.encode(x, lengths, outline))[0]
 
     def steps(
         self,
         num_sequences: int,
         num_steps: int,
         temperature: float,
-        bar_shapes: Tensor | None = None,
+        outline: Outline = NO_OUTLINE,
     ) -> "BaselineSteps":
         lengths = torch.full((num_sequences,), num_steps, device=self.device)
-        return BaselineSteps(self, self.positions_of(lengths, num_steps, bar_shapes), temperature)
+        return BaselineSteps(self, self.positions_of(lengths, num_steps, outline), temperature)
 
 
 class BaselineSteps(WeighedSteps):

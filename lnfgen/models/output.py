@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lnfgen.device import Dropout
+from lnfgen.device.replacements import Dropout
 from lnfgen.flows.codebook import Codebook
 from lnfgen.models.observation import Frames, Known, NoteNoise, Observation, Symbols
 from lnfgen.nn.masking import tempered

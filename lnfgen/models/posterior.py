@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.config import ModelConfig
-from lnfgen.device import Dropout
+from lnfgen.device.replacements import Dropout
 from lnfgen.flows.codebook import Codebook
 from lnfgen.flows.features import LOG_SQRT_2PI
 from lnfgen.models.observation import Observation, Symbols

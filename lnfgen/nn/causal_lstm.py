@@ -5,7 +5,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from lnfgen.device import Dropout, without_onednn
+from lnfgen.device.drawing import without_onednn
+from lnfgen.device.replacements import Dropout
 
 LSTMState = list[tuple[Tensor, Tensor]]
 """The hidden state and the cell state of each layer, each `[1, B, hidden]`."""

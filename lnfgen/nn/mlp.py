@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, linear
 
-from lnfgen.device import Dropout
+from lnfgen.device.replacements import Dropout
 
 
 class MLP(nn.Module):

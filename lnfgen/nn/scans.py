@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-from lnfgen.device import Dropout
+from lnfgen.device.replacements import Dropout
 
 # The gates of the first block see only their own step; those of the second see earlier ones, as
 # those of an LSTM do.

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from lnfgen.device import without_onednn
+from lnfgen.device.drawing import without_onednn
 
 
 class Steps(Protocol):

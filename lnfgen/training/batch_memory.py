@@ -11,7 +11,8 @@ import torch
 from lnfgen.config import Config
 from lnfgen.data.batches import collate
 from lnfgen.data.dataset import Dataset, Split
-from lnfgen.device import available_bytes, peak_bytes, prepare_machine
+from lnfgen.device.memory import peak_bytes, shortage
+from lnfgen.device.preparation import prepare_machine
 from lnfgen.errors import ConfigError
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.runs.checkpoint import new_model
@@ -42,17 +43,16 @@ def require_memory(config: Config, dataset: Dataset, device: str) -> None:
     few = _bytes_of_update(model, config, train, FEW)
     more = _bytes_of_update(model, config, train, MORE)
     of_sequence = OVERHEAD * (more - few) / (MORE - FEW)
-    available = available_bytes(machine)
-    needed = batch_size * of_sequence
-    if needed <= available:
+    missing = shortage(of_sequence, batch_size, machine)
+    if missing is None:
         return
-    fitting = max(1, int(available / of_sequence))
     sequences = counted(batch_size, "sequence")
     steps = counted(longest, dataset.encoding.step_noun)
     raise ConfigError(
         f"training.batch_size: found {config.training.batch_size:,}; {sequences} of up to {steps} "
-        f"need about {gigabytes(needed)} of memory, and {gigabytes(available)} are free; "
-        f"expected at most --set training.batch_size={fitting}"
+        f"need about {gigabytes(missing.needed)} of memory, and {gigabytes(missing.available)} are "
+        "free; "
+        f"expected at most --set training.batch_size={missing.fitting}"
     )
 
 
@@ -60,7 +60,11 @@ def _bytes_of_update(model: SequenceModel, config: Config, train: Split, num: in
     """The memory of an update of so many of the longest sequences."""
     by_length = np.argsort(train.lengths, kind="stable")
     indices = by_length[-num:].tolist()
-    batch = collate([train[index] for index in indices], indices, train.bar_shapes)
+    sequences = [train[index] for index in indices]
+    homes = None
+    if train.homes is not None:
+        homes = train.homes[indices]
+    batch = collate(sequences, indices, train.bar_shapes, homes)
     batch = batch.to(model.device)
 
     def update() -> None:

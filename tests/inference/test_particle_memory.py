@@ -7,9 +7,9 @@ import torch
 from toy_models import toy
 
 from lnfgen.data.text_encoding import TextEncoding
-from lnfgen.device import peak_bytes
+from lnfgen.device import memory
+from lnfgen.device.memory import peak_bytes
 from lnfgen.errors import LnfgenError
-from lnfgen.inference import particle_memory
 from lnfgen.inference.filling import fill_pieces
 from lnfgen.inference.known_part import KnownPart, known_part
 from lnfgen.inference.particle_memory import require_memory
@@ -39,7 +39,7 @@ def test_the_number_that_is_named_fits(
     text_model: SequenceModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = 50_000_000
-    monkeypatch.setattr(particle_memory, "available_bytes", lambda device: free)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: free)
     part = given(60)
     with pytest.raises(LnfgenError, match="expected at most") as error:
         require_memory(text_model, part, 1_000_000)
@@ -57,7 +57,7 @@ def test_the_number_that_is_named_fits(
 
 
 def test_usual_numbers_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(particle_memory, "available_bytes", lambda device: 0)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 0)
     model = toy("af-scf", Symbols(4), emission="categorical")
     require_memory(model, given(60), 512)
     require_memory(model, given(3000), 32)

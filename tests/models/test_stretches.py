@@ -9,7 +9,7 @@ import torch
 from toy_models import noise_like, random_x, toy
 
 from lnfgen.data.batches import Batch
-from lnfgen.device import Dropout
+from lnfgen.device.replacements import Dropout
 from lnfgen.models import stretches
 from lnfgen.models.observation import Frames
 from lnfgen.models.sequence_model import SequenceModel

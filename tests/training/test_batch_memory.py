@@ -10,6 +10,7 @@ from toy_config import toy_config
 
 from lnfgen.config import Config
 from lnfgen.data.dataset import Dataset
+from lnfgen.device import memory
 from lnfgen.errors import ConfigError
 from lnfgen.training import batch_memory
 from lnfgen.training.batch_memory import require_memory
@@ -22,7 +23,7 @@ def with_batches(batch_size: int) -> Config:
 
 
 def test_the_size_that_is_named_fits(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_memory, "available_bytes", lambda device: 300_000)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 300_000)
     with pytest.raises(ConfigError, match=r"training\.batch_size: found 1,000,000,000; ") as error:
         require_memory(with_batches(1_000_000_000), dataset, "cpu")
     said = re.search(r"expected at most --set training\.batch_size=(\d+)$", str(error.value))
@@ -39,7 +40,7 @@ def test_what_fits_is_taken(dataset: Dataset) -> None:
 def test_a_great_batch_makes_no_run(
     toy_home: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_memory, "available_bytes", lambda device: 1)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 1)
     monkeypatch.setattr(batch_memory, "MORE", 3)
     asked = ("train", "lines", "--preset", "tiny", "--config", "small.json", "--out", "great")
     done = call(*asked, "--set", "training.batch_size=1000000000")

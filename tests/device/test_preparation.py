@@ -1,4 +1,4 @@
-"""What commands ask of the machine: the device, threads, freed memory; and the dropout of a CPU."""
+"""What commands ask of the machine: the device, threads and freed memory."""
 
 import json
 import os
@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from lnfgen.device import Dropout, prepare_machine, resolve_device, without_onednn
+from lnfgen.device.preparation import prepare_machine, resolve_device
 from lnfgen.errors import LnfgenError
 
 PROGRAM = """
 import json, os, resource, torch
-from lnfgen.device import SMALL_HIDDEN_SIZE, keep_freed_memory, prepare_machine
+from lnfgen.device.preparation import SMALL_HIDDEN_SIZE, keep_freed_memory, prepare_machine
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -86,36 +86,3 @@ def test_the_number_of_threads_follows_from_the_size_and_output_unless_it_is_giv
     key."""
     assert fresh_process["free"] == [1, fresh_process["default"], 1, fresh_process["default"], 1]
     assert fresh_process["given"] == [3] * 5
-
-
-def test_onednn_is_off_until_the_last_thread_needs_it_no_more():
-    before = torch.backends.mkldnn.enabled
-    one, other = without_onednn(True), without_onednn(True)
-    one.__enter__()
-    other.__enter__()
-    one.__exit__(None, None, None)
-    assert not torch.backends.mkldnn.enabled
-    other.__exit__(None, None, None)
-    assert torch.backends.mkldnn.enabled == before
-    with without_onednn(False):
-        assert torch.backends.mkldnn.enabled == before
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_dropout_keeps_a_share_scales_it_and_passes_gradients_there_alone(dtype):
-    torch.manual_seed(0)
-    x = torch.ones(301, 333, dtype=dtype, requires_grad=True)  # an odd number of them
-    dropped = Dropout(0.3)(x)
-    kept = dropped != 0
-    assert float(kept.double().mean()) == pytest.approx(0.7, abs=0.01)
-    expected = torch.full_like(dropped[kept], 1 / 0.7)
-    torch.testing.assert_close(dropped[kept], expected, rtol=1e-4, atol=0.01)
-    for dim in (0, 1):  # no pattern along either axis
-        assert float(kept.double().mean(dim).std()) < 0.035
-    (gradient,) = torch.autograd.grad(dropped.sum(), x)
-    torch.testing.assert_close(gradient, dropped.detach())
-    assert not torch.equal(Dropout(0.3)(x) != 0, kept)
-    torch.manual_seed(0)
-    assert torch.equal(Dropout(0.3)(x) != 0, kept)
-    assert torch.equal(Dropout(0.3).eval()(x), x)
-    assert torch.equal(Dropout(1e-6)(x), x)  # rounds to none
