@@ -5,11 +5,10 @@ length. Each figure has its median and its 5 and 95 % quantiles on both sides, a
 windows of the first side that are inside the 5 to 95 % range of the second. What came in the piece
 ahead of a window counts as no repetition.
 
-The classifier two-sample test is after D. Lopez-Paz and M. Oquab, "Revisiting Classifier Two-Sample
-Tests", ICLR 2017. The classifier is a logistic regression on standardised figures. It is scored on
-rows that it was not fitted to, by the area under the ROC curve (AUC), which does not depend on the
-sizes of the sets. The longest copy is not among its figures, because a piece of train is a copy of
-itself.
+The classifier of `lnfgen.music.two_sample` is fitted to these figures, but for the longest copy and
+the pairs of chords that are new: those of train are its own.
+
+Ends, which are of whole pieces, have the share of the pieces that have them.
 """
 
 import itertools
@@ -25,22 +24,20 @@ from lnfgen.conventions import Progress, no_progress
 from lnfgen.errors import LnfgenError
 from lnfgen.music.averages import mean
 from lnfgen.music.copies import longest_copies
+from lnfgen.music.endings import END_FIGURES
 from lnfgen.music.figures import Figure, music_figures, usual_voices
+from lnfgen.music.home import find_home
 from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
+from lnfgen.music.progressions import KnownPairs, chord_pairs
+from lnfgen.music.two_sample import TwoSampleTest, standardised
 
 # The length of a window, eight bars of 4/4; less where half of the pieces of a side are shorter
 WINDOW_QUARTERS = 32
 LONGEST_COPY = "longest_copy"
+NEW_PAIRS = "new_chord_pairs"
 # windows of a side among which distances are taken, so that large sets need no more memory
 _MOST_DISTANT = 1000
-_FOLDS = 5
-# divisions into folds: the AUC is the mean over all folds, so that it hardly depends on one
-# division
-_REPEATS = 5
-_MAX_UPDATES = 50
-_TOLERANCE = 1e-8
-_LONGEST_UPDATE = 4.0  # far from the solution a whole step of Newton's method may go too far
 
 
 @dataclass(frozen=True)
@@ -82,14 +79,28 @@ def _quantiles(values: np.ndarray) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
+class EndRow:
+    """A figure of the ends of pieces, and the share of the pieces of each side that have it.
+
+    A share is nan where no piece has a value.
+    """
+
+    label: str
+    samples: float
+    reference: float
+
+
+@dataclass(frozen=True)
 class MusicComparison:
     """The result of `compare_pieces`.
 
     Attributes:
-        figures: by name, those of `lnfgen.music.figures.music_figures` and the longest copy, in
-            quarters.
+        figures: by name, those of `lnfgen.music.figures.music_figures`, the longest copy, in
+            quarters, and the share of the pairs of chords that the corpus does not have.
+        ends: by name, those of `lnfgen.music.endings.END_FIGURES`.
         auc: how well a classifier distinguishes samples from the reference by these figures: 0.5 is
             not at all, 1 is always. Well below 0.5, both sides hold the same pieces.
+        auc_interval: that of `TwoSampleTest.interval`.
         samples_variety, reference_variety: the mean distance between two windows of a side (the
             intra-set distance of mgeval), in these figures, which have a standard deviation of 1
             over both sides together.
@@ -100,7 +111,9 @@ class MusicComparison:
     """
 
     figures: dict[str, FigureRow]
+    ends: dict[str, EndRow]
     auc: float
+    auc_interval: tuple[float, float]
     samples_variety: float
     reference_variety: float
     usual_voices: int
@@ -118,7 +131,10 @@ class MusicComparison:
     def to_json(self) -> dict[str, Any]:
         """All figures and numbers as plain JSON values, null for nan."""
         rows = {name: row.to_json() for name, row in self.figures.items()}
-        text = json.dumps({**vars(self), "most_copied": self.most_copied, "figures": rows})
+        ends = {name: vars(row) for name, row in self.ends.items()}
+        text = json.dumps(
+            {**vars(self), "most_copied": self.most_copied, "figures": rows, "ends": ends}
+        )
         plain: dict[str, Any] = json.loads(text, parse_constant=lambda nan: None)
         return plain
 
@@ -136,6 +152,7 @@ def spread(values: np.ndarray) -> tuple[float, float, float]:
 class _Side:
     """The windows of one side, N of them."""
 
+    pieces: list[PianoRoll]
     windows: list[PianoRoll]
     owners: list[int]  # of each window, the number of its piece
 
@@ -155,8 +172,9 @@ def compare_pieces(
     on one side only.
 
     Args:
-        corpus: where copies are searched for, such as the pieces that a model was trained on. By
-            default this is the reference, and for each piece of the reference its other pieces.
+        corpus: where copies and pairs of chords are searched for, such as the pieces that a model
+            was trained on. By default this is the reference, and for each piece of the reference
+            its other pieces.
         seed: decides the folds of the classifier.
         progress: called with the number of windows whose figures are known, and with the number of
             all windows.
@@ -179,6 +197,7 @@ def compare_pieces(
     else:
         owners = None
         searched_name = "train"
+    known_pairs = KnownPairs(_chord_pairs(piece) for piece in searched)
     searched = [pitched_parts(piece) for piece in searched]
     num_voices = usual_voices(second.windows)
     chosen = music_figures(num_voices, reference[0].roles)
@@ -190,11 +209,19 @@ def compare_pieces(
         _copies_of(first, searched),
         _copies_of(second, searched, owners),
     )
-    first_owners = np.array(first.owners)
-    second_owners = np.array(second.owners)
+    rows[NEW_PAIRS] = FigureRow(
+        f"pairs of chords that {searched_name} does not have",
+        _new_pairs_of(first, known_pairs),
+        _new_pairs_of(second, known_pairs, is_corpus=corpus is None),
+    )
+    test = TwoSampleTest(
+        first_values, second_values, np.array(first.owners), np.array(second.owners), seed
+    )
     return MusicComparison(
         figures=rows,
-        auc=two_sample_auc(first_values, second_values, first_owners, second_owners, seed),
+        ends=_ends(first.pieces, second.pieces),
+        auc=test.auc,
+        auc_interval=test.interval(seed),
         samples_variety=_mean_distance(standardised(first_values, values)),
         reference_variety=_mean_distance(standardised(second_values, values)),
         usual_voices=num_voices,
@@ -225,7 +252,7 @@ def _alike(
 
 
 def _windows_of_side(pieces: Sequence[PianoRoll], num_steps: int) -> _Side:
-    side = _Side([], [])
+    side = _Side([*pieces], [], [])
     for number, piece in enumerate(pieces):
         for _, window in windows_of(piece, num_steps):
             side.windows.append(window)
@@ -260,6 +287,37 @@ def _copies_of(
     """float [windows]: the longest copy of each window, in quarters."""
     pitched = [pitched_parts(window) for window in side.windows]
     return np.array(longest_copies(pitched, searched, owners))
+
+
+def _chord_pairs(piece: PianoRoll, window: PianoRoll | None = None) -> np.ndarray:
+    """The pairs of chords in a window of a piece, or in all, int64 [N], from its own tonic."""
+    home = find_home(piece)
+    if home is None:
+        return np.zeros(0, np.int64)
+    return chord_pairs(piece if window is None else window, home.tonic)
+
+
+def _new_pairs_of(side: _Side, known: KnownPairs, *, is_corpus: bool = False) -> np.ndarray:
+    """float [windows]: the share of the pairs of chords of each window that are not known."""
+    own = int(is_corpus)
+    shares = []
+    for window, owner in zip(side.windows, side.owners, strict=True):
+        pairs = _chord_pairs(side.pieces[owner], window)
+        shares.append(known.new_rate(pairs, own))
+    return np.array(shares)
+
+
+def _ends(samples: Sequence[PianoRoll], reference: Sequence[PianoRoll]) -> dict[str, EndRow]:
+    """The figures of the ends of whole pieces, by name."""
+
+    def share_of(pieces: Sequence[PianoRoll], figure: Figure) -> float:
+        values = np.array([figure.value(piece) for piece in pieces], float)
+        return mean(values[~np.isnan(values)])
+
+    rows = {}
+    for name, figure in END_FIGURES.items():
+        rows[name] = EndRow(figure.label, share_of(samples, figure), share_of(reference, figure))
+    return rows
 
 
 def window_steps(pieces: Sequence[PianoRoll]) -> int:
@@ -297,103 +355,3 @@ def _mean_distance(rows: np.ndarray) -> float:
     squared_distances = (squares[:, None] + squares - 2 * products) * (1 - np.eye(count))
     total = np.sqrt(np.maximum(squared_distances, 0)).sum()
     return float(total / (count * (count - 1)))
-
-
-def standardised(x: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """`x` less the mean of each column of `by` over its standard deviation, float [N, figures].
-
-    It is 0 for nan, and where `by` is constant.
-
-    Args:
-        x: float [N, figures].
-        by: float [M, figures]; its nan are left out.
-    """
-    known = np.ma.masked_invalid(by)
-    center = known.mean(axis=0).filled(0.0)
-    scale = known.std(axis=0).filled(0.0)
-    is_constant = scale <= 1e-12 * (1 + np.abs(center))
-    scale = np.where(is_constant, math.inf, scale)
-    return np.where(np.isnan(x), 0.0, (x - center) / scale)
-
-
-def two_sample_auc(
-    first: np.ndarray,
-    second: np.ndarray,
-    first_groups: np.ndarray,
-    second_groups: np.ndarray,
-    seed: int = 0,
-) -> float:
-    """The cross-validated AUC of a classifier between the rows of `first` and those of `second`.
-
-    It is about 0.5 if the classifier cannot distinguish the two, and 1 if it always can; nan if one
-    of them has fewer than two groups.
-
-    Args:
-        first, second: float [rows, figures]. A nan is replaced by the mean of its figure.
-        first_groups, second_groups: the piece of each row, int [rows]. Its rows share a fold,
-            because they are alike.
-        seed: decides the folds.
-    """
-    rng = np.random.default_rng(seed)
-    aucs = []
-    for _ in range(_REPEATS):
-        first_folds = _folds(first_groups, rng)
-        second_folds = _folds(second_groups, rng)
-        for first_held, second_held in zip(first_folds, second_folds, strict=True):
-            if _can_be_scored(first_held) and _can_be_scored(second_held):
-                aucs.append(_auc_of_fold(first, second, first_held, second_held))
-    return float(np.mean(aucs)) if aucs else math.nan
-
-
-def _folds(groups: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """For each fold the rows that it holds out, bool [rows]."""
-    distinct, index = np.unique(groups, return_inverse=True)
-    places = rng.permutation(len(distinct)) % min(_FOLDS, max(len(distinct), 1))
-    return [places[index] == fold for fold in range(_FOLDS)]
-
-
-def _can_be_scored(held: np.ndarray) -> bool:
-    """True if some rows are held out, and some are not."""
-    return bool(held.any() and not held.all())
-
-
-def _auc_of_fold(
-    first: np.ndarray, second: np.ndarray, first_held: np.ndarray, second_held: np.ndarray
-) -> float:
-    """The AUC on the rows that are held out, of the classifier that is fitted to all others."""
-    first_fitted = first[~first_held]
-    second_fitted = second[~second_held]
-    fitted = np.concatenate([first_fitted, second_fitted])
-    is_first = np.repeat([1.0, 0.0], [len(first_fitted), len(second_fitted)])
-    weights = regression(standardised(fitted, fitted), is_first)
-    first_scores = standardised(first[first_held], fitted) @ weights
-    second_scores = standardised(second[second_held], fitted) @ weights
-    # The share of pairs in which the row of `first` has the higher score; a tie counts half.
-    differences = first_scores[:, None] - second_scores
-    return float((differences > 0).mean() + 0.5 * (differences == 0).mean())
-
-
-def regression(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The weights of a logistic regression, float [figures], by Newton's method.
-
-    The intercept is found and left out. The weights minimise the sum of the log-losses plus half of
-    the sum of the squared weights.
-
-    Args:
-        x: float [N, figures], without nan.
-        y: float [N], 1 for one class and 0 for the other.
-    """
-    x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
-    penalty = np.ones(x.shape[1])
-    penalty[-1] = 1e-6  # only so that the system has a solution
-    weights = np.zeros(x.shape[1])
-    for _ in range(_MAX_UPDATES):
-        p = 0.5 * (1 + np.tanh(0.5 * (x @ weights)))  # the logistic function, without overflow
-        gradient = x.T @ (p - y) + penalty * weights
-        hessian = (x.T * (p * (1 - p))) @ x + np.diag(penalty)
-        update = np.linalg.solve(hessian, gradient)
-        size = np.abs(update).max()
-        weights -= update * min(1.0, _LONGEST_UPDATE / max(size, _TOLERANCE))
-        if size < _TOLERANCE:
-            break
-    return weights[:-1]

@@ -123,7 +123,7 @@ def _part_figures(role: str) -> dict[str, Figure]:
 
 def _drum_figures() -> dict[str, Figure]:
     kicks_on = partial(rhythm.beat_rate, pitches=KICKS)
-    snares_on = partial(rhythm.beat_rate, pitches=SNARES)
+    with_snare = partial(rhythm.beats_with_notes, pitches=SNARES)
     return {
         "repeat_rate": _share("drums: bars that came before", rhythm.repeat_rate),
         "kick_downbeat_rate": _share(
@@ -131,7 +131,7 @@ def _drum_figures() -> dict[str, Figure]:
         ),
         "kick_beat_rate": _share("drums: kicks on beats", partial(kicks_on, beats=_ALL_BEATS)),
         "backbeat_rate": _share(
-            "drums: snares on back beats", partial(snares_on, beats=_BACK_BEATS)
+            "drums: back beats with a snare", partial(with_snare, beats=_BACK_BEATS)
         ),
     }
 

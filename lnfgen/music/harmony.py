@@ -13,7 +13,7 @@ import numpy as np
 
 from lnfgen.music.averages import mean, share
 from lnfgen.music.lines import FIFTH
-from lnfgen.music.pianoroll import PianoRoll, pitched_parts
+from lnfgen.music.pianoroll import PianoRoll
 
 CLOSE = 2  # a chord that lasts at least this many times as long as the median chord is a close
 
@@ -74,21 +74,6 @@ def _fitting_rate(bass: PianoRoll, fitting: np.ndarray) -> float:
     """The share of the notes whose pitch class fits, bool [T, 12], where any would fit."""
     notes = pitch_classes(bass, bass.struck())
     return share(notes[fitting].sum(), notes[fitting.any(axis=1)].sum())
-
-
-def ends_on_triad(roll: PianoRoll) -> bool:
-    """True if the last chord of all pitched parts closes the piece.
-
-    It then is a major or a minor triad in root position, held for a quarter or more.
-    """
-    roll = pitched_parts(roll)
-    sounding = roll.sounding[:, 0]
-    starts, lengths = chords(sounding, roll.struck()[:, 0])
-    if not len(starts) or lengths[-1] < roll.steps_per_quarter:
-        return False
-    keys = np.flatnonzero(sounding[starts[-1]])
-    intervals = set(((keys - keys[0]) % 12).tolist())
-    return intervals in ({0, 4, 7}, {0, 3, 7})
 
 
 def close_distance(roll: PianoRoll) -> float:

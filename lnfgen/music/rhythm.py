@@ -12,6 +12,9 @@ from lnfgen.music.averages import mean, share, share_of_repeated
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
 from lnfgen.music.time_signature import bar_and_beats
 
+FEWEST_NOTES = 4
+"""A share of fewer notes says little, and has no value."""
+
 
 def longest_silence(roll: PianoRoll) -> float:
     """The longest silence between two sounding steps, in quarters; 0 if there is none."""
@@ -58,22 +61,52 @@ def downbeat_rate(roll: PianoRoll) -> float:
 
 
 def beat_rate(roll: PianoRoll, pitches: Sequence[int], beats: slice) -> float:
-    """The share of the notes on some MIDI pitches that start on some of the beats of a bar."""
+    """The share of the notes on some MIDI pitches that start on some of the beats of a bar.
+
+    It is nan with fewer than `FEWEST_NOTES` such notes.
+    """
+    starts = _starts_on(roll, pitches)
+    if starts.sum() < FEWEST_NOTES:
+        return math.nan
+    return share(starts[_are_beats(roll, beats)].sum(), starts.sum())
+
+
+def beats_with_notes(roll: PianoRoll, pitches: Sequence[int], beats: slice) -> float:
+    """The share of some of the beats of all bars on which a note on some MIDI pitches starts.
+
+    It is nan if the roll is silent.
+    """
+    if not roll.sounding.any():
+        return math.nan
+    has_start = _starts_on(roll, pitches) > 0
+    return mean(has_start[_are_beats(roll, beats)])
+
+
+def _starts_on(roll: PianoRoll, pitches: Sequence[int]) -> np.ndarray:
+    """int [T]: how many notes on these MIDI pitches start at each step."""
     wanted = np.isin(np.arange(roll.num_pitches) + roll.lowest_pitch, pitches)
-    starts = roll.struck()[:, 0, wanted].sum(axis=1)
+    starts: np.ndarray = roll.struck()[:, 0, wanted].sum(axis=1)
+    return starts
+
+
+def _are_beats(roll: PianoRoll, beats: slice) -> np.ndarray:
+    """bool [T]: the steps on which these beats of a bar begin."""
     bar, count, _ = bar_and_beats(roll.time_signature, roll.steps_per_quarter)
     steps = np.arange(roll.num_steps) - roll.upbeat
     beat, after = np.divmod(steps * count, bar)
-    is_meant = (after == 0) & np.isin(beat % count, np.arange(count)[beats])
-    return share(starts[is_meant].sum(), starts.sum())
+    are_beats: np.ndarray = (after == 0) & np.isin(beat % count, np.arange(count)[beats])
+    return are_beats
 
 
 def groove_consistency(roll: PianoRoll) -> float:
     """How much the places of onsets agree in neighbouring whole bars.
 
-    It is 1 minus the share of places at which exactly one of two neighbouring bars has an onset.
+    It is 1 minus the share of places at which exactly one of two neighbouring bars has an onset. It
+    is nan if fewer than half of the whole bars have an onset, as silent bars agree in all places.
     """
     bars = whole_bars(roll, starts_at(roll) > 0)
+    if 2 * bars.any(axis=1).sum() < len(bars):
+        return math.nan
     return 1.0 - mean(bars[1:] != bars[:-1])
 
 

@@ -9,9 +9,11 @@ import numpy as np
 
 from lnfgen.errors import LnfgenError
 from lnfgen.music.conversion import ConversionReport, lost_in_parts, lost_in_range, lost_on_grid
+from lnfgen.music.key_signature import KeySignature
 from lnfgen.music.notes import Note
 from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import PianoRoll, describe, merged_cells, transposed_cells
+from lnfgen.music.timing import PLAIN, Timing
 from lnfgen.music.tracks import Track
 
 
@@ -24,12 +26,16 @@ class Origin:
             `lnfgen.formats.song`. None if there is no file, or if the roll has become other music.
         tracks: the tracks of the MIDI file or the score, kept or not.
         title: the title of the score; empty if there is none.
+        key: the key signature that lasts longest; None if there is none.
+        timing: where the file plays what the roll has on its beats.
         report: counts of what the piece of the file lost when it became the roll.
     """
 
     midi: bytes | None = None
     tracks: tuple[Track, ...] = ()
     title: str = ""
+    key: KeySignature | None = None
+    timing: Timing = PLAIN
     report: ConversionReport = field(default_factory=ConversionReport)
 
 
@@ -82,6 +88,16 @@ class Song:
         """
         return self.origin.midi is not None and self.drawn is not None
 
+    @property
+    def num_drawn(self) -> int:
+        """How many notes a model drew; all of them if `drawn` is None."""
+        struck = self.roll.struck()
+        if self.drawn is None:
+            return int(struck.sum())
+        lowest = self.roll.lowest_pitch
+        drawn = self.drawn[..., lowest : lowest + self.roll.num_pitches]
+        return int((struck & drawn).sum())
+
     def was_drawn(self, note: Note, part: int = 0) -> bool:
         """True if a model drew this note of `roll.notes(part)`: the note begins where it drew.
 
@@ -124,7 +140,11 @@ class Song:
         drawn = None
         if self.drawn is not None:
             drawn = transposed_cells(self.drawn, semitones, self.roll.roles)
-        return Song(self.roll.transposed(semitones), replace(self.origin, midi=None), drawn)
+        key = self.origin.key
+        if key is not None:
+            key = key.transposed(semitones)
+        origin = replace(self.origin, midi=None, key=key)
+        return Song(self.roll.transposed(semitones), origin, drawn)
 
     def _origin_with(self, lost: ConversionReport) -> Origin:
         return replace(self.origin, report=self.origin.report + lost)

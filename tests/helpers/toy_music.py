@@ -96,12 +96,15 @@ def song(tune_name: str = "", shift: int = 0) -> bytes:
 TRIADS = np.array([[0, 7, 16, 24], [5, 9, 17, 24], [7, 14, 17, 23], [9, 12, 16, 21]])
 
 
-def struck_chords(*steps: Sequence[int], grid: int = 2, **attributes: Any) -> PianoRoll:
-    """A piece whose steps have these pitches, all of them struck."""
+def struck_chords(
+    *chords: Sequence[int], grid: int = 2, length: int = 1, **attributes: Any
+) -> PianoRoll:
+    """A piece of these chords, all of them struck, each of so many steps."""
     notes = []
-    for step, pitches in enumerate(steps):
-        notes += [(step, 1, pitch) for pitch in pitches]
-    return PianoRoll.from_notes(notes, num_steps=len(steps), steps_per_quarter=grid, **attributes)
+    for place, pitches in enumerate(chords):
+        notes += [(place * length, length, pitch) for pitch in pitches]
+    num_steps = len(chords) * length
+    return PianoRoll.from_notes(notes, num_steps=num_steps, steps_per_quarter=grid, **attributes)
 
 
 def random_piece(

@@ -54,24 +54,6 @@ def test_chords_last_until_a_key_changes() -> None:
     assert lengths.tolist() == [1, 2, 1, 1]
 
 
-@pytest.mark.parametrize(
-    ("pitches", "length", "ends"),
-    [
-        ((48, 55, 64), 2, True),
-        ((48, 55, 63, 72), 2, True),  # minor
-        ((48, 55, 64), 1, False),  # too short
-        ((52, 55, 60), 2, False),  # not in root position
-        ((48, 55), 2, False),
-        ((48, 54, 63), 2, False),  # diminished
-    ],
-)
-def test_a_piece_ends_on_a_triad(pitches: Sequence[int], length: int, ends: bool) -> None:
-    notes = [(0, 2, 60), *((2, length, pitch) for pitch in pitches)]
-    roll = PianoRoll.from_notes(notes, num_steps=6, steps_per_quarter=2)
-    assert harmony.ends_on_triad(roll) == ends
-    assert not harmony.ends_on_triad(struck_chords((), ()))
-
-
 def test_the_best_scale() -> None:
     d_major = [(pitch,) for pitch in (62, 64, 66, 67, 69, 71, 73, 74)]  # D twice
     assert harmony.scale_consistency(struck_chords(*d_major)) == 1

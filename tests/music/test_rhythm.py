@@ -80,21 +80,49 @@ def test_bars_that_are_no_whole_number_of_steps_are_not_compared() -> None:
         assert math.isnan(figure(roll))
 
 
-@pytest.mark.parametrize(
-    ("signature", "upbeat", "beats", "back"),
-    [((4, 4), 0, [0, 4, 8, 12], [4, 12]), ((3, 4), 4, [4, 8, 12], [8]), ((6, 8), 3, [3, 9], [9])],
-)
+# For each signature: the steps of two bars, an upbeat, the beats in these bars, and the back beats.
+BEATS = [
+    ((4, 4), 32, 0, [0, 4, 8, 12, 16, 20, 24, 28], [4, 12, 20, 28]),
+    ((3, 4), 24, 4, [4, 8, 12, 16, 20, 24], [8, 20]),
+    ((6, 8), 24, 3, [3, 9, 15, 21], [9, 21]),
+]
+
+
+def drum_figure(name: str, pitch: int, steps: Sequence[int], num_steps: int = 128) -> float:
+    """The figure of drums on one key, in 4/4."""
+    piece = band(num_steps, drums=[(step, 1, pitch) for step in steps])
+    return music_figures(4, piece.roles)[f"drums_{name}"].value(piece)
+
+
+@pytest.mark.parametrize(("signature", "length", "upbeat", "beats", "back"), BEATS)
 def test_beats_are_those_of_the_bar(
-    signature: tuple[int, int], upbeat: int, beats: list[int], back: list[int]
+    signature: tuple[int, int], length: int, upbeat: int, beats: list[int], back: list[int]
 ) -> None:
     def of(name: str, pitch: int, steps: list[int]) -> float:
         drums = [(step, 1, pitch) for step in steps]
-        piece = band(16, upbeat, time_signature=signature, drums=drums)
+        piece = band(length + upbeat, upbeat, time_signature=signature, drums=drums)
         return music_figures(4, piece.roles)[f"drums_{name}"].value(piece)
 
     assert of("kick_beat_rate", 36, beats) == 1
-    assert of("kick_beat_rate", 35, [1, 7, 14]) == 0
-    assert of("kick_downbeat_rate", 36, beats) == 1 / len(beats)
-    assert of("backbeat_rate", 40, back) == 1
-    assert of("backbeat_rate", 38, beats) == pytest.approx(len(back) / len(beats))
+    assert of("kick_beat_rate", 35, [1, 7, 14, 17]) == 0
+    assert of("kick_downbeat_rate", 36, beats) == 2 / len(beats)
     assert math.isnan(of("kick_beat_rate", 38, beats))
+    assert of("backbeat_rate", 40, back) == 1
+    assert of("backbeat_rate", 38, beats) == 1, "snares elsewhere take nothing from it"
+    assert of("backbeat_rate", 38, [back[0], 0]) == 1 / len(back)
+    assert of("backbeat_rate", 36, beats) == 0
+
+
+def test_a_snare_makes_no_back_beats_and_a_kick_no_share() -> None:
+    """In eight bars there are sixteen back beats, and none without drums."""
+    assert drum_figure("backbeat_rate", 38, [4]) == 1 / 16
+    assert math.isnan(drum_figure("backbeat_rate", 38, []))
+    for name in ("kick_beat_rate", "kick_downbeat_rate"):
+        assert math.isnan(drum_figure(name, 36, [0, 16, 32]))
+        assert drum_figure(name, 36, [0, 16, 32, 48]) == 1
+
+
+def test_bars_of_silence_agree_in_no_groove() -> None:
+    assert math.isnan(drum_figure("groove_consistency", 36, []))
+    assert math.isnan(drum_figure("groove_consistency", 36, [0, 16, 32]))
+    assert drum_figure("groove_consistency", 36, [0, 16, 32, 48]) == 1 - 1 / (7 * 16)

@@ -1,0 +1,57 @@
+"""How chords follow each other: pairs of chords, and which of them a corpus has.
+
+A chord is the bass note, as semitones above the tonic of its piece, and the pitch classes above it.
+So a pair of chords in any key is the same pair.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+from lnfgen.music.averages import share
+from lnfgen.music.harmony import pitch_classes, set_number
+from lnfgen.music.pianoroll import PianoRoll, pitched_parts
+
+_CHORDS = 12 << 12  # the numbers of chords: 12 basses, each with a set of pitch classes
+
+
+def chord_pairs(piece: PianoRoll, tonic: int) -> np.ndarray:
+    """The pairs of successive chords of a piece by number, int64 [N].
+
+    A chord follows where other keys sound and they make another chord. Silence is left out, and so
+    are drums.
+
+    Args:
+        tonic: the pitch class that basses are measured from.
+    """
+    roll = pitched_parts(piece)
+    sounding = roll.sounding[:, 0]
+    steps = np.flatnonzero(sounding.any(axis=1))
+    basses = (sounding[steps].argmax(axis=1) + roll.lowest_pitch) % 12
+    classes = pitch_classes(roll, roll.sounding)[steps] > 0
+    above = (basses[:, None] + np.arange(12)) % 12
+    intervals = np.take_along_axis(classes, above, axis=1)
+    numbers = (basses - tonic) % 12 * (1 << 12) + set_number(intervals)
+    changes = np.flatnonzero(np.diff(numbers, prepend=-1))
+    numbers = numbers[changes]
+    return numbers[:-1] * _CHORDS + numbers[1:]
+
+
+class KnownPairs:
+    """The pairs of chords that the pieces of a corpus have."""
+
+    def __init__(self, pairs_of_pieces: Iterable[np.ndarray]) -> None:
+        """Count for each pair of `chord_pairs` how many pieces have it."""
+        self._pieces: Counter[int] = Counter()
+        for pairs in pairs_of_pieces:
+            self._pieces.update(set(pairs.tolist()))
+
+    def new_rate(self, pairs: np.ndarray, own: int = 0) -> float:
+        """The share of these pairs, int64 [N], that the corpus does not have; nan for no pairs.
+
+        Args:
+            own: 1 for pairs of a piece of the corpus, which then does not count itself.
+        """
+        num_new = sum(self._pieces[pair] <= own for pair in pairs.tolist())
+        return share(num_new, len(pairs))

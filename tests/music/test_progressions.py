@@ -1,0 +1,52 @@
+"""Pairs of chords, and which of them a corpus has."""
+
+import math
+
+import numpy as np
+import pytest
+from toy_music import chorale, struck_chords
+
+from lnfgen.formats.scores import read_score
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.progressions import KnownPairs, chord_pairs
+
+C_MAJOR = (48, 55, 64)
+F_MAJOR = (53, 60, 69)
+G_SEVENTH = (43, 59, 65)
+
+
+def test_a_pair_is_there_where_the_chord_changes() -> None:
+    roll = struck_chords(C_MAJOR, C_MAJOR, F_MAJOR, C_MAJOR, F_MAJOR)
+    pairs = chord_pairs(roll, tonic=0).tolist()
+    assert len(pairs) == 3
+    assert pairs[0] == pairs[2] != pairs[1]
+
+
+def test_the_octaves_of_a_chord_above_its_bass_do_not_matter() -> None:
+    wide = (48, 67, 76, 79)
+    one = chord_pairs(struck_chords(C_MAJOR, F_MAJOR), tonic=0)
+    assert chord_pairs(struck_chords(wide, F_MAJOR), tonic=0).tolist() == one.tolist()
+    inverted = (52, 60, 67)
+    assert chord_pairs(struck_chords(inverted, F_MAJOR), tonic=0).tolist() != one.tolist()
+
+
+def test_pairs_are_counted_from_the_tonic() -> None:
+    (song,) = read_score(chorale(), ".mxl")
+    moved = song.roll.transposed(4)
+    pairs = chord_pairs(song.roll, tonic=7)
+    assert len(pairs) > 20
+    assert chord_pairs(moved, tonic=11).tolist() == pairs.tolist()
+    assert chord_pairs(moved, tonic=7).tolist() != pairs.tolist()
+
+
+def test_silence_has_no_pairs() -> None:
+    assert not len(chord_pairs(PianoRoll.from_notes([], num_steps=8), tonic=0))
+
+
+def test_a_pair_is_new_if_no_other_piece_has_it() -> None:
+    one = np.array([1, 2, 2])
+    other = np.array([2, 3])
+    known = KnownPairs([one, other])
+    assert known.new_rate(np.array([1, 2, 3, 4])) == 0.25
+    assert known.new_rate(one, own=1) == pytest.approx(1 / 3)  # 1 is in itself alone
+    assert math.isnan(known.new_rate(np.zeros(0, int)))
