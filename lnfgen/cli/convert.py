@@ -185,9 +185,12 @@ class _Conversion:
 def _in_key(song: "Song", tonic: int, name: str) -> "Song":
     """Move a piece the nearest way to a tonic, and print the key that was found and the move."""
     from lnfgen.formats.song import transposed_song
+    from lnfgen.music.key_signature import home_under
     from lnfgen.music.tonality import find_key
 
     found = find_key(song.roll.merged)
+    if song.origin.key is not None:
+        found = home_under(song.roll, song.origin.key)
     if found is None:
         console.warn(f"{name} has no notes and so no key; it is left as it is")
         return song

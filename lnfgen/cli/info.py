@@ -67,13 +67,24 @@ def command(  # noqa: PLR0913
 
 
 def _show_folder(path: str, facts: dict[str, Any]) -> None:
-    """Print a line for each fact that has words."""
-    lines = [f"path: {path}"]
-    for name, value in facts.items():
-        words = shown(value)
-        if words:
-            lines.append(f"{name}: {words}")
-    console.result("\n".join(lines))
+    """Print a line for each fact, those of a group below its name."""
+    console.result("\n".join([f"path: {path}", *_lines(facts)]))
+
+
+def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
+    """A line for each fact that has words. Groups of facts have no line for 0 either."""
+    lines: list[str] = []
+    for key, value in facts.items():
+        name = indent + key.replace("_", " ")
+        if isinstance(value, dict):
+            inner = _lines({key: item for key, item in value.items() if item}, indent + "  ")
+            if inner:
+                lines += [f"{name}:", *inner]
+        elif isinstance(value, list):
+            lines += [f"{name}: {shown(item)}" for item in value]
+        elif value != "":
+            lines.append(f"{name}: {shown(value)}")
+    return lines
 
 
 def _show(path: str, facts: dict[str, Any], pieces: list[dict[str, Any]]) -> None:

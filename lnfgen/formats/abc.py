@@ -21,6 +21,7 @@ from lnfgen.formats.abc_fields import (
     time_signature_of,
     unit_length,
     without_clef,
+    written_key,
 )
 from lnfgen.formats.abc_voices import OVERLAY, Item, Repeat, Voice, lay_out
 from lnfgen.formats.events import Events
@@ -126,6 +127,7 @@ class _Tune:
         unit = unit_length(last.get("L", "")) or _usual_unit(time_signature)
         self.voice = Voice(without_clef(key), unit, time_signature, octave_shifts(key))
         self.voices = {"": self.voice}
+        self.key = written_key(self.voice.key)
         for name, text in fields:
             if name == "Q":
                 self._add_tempo(text)
@@ -159,6 +161,8 @@ class _Tune:
         if len(self.voices) == 1:
             self.voice.items = self._in_order()
         events = Events(title=self.title)
+        if self.key is not None:
+            events.keys.append((Fraction(0), self.key))
         if time_signature is not None:
             events.signatures.append((Fraction(0), time_signature))
         for voice in self.voices.values():

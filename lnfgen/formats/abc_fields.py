@@ -8,6 +8,7 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
+from lnfgen.music.key_signature import TONIC_OF_MODE, KeySignature
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM
 from lnfgen.music.time_signature import is_time_signature
 from lnfgen.music.tonality import FIFTHS
@@ -165,6 +166,24 @@ def _num_sharps(key: str) -> int:
         if mode.lower().startswith(name):
             return sharps_of_tonic + fifths
     return sharps_of_tonic
+
+
+def written_key(key: str) -> KeySignature | None:
+    """The key signature and the mode of a field K: without its clef.
+
+    It is None if the field names no tonic, or has alterations of its own in place of a mode.
+    """
+    found = re.fullmatch(r"[A-G][#b]?\s*([A-Za-z]{0,3})[A-Za-z]*", key.strip())
+    sharps = _num_sharps(key)
+    if found is None or abs(sharps) > 7:
+        return None
+    mode = found[1].lower()
+    if mode == "m":
+        return KeySignature(sharps, "minor")
+    for name in TONIC_OF_MODE:
+        if name.startswith(mode):  # the first one, major, also without a word
+            return KeySignature(sharps, name)
+    return None
 
 
 def octave_shifts(text: str) -> dict[str, int]:

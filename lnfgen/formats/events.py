@@ -18,6 +18,7 @@ import numpy as np
 
 from lnfgen.errors import UnreadableFileError
 from lnfgen.music.conversion import FINER, NEAR, ConversionReport, report_of_notes
+from lnfgen.music.key_signature import KeySignature
 from lnfgen.music.notes import Note
 from lnfgen.music.parts import Part, in_roles
 from lnfgen.music.pianoroll import PianoRoll
@@ -84,6 +85,7 @@ class Events:
         tracks: those with notes, and the notes of each.
         tempos: (time, quarters a minute) of each change.
         signatures: (time, time signature) of each change.
+        keys: (time, key signature) of each change.
         end: where the piece ends.
         lines: where the first bar ends, and the next one, as far as is known.
         lost: what no roll can have, by the number of the track.
@@ -94,6 +96,7 @@ class Events:
     tracks: list[tuple[Track, list[FileNote]]] = field(default_factory=list)
     tempos: list[tuple[Any, float]] = field(default_factory=list)
     signatures: list[tuple[Any, tuple[int, int]]] = field(default_factory=list)
+    keys: list[tuple[Any, KeySignature]] = field(default_factory=list)
     end: Any = 0
     lines: list[Any] = field(default_factory=list)
     lost: dict[int, ConversionReport] = field(default_factory=dict)
@@ -211,8 +214,15 @@ class Events:
         for number, lost in self.lost.items():
             if number in chosen:
                 report += lost
-        origin = Origin(title=in_one_line(self.title), report=report)
+        origin = Origin(title=in_one_line(self.title), key=self._key(), report=report)
         return Song(roll.with_upbeat(grid.step(upbeat)), origin)
+
+    def _key(self) -> KeySignature | None:
+        """The key signature that lasts longest, if there is any; the first one has no key ahead."""
+        if not self.keys:
+            return None
+        _, first = min(self.keys, key=itemgetter(0))
+        return longest_lasting(self.keys, self.end, first)
 
     def _part(self, role: str, playing: Sequence[Track], grid: _Grid, whole: PianoRoll) -> Part:
         """The part that these tracks play.

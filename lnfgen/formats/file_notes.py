@@ -10,6 +10,7 @@ import itertools
 import math
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from operator import itemgetter
 from typing import NamedTuple
@@ -20,9 +21,12 @@ from lnfgen.formats.events import nearest
 from lnfgen.formats.messages import MidiNote, channel_notes, ticks_per_quarter
 from lnfgen.formats.midi import track_events
 from lnfgen.formats.midi_file import MidiFile, read_file
+from lnfgen.music.conversion import ConversionReport
 from lnfgen.music.notes import Note
+from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song
 from lnfgen.music.time_signature import bar_length, is_time_signature
+from lnfgen.music.timing import Timing, find_timing
 from lnfgen.music.tracks import DRUMS, Track
 
 
@@ -45,6 +49,27 @@ class OpenedFile(NamedTuple):
     midi: MidiFile
     ticks_per_step: Fraction
     played: list[PlayedTrack]
+    quarter: Fraction  # its ticks
+    timing: Timing
+
+    @property
+    def heard(self) -> list[PlayedTrack]:
+        """The tracks that the model hears."""
+        return [played for played in self.played if played.track.kept]
+
+    def step(self, tick: int) -> int:
+        """The step that is nearest to what is played at a tick."""
+        if self.timing.is_plain:
+            return nearest(tick / self.ticks_per_step)
+        written = self.timing.written(tick / self.quarter) * self.quarter
+        return max(nearest(written / self.ticks_per_step), 0)
+
+    def tick(self, step: int) -> int:
+        """The tick at which the file plays what is written at a step."""
+        time = step * self.ticks_per_step
+        if not self.timing.is_plain:
+            time = self.timing.played(time / self.quarter) * self.quarter
+        return round(time)
 
 
 def opened_file(song: Song) -> OpenedFile:
@@ -55,16 +80,77 @@ def opened_file(song: Song) -> OpenedFile:
     all_played: list[PlayedTrack] = []
     for own, (key, notes) in zip(song.origin.tracks, notes_of_tracks, strict=True):
         all_played.append(PlayedTrack(own, key, notes))
-    ticks_per_step = ticks_per_quarter(midi) / song.roll.steps_per_quarter
-    return OpenedFile(midi, ticks_per_step, all_played)
+    quarter = ticks_per_quarter(midi)
+    ticks_per_step = quarter / song.roll.steps_per_quarter
+    return OpenedFile(midi, ticks_per_step, all_played, quarter, song.origin.timing)
 
 
-def is_drawn(note: MidiNote, song: Song, ticks_per_step: Fraction, own: Track) -> bool:
+def in_time(song: Song) -> Song:
+    """The song of a file with its notes on their beats, even if they are all late, or swing.
+
+    Then `Origin.timing` has where the file plays them.
+    """
+    if song.origin.midi is None or not song.origin.tracks:
+        return song
+    opened = opened_file(song)
+    if opened.quarter.denominator != 1:  # times are in seconds, which have no beats
+        return song
+    starts: list[int] = []
+    for played in opened.heard:
+        starts.extend(note.start for note in played.notes)
+    _, unit = song.roll.time_signature
+    timing = find_timing(
+        starts, int(opened.quarter), song.roll.steps_per_quarter, may_swing=unit <= 4
+    )
+    if timing.is_plain:
+        return song
+    opened = opened._replace(timing=timing)
+    report = ConversionReport(song.origin.report)
+    report["rounded"] = _num_rounded(opened)
+    origin = replace(song.origin, timing=timing, report=report)
+    return replace(song, roll=_on_its_beats(song.roll, opened), origin=origin)
+
+
+def _num_rounded(opened: OpenedFile) -> int:
+    """How many starts and ends of the notes that the model hears are on no step."""
+    rounded = 0
+    for played in opened.heard:
+        for note in played.notes:
+            for tick in (note.start, note.end):
+                written = opened.timing.written(tick / opened.quarter) * opened.quarter
+                rounded += (written / opened.ticks_per_step).denominator != 1
+    return rounded
+
+
+def _on_its_beats(roll: PianoRoll, opened: OpenedFile) -> PianoRoll:
+    """The roll with the notes of the file where its timing has them."""
+    parts: list[PianoRoll] = []
+    for role in roll.roles or ("",):
+        notes: list[Note] = []
+        for played in opened.heard:
+            if role in ("", played.track.role):
+                for note in played.notes:
+                    first = opened.step(note.start)
+                    notes.append((first, opened.step(note.end) - first, note.pitch))
+        part = PianoRoll.from_notes(
+            notes,
+            num_steps=roll.num_steps,
+            lowest_pitch=roll.lowest_pitch,
+            num_pitches=roll.num_pitches,
+        )
+        # The last note may end after the file does.
+        parts.append(part.stretch(0, roll.num_steps))
+    sounding = np.concatenate([part.sounding for part in parts], axis=1)
+    onsets = np.concatenate([part.struck() for part in parts], axis=1)
+    return replace(roll, sounding=sounding, onsets=onsets)
+
+
+def is_drawn(note: MidiNote, song: Song, opened: OpenedFile, own: Track) -> bool:
     """True if the note of this track begins where a model drew."""
     assert song.drawn is not None
     roles = song.roll.roles
     part = roles.index(own.role) if roles else 0
-    step = nearest(note.start / ticks_per_step)
+    step = opened.step(note.start)
     return step < song.roll.num_steps and bool(song.drawn[step, part, note.pitch])
 
 
@@ -131,8 +217,8 @@ def file_line(song: Song, top: bool, role: str = "") -> np.ndarray:
     outermost = _outermost(notes, top)
     for note in notes:
         if 2 * outermost[note] >= note.end - note.start:
-            first = nearest(note.start / opened.ticks_per_step)
-            end = nearest(note.end / opened.ticks_per_step)
+            first = opened.step(note.start)
+            end = opened.step(note.end)
             line[first : max(end, first + 1), note.pitch] = True
     return line
 
@@ -163,16 +249,16 @@ def file_parts(song: Song) -> Iterator[tuple[str, list[Note]]]:
 
     Drums and notes in drawn places are left out, and tracks without other notes.
     """
-    _, ticks_per_step, all_played = opened_file(song)
-    for own, _, played in all_played:
+    opened = opened_file(song)
+    for own, _, played in opened.played:
         if own.instrument == DRUMS:
             continue
         notes: list[Note] = []
         for note in played:
-            if own.kept and is_drawn(note, song, ticks_per_step, own):
+            if own.kept and is_drawn(note, song, opened, own):
                 continue
-            first = nearest(note.start / ticks_per_step)
-            last = nearest(note.end / ticks_per_step)
+            first = opened.step(note.start)
+            last = opened.step(note.end)
             if first < song.roll.num_steps:
                 notes.append((first, max(last - first, 1), note.pitch))
         if notes:

@@ -13,6 +13,7 @@ import mido
 from lnfgen.errors import UnreadableFileError
 from lnfgen.formats.events import DEFAULT_BPM
 from lnfgen.formats.midi_file import FIRST_SYSTEM, META, Event, MidiFile, TrackEvents, events_in
+from lnfgen.music.key_signature import MAJOR, KeySignature
 from lnfgen.music.tracks import DRUM_CHANNEL
 
 DRUMS_FROM_0 = DRUM_CHANNEL - 1  # messages count their channels from 0
@@ -23,6 +24,7 @@ NOTE_ON = 0x9
 PRESSURE = 0xA  # of one key
 CONTROL = 0xB
 PROGRAM = 0xC
+CHANNEL_PRESSURE = 0xD
 PITCH_WHEEL = 0xE
 # The types of meta events
 TRACK_NAME = 0x03
@@ -30,6 +32,8 @@ END_OF_TRACK = 0x2F
 TEMPO = 0x51
 TIME_SIGNATURE = 0x58
 KEY_SIGNATURE = 0x59
+_MODES = (MAJOR, "minor")  # of a key signature, by its number
+_OF_SOUND = (CONTROL, PROGRAM, CHANNEL_PRESSURE, PITCH_WHEEL)
 # Of events at one tick, so that a note ends before its key is struck again
 _ORDER = {NOTE_OFF: 1, NOTE_ON: 2}
 
@@ -92,6 +96,17 @@ def time_signature_of(event: Event) -> tuple[int, int]:
     """The time signature that a meta event sets, beats and unit."""
     _require_data(event, 4, "time signature")
     return event.data[0], 2 ** event.data[1]
+
+
+def key_signature_of(event: Event) -> KeySignature | None:
+    """The key signature that a meta event sets; None for one that MIDI does not define."""
+    data = event.data
+    if len(data) < 2:
+        return None
+    sharps = int.from_bytes(data[:1], "big", signed=True)  # flats are below 0
+    if abs(sharps) > 7 or data[1] >= len(_MODES):
+        return None
+    return KeySignature(sharps, _MODES[data[1]])
 
 
 def _require_data(event: Event, size: int, what: str) -> None:
@@ -159,6 +174,21 @@ def used_channels(midi: MidiFile) -> set[int]:
     return used
 
 
+def instrument_events(tracks: Sequence[TrackEvents], channel: int, other: int) -> list[Event]:
+    """What sets the sound of a channel through a file, for another channel.
+
+    That is its programs, controllers, pressure and pitch bends, in the order of the tracks.
+    """
+    found: list[Event] = []
+    for track in tracks:
+        for event in track:
+            kind = message_type(event)
+            if kind in _OF_SOUND and event.status & 0xF == channel:
+                status = event.status & 0xF0 | other
+                found.append(event._replace(status=status, gap=b"", is_running=False))
+    return found
+
+
 def take_out(midi: MidiFile, taken: Mapping[tuple[int, int], Sequence[MidiNote]]) -> None:
     """Take notes, by their track and channel, out of a file."""
     # Of each track, the places of the events
@@ -208,7 +238,7 @@ def transposed(event: Event, semitones: int) -> Event:
         pitch, velocity = event.data
         return event._replace(data=bytes((_on_keys(pitch + semitones), velocity)))
     if meta_type(event) == KEY_SIGNATURE:
-        return event._replace(data=_transposed_key(event.data, semitones))
+        return _transposed_key(event, semitones)
     return event
 
 
@@ -221,16 +251,13 @@ def _on_keys(pitch: int) -> int:
     return pitch
 
 
-def _transposed_key(data: bytes, semitones: int) -> bytes:
-    """The data of a key signature, moved; one that MIDI does not define stays as it is."""
-    if len(data) < 2 or semitones % 12 == 0:
-        return data
-    sharps = int.from_bytes(data[:1], "big", signed=True)  # flats are below 0
-    is_key = abs(sharps) <= 7 and data[1] <= 1
-    if not is_key:
-        return data
-    moved = (sharps + 7 * semitones + 6) % 12 - 6
-    return moved.to_bytes(1, "big", signed=True) + data[1:]
+def _transposed_key(event: Event, semitones: int) -> Event:
+    """A key signature, moved; one that MIDI does not define stays as it is."""
+    key = key_signature_of(event)
+    if key is None:
+        return event
+    sharps = key.transposed(semitones).sharps
+    return event._replace(data=sharps.to_bytes(1, "big", signed=True) + event.data[1:])
 
 
 # New events.
@@ -250,6 +277,13 @@ def tempo_event(tick: int, bpm: float) -> Event:
 def time_signature_event(tick: int, signature: tuple[int, int]) -> Event:
     beats, unit = signature
     return _at(tick, mido.MetaMessage("time_signature", numerator=beats, denominator=unit))
+
+
+def key_signature_event(tick: int, key: KeySignature) -> Event:
+    """A key signature. MIDI has no other modes than major and minor."""
+    is_minor = key.mode in ("minor", "aeolian")
+    data = key.sharps.to_bytes(1, "big", signed=True) + bytes([is_minor])
+    return _at(tick, mido.UnknownMetaMessage(KEY_SIGNATURE, data))
 
 
 def end_of_track(tick: int) -> Event:

@@ -3,17 +3,18 @@
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.formats.events import Events, with_choice
 from lnfgen.formats.messages import (
     CONTROL,
     DRUMS_FROM_0,
+    KEY_SIGNATURE,
     PITCH_WHEEL,
     PITCHED_FROM_0,
     PROGRAM,
@@ -22,6 +23,8 @@ from lnfgen.formats.messages import (
     TRACK_NAME,
     bend_of,
     channel_notes,
+    key_signature_event,
+    key_signature_of,
     last_tick,
     message_type,
     meta_type,
@@ -36,6 +39,7 @@ from lnfgen.formats.messages import (
 )
 from lnfgen.formats.midi_file import Event, MidiFile, TrackEvents, file_bytes, new_file, read_file
 from lnfgen.music.conversion import ConversionReport
+from lnfgen.music.key_signature import KeySignature
 from lnfgen.music.notes import Note
 from lnfgen.music.parts import part_programs
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll
@@ -50,6 +54,7 @@ TICKS_PER_QUARTER = 480  # about so many, in the files that are written
 _MOST_TICKS = 0x7FFF  # to a quarter, in the header of a MIDI file
 _LONGEST_TIME = 1 << 28  # ticks between two events of a MIDI file are fewer than these
 SUSTAIN_PEDAL = 64  # the number of its controller
+_Value = TypeVar("_Value")
 
 
 def read_midi(
@@ -142,7 +147,11 @@ def _set_first_bar_line(piece: Events, quarter: Fraction) -> None:
 
 
 def midi_bytes(
-    roll: PianoRoll, *, programs: Sequence[int] = (), voices: int | None = None
+    roll: PianoRoll,
+    *,
+    programs: Sequence[int] = (),
+    voices: int | None = None,
+    key: KeySignature | None = None,
 ) -> bytes:
     """A MIDI file: tempo, time signature and programs, and the notes. Silence at both ends is kept.
 
@@ -158,6 +167,7 @@ def midi_bytes(
         voices: with a number, `separate_voices` divides the notes among so many voices, and the
             file has format 1 with a track and a channel for each. With None it has a voice for each
             program; one track if there is only one.
+        key: the key signature, if there is one.
 
     Raises:
         LnfgenError: for voices out of range, or fewer voices than programs.
@@ -170,7 +180,7 @@ def midi_bytes(
     else:
         tracks = _voice_tracks(roll, programs or [0], voices)
     ticks_per_step = max(1, TICKS_PER_QUARTER // roll.steps_per_quarter)
-    head = _head_events(roll, ticks_per_step)
+    head = _head_events(roll, key, ticks_per_step)
     sounding = [_voice_events(one, roll.upbeat, ticks_per_step) for one in tracks]
     kind = 1
     all_events = [head, *sounding]
@@ -228,8 +238,8 @@ def _band_tracks(roll: PianoRoll, programs: Sequence[int]) -> list[_Voice]:
     return tracks
 
 
-def _head_events(roll: PianoRoll, ticks_per_step: int) -> list[Event]:
-    """The tempo and the time signatures of a roll."""
+def _head_events(roll: PianoRoll, key: KeySignature | None, ticks_per_step: int) -> list[Event]:
+    """The tempo, the time signatures and the key signature of a roll."""
     upbeat = upbeat_signature(roll)
     signatures = {0: roll.time_signature}
     if upbeat:
@@ -238,6 +248,8 @@ def _head_events(roll: PianoRoll, ticks_per_step: int) -> list[Event]:
     events = [tempo_event(0, roll.tempo_bpm)]
     for tick, signature in signatures.items():
         events.append(time_signature_event(tick, signature))
+    if key is not None:
+        events.append(key_signature_event(0, key))
     return events
 
 
@@ -269,6 +281,8 @@ def midi_of_score(events: Events, roll: PianoRoll) -> bytes | None:
     head = [tempo_event(tick(time), bpm) for time, bpm in events.tempos]
     for time, signature in _signatures_with_upbeat(events, roll):
         head.append(time_signature_event(tick(time), signature))
+    for time, key in events.keys:
+        head.append(key_signature_event(tick(time), key))
     voices = [head]
     for index, (own, notes) in enumerate(events.tracks):
         channel = PITCHED_FROM_0[index % len(PITCHED_FROM_0)]
@@ -325,8 +339,9 @@ def track_events(tracks: Sequence[TrackEvents], after: int = 0) -> Events:
     """
     events = Events()
     for track in tracks:
-        events.tempos += _tempos(track)
-        events.signatures += _signatures(track)
+        events.tempos += _settings(track, TEMPO, _bpm_of)
+        events.signatures += _settings(track, TIME_SIGNATURE, time_signature_of)
+        events.keys += _settings(track, KEY_SIGNATURE, key_signature_of)
     events.end = last_tick(tracks)
     programs = _programs_by_channel(tracks)
     lost = [_bends_and_pedals(track) for track in tracks]
@@ -366,24 +381,23 @@ def _programs_by_channel(
     return programs
 
 
-def _tempos(track: TrackEvents) -> list[tuple[int, float]]:
-    """(tick, quarters a minute) of each tempo that is set. A quarter without length is none."""
-    tempos: list[tuple[int, float]] = []
+def _settings(
+    track: TrackEvents, kind: int, value_of: Callable[[Event], _Value | None]
+) -> list[tuple[int, _Value]]:
+    """(tick, value) of each meta event of a kind, where it has a value."""
+    found: list[tuple[int, _Value]] = []
     for event in track:
-        if meta_type(event) == TEMPO:
-            microseconds = tempo_of(event)
-            if microseconds:
-                tempos.append((event.tick, _tidy_bpm(microseconds)))
-    return tempos
+        if meta_type(event) == kind:
+            value = value_of(event)
+            if value is not None:
+                found.append((event.tick, value))
+    return found
 
 
-def _signatures(track: TrackEvents) -> list[tuple[int, tuple[int, int]]]:
-    """(tick, time signature) of each one that is set."""
-    signatures: list[tuple[int, tuple[int, int]]] = []
-    for event in track:
-        if meta_type(event) == TIME_SIGNATURE:
-            signatures.append((event.tick, time_signature_of(event)))
-    return signatures
+def _bpm_of(event: Event) -> float | None:
+    """The quarters a minute that a tempo sets; None if its quarter has no length."""
+    microseconds = tempo_of(event)
+    return _tidy_bpm(microseconds) if microseconds else None
 
 
 def _bends_and_pedals(track: TrackEvents) -> defaultdict[int, ConversionReport]:

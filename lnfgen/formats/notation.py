@@ -25,10 +25,11 @@ from lnfgen.formats.staves import (
 from lnfgen.formats.symbols import Symbol, bars_of_voice
 from lnfgen.music.drums import drum_of
 from lnfgen.music.instruments import INSTRUMENTS
+from lnfgen.music.key_signature import KeySignature, signature_for
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song, as_song
 from lnfgen.music.time_signature import bar_length
-from lnfgen.music.tonality import find_key, spelled
+from lnfgen.music.tonality import spelled
 
 MAX_BARS = 4000  # of a score; for more, the writer takes minutes
 
@@ -43,7 +44,7 @@ def musicxml_bytes(
     title: str = "",
     drawn_name: str = "drawn",
 ) -> bytes:
-    """A MusicXML score, in the key that is found, in bars with ties over their lines.
+    """A MusicXML score, in the key of `signature_for`, in bars with ties over their lines.
 
     `read_score` gives the same `roll.merged` again; onsets that are not known are those of
     `roll.struck()` then. A band has a staff for each of its parts, the drums among them.
@@ -85,7 +86,7 @@ def _write(song: Song, voices: int | None, title: str, drawn_name: str) -> bytes
     if roll.parts:
         staves = staves_of_band(roll)
     elif song.is_own_file:
-        staves = staves_of_file(song, voices or 1, drawn_name)
+        staves = staves_of_file(song, voices, drawn_name)
     elif voices is not None:
         staves = staves_of_voices(roll, voices)
     elif is_choral(roll):
@@ -95,7 +96,8 @@ def _write(song: Song, voices: int | None, title: str, drawn_name: str) -> bytes
         is_for_piano = True
     try:
         with quiet():
-            score = _score(roll.merged, staves, title, is_for_piano=is_for_piano)
+            key = signature_for(roll, song.origin.key)
+            score = _score(roll.merged, staves, title, key, is_for_piano=is_for_piano)
             return _xml_of(score, has_title=bool(title))
     # music21 raises errors of many kinds for a duration without a note value.
     except Exception as error:
@@ -106,19 +108,24 @@ def _write(song: Song, voices: int | None, title: str, drawn_name: str) -> bytes
         ) from error
 
 
-def _score(roll: PianoRoll, staves: Sequence[Staff], title: str, *, is_for_piano: bool) -> Any:
+def _score(
+    roll: PianoRoll,
+    staves: Sequence[Staff],
+    title: str,
+    key: KeySignature,
+    *,
+    is_for_piano: bool,
+) -> Any:
     """A score of music21. A piano's staves are one part with a brace."""
     from music21 import layout, metadata, stream
 
     score = stream.Score()
     score.metadata = metadata.Metadata(title=title or None)
-    key = find_key(roll)
-    sharps = 0 if key is None else key.sharps
     parts = []
     for number, staff in enumerate(staves, start=1):
         part = _empty_part(staff, number, is_for_piano=is_for_piano)
-        sharps_of_staff = None if staff.clef == PERCUSSION else sharps
-        for offset, measure in _measures(roll, staff, sharps_of_staff, has_tempo=number == 1):
+        key_of_staff = None if staff.clef == PERCUSSION else key
+        for offset, measure in _measures(roll, staff, key_of_staff, has_tempo=number == 1):
             part.insert(offset, measure, ignoreSort=True)
         parts.append(part)
         score.insert(0, part)
@@ -175,14 +182,15 @@ def _player(staff: Staff, *, is_for_piano: bool) -> Any:
 
 
 def _measures(
-    roll: PianoRoll, staff: Staff, sharps: int | None, *, has_tempo: bool
+    roll: PianoRoll, staff: Staff, key: KeySignature | None, *, has_tempo: bool
 ) -> list[tuple[Fraction, Any]]:
     """The bars of a staff as measures of music21, each with its offset in quarters.
 
-    Without `sharps`, the staff is of drums.
+    Without a key signature, the staff is of drums.
     """
     from music21 import stream
 
+    sharps = None if key is None else key.sharps
     grid = roll.steps_per_quarter
     bar = bar_length(roll.time_signature, 1)
     missing = Fraction(0)  # what the upbeat lacks at the start of its bar
@@ -200,7 +208,7 @@ def _measures(
             measure.paddingLeft = missing
             measure.showNumber = stream.enums.ShowNumber.NEVER
         if index == 0:
-            _insert_head(measure, roll, staff, sharps or 0, has_tempo=has_tempo)
+            _insert_head(measure, roll, staff, key or KeySignature(0), has_tempo=has_tempo)
         _fill(measure, symbols, sharps, staff.has_stems_by_voice, bar)
         measures.append((max(index * bar - missing, Fraction(0)), measure))
     _, last = measures[-1]
@@ -211,7 +219,7 @@ def _measures(
 
 
 def _insert_head(
-    measure: Any, roll: PianoRoll, staff: Staff, sharps: int, *, has_tempo: bool
+    measure: Any, roll: PianoRoll, staff: Staff, signature: KeySignature, *, has_tempo: bool
 ) -> None:
     """Put the clef, key and time signature into the first measure of a staff, and the tempo."""
     from music21 import clef, key, meter, tempo
@@ -219,7 +227,10 @@ def _insert_head(
     clefs = {"treble": clef.TrebleClef, "bass": clef.BassClef, PERCUSSION: clef.PercussionClef}
     beats, unit = roll.time_signature
     measure.insert(0, clefs[staff.clef]())
-    measure.insert(0, key.KeySignature(sharps))
+    written = key.KeySignature(signature.sharps)
+    if signature.mode:
+        written = written.asKey(signature.mode)
+    measure.insert(0, written)
     measure.insert(0, meter.TimeSignature(f"{beats}/{unit}"))
     if has_tempo:
         measure.insert(0, tempo.MetronomeMark(number=roll.tempo_bpm))

@@ -18,6 +18,7 @@ from lnfgen.formats.abc import read_tunes
 from lnfgen.formats.events import MAX_STEPS, Events, Sound, join_ties, with_choice
 from lnfgen.formats.midi import midi_of_score, with_midi
 from lnfgen.formats.sandbox import restart_clock
+from lnfgen.music.key_signature import TONIC_OF_MODE, KeySignature
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.song import Song
 from lnfgen.music.time_signature import is_time_signature
@@ -157,6 +158,8 @@ def _add_part(events: Events, part: Any) -> None:
         player = next(iter(part.recurse().getElementsByClass(instrument.Instrument)), None)
         name = str(getattr(part, "partName", None) or "")
         events.add(notes, name, program=getattr(player, "midiProgram", None))
+        if not events.keys:
+            events.keys = _keys(part)
     events.signatures += _signatures(part)
     if not events.lines:
         starts = [Fraction(bar.offset) for bar in part.getElementsByClass(stream.Measure)]
@@ -169,18 +172,44 @@ def _signatures(part: Any) -> list[tuple[Fraction, tuple[int, int]]]:
 
     They are searched bar by bar, as music21 may have one object in several bars.
     """
-    from music21 import meter, stream
+    from music21 import meter
 
-    bars = [(Fraction(0), part)]
-    for bar in part.getElementsByClass(stream.Measure):
-        bars.append((Fraction(bar.offset), bar))
     signatures = []
-    for start, bar in bars:
+    for start, bar in _bars_of(part):
         for mark in bar.getElementsByClass(meter.TimeSignature):
             signature = (mark.numerator, mark.denominator)
             if mark.numerator and is_time_signature(signature):
                 signatures.append((start + Fraction(mark.offset), signature))
     return signatures
+
+
+def _keys(part: Any) -> list[tuple[Fraction, KeySignature]]:
+    """The key signatures of a part, with offsets in quarters.
+
+    Where humdrum has a signature and a key, the key comes last, for it has the mode.
+    """
+    from music21 import key
+
+    found = []
+    for start, bar in _bars_of(part):
+        for mark in bar.getElementsByClass(key.KeySignature):
+            if mark.sharps is None or abs(mark.sharps) > 7:
+                continue
+            mode = getattr(mark, "mode", None) or ""
+            if mode not in TONIC_OF_MODE:
+                mode = ""
+            found.append((start + Fraction(mark.offset), KeySignature(mark.sharps, mode)))
+    return sorted(found, key=lambda change: (change[0], bool(change[1].mode)))
+
+
+def _bars_of(part: Any) -> list[tuple[Fraction, Any]]:
+    """A part of music21 and its bars, with their offsets in quarters, to search for marks."""
+    from music21 import stream
+
+    bars = [(Fraction(0), part)]
+    for bar in part.getElementsByClass(stream.Measure):
+        bars.append((Fraction(bar.offset), bar))
+    return bars
 
 
 def _sounds(flat: Any) -> list[Sound]:

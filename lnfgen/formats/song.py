@@ -5,26 +5,25 @@ at which the model hears it begin was drawn; see `lnfgen.formats.file_notes`. Al
 their ticks and their bytes.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from fractions import Fraction
-from statistics import fmean
 from typing import NamedTuple
 
-import numpy as np
-
 from lnfgen.errors import LnfgenError
-from lnfgen.formats.file_notes import PlayedTrack, is_drawn, opened_file
+from lnfgen.formats.drawn_notes import drawn_by_track, loudness
+from lnfgen.formats.file_notes import OpenedFile, PlayedTrack, is_drawn, opened_file
 from lnfgen.formats.messages import (
     DRUMS_FROM_0,
     PITCHED_FROM_0,
+    PROGRAM,
     TEMPO,
     MidiNote,
     Sound,
     apart,
     channel_notes,
+    instrument_events,
     last_tick,
+    message_type,
     meta_type,
     new_track,
     take_out,
@@ -33,8 +32,8 @@ from lnfgen.formats.messages import (
     used_channels,
     voice_events,
 )
-from lnfgen.formats.midi import VELOCITY, midi_bytes, with_midi
-from lnfgen.formats.midi_file import MidiFile, TrackEvents, file_bytes, read_file
+from lnfgen.formats.midi import midi_bytes, with_midi
+from lnfgen.formats.midi_file import Event, TrackEvents, file_bytes, read_file
 from lnfgen.music.conversion import ConversionReport
 from lnfgen.music.notes import Note
 from lnfgen.music.parts import Part, part_programs
@@ -50,8 +49,9 @@ class _Drawn(NamedTuple):
 
     name: str
     notes: list[Note]
-    program: int
+    program: int | None  # None: that of the track
     part: Part  # its role is empty if the song is of no band
+    track: PlayedTrack | None = None  # of the file, to which the notes belong
 
 
 def transposed_song(song: Song, semitones: int) -> Song:
@@ -90,18 +90,18 @@ def midi_of(
 ) -> bytes:
     """The MIDI file of a piece, which `midi_bytes` writes if no model drew in a person's piece.
 
-    If one did, it is that person's own file with the drawn notes in tracks of their own. The drawn
-    notes are as loud as the notes around them, of a band those of the same part, and have channels
-    of their own as far as some are free. Drums share theirs, and its program.
+    If one did, it is that person's own file with the drawn notes in tracks of their own: one for
+    each track of the file whose place they take (see `lnfgen.formats.drawn_notes`), with its
+    instrument and its controllers, and as loud as its notes. They have channels of their own as far
+    as some are free. Drums share theirs, and its program.
 
     Args:
-        programs: those of the drawn notes, for each voice, or part with pitches. Without any, that
-            of the tracks that the model heard, or the usual one of the part; a piano, if there is
-            no file.
-        voices: in how many tracks the drawn notes are divided. None: one for each program. A band
-            takes none.
+        programs: those of the drawn notes, for each voice, or part with pitches, in place of the
+            instruments of the file. Without a file it is a piano, or the usual one of the part.
+        voices: in how many tracks the drawn notes are divided. None: one for each program, or for
+            each track of the file. A band takes none.
         drawn_name: the name of the track of the drawn notes; several are numbered, or have the name
-            of their part.
+            of their part or of the file's track.
     """
     song = as_song(piece)
     if song.roll.parts and voices is not None:
@@ -109,7 +109,7 @@ def midi_of(
             f"{counted(voices, 'voice')} of a band; expected none, because it has parts"
         )
     if not song.is_own_file:
-        return midi_bytes(song.roll, programs=programs, voices=voices)
+        return midi_bytes(song.roll, programs=programs, voices=voices, key=song.origin.key)
     return _with_drawn_notes(song, programs, voices, drawn_name)
 
 
@@ -117,53 +117,86 @@ def _with_drawn_notes(
     song: Song, programs: Sequence[int], voices: int | None, drawn_name: str
 ) -> bytes:
     """The song's own file, with the drawn notes in place of those that began there."""
-    midi, ticks_per_step, all_played = opened_file(song)
-    heard = [played for played in all_played if played.track.kept]
+    opened = opened_file(song)
+    midi = opened.midi
+    heard = opened.heard
+    drawn_tracks = list(_drawn_tracks(song, opened, programs, voices, drawn_name))
     used = used_channels(midi)
     free = iter([channel for channel in PITCHED_FROM_0 if channel not in used])
-    of_file = [played.channel for played in heard if played.channel != DRUMS_FROM_0]
-    shared = of_file[0] if of_file else 0
-    _take_out_drawn(midi, heard, song, ticks_per_step)
-    end = max(round(song.roll.num_steps * ticks_per_step), last_tick(midi.tracks))
-    for drawn in _drawn_tracks(song, programs, voices, drawn_name):
-        sounds = _in_ticks(drawn.notes, ticks_per_step)
-        channel = DRUMS_FROM_0 if drawn.part.role == DRUMS else next(free, shared)
+    own_tracks = list(midi.tracks)
+    _take_out_drawn(song, opened)
+    end = max(round(song.roll.num_steps * opened.ticks_per_step), last_tick(midi.tracks))
+    for drawn in drawn_tracks:
+        own = heard if drawn.track is None else [drawn.track]
+        sounds = _in_ticks(drawn.notes, opened)
+        channel = _shared_channel(drawn, heard)
+        if channel != DRUMS_FROM_0:
+            channel = next(free, channel)
         if channel in used and channel != DRUMS_FROM_0:
             sounds = apart(sounds, channel_notes(midi.tracks), channel)
-        loudness = _loudness(heard, drawn.part, song.roll.upbeat, ticks_per_step)
-        loud = [(start, stop, pitch, loudness(start)) for start, stop, pitch in sounds]
+        of_part = [played for played in own if played.track.role == drawn.part.role]
+        velocity = loudness(of_part, drawn.part, song, opened)
+        loud = [(start, stop, pitch, velocity(start)) for start, stop, pitch in sounds]
+        events = voice_events(loud, channel, None, drawn.name)
         # A program on a shared channel would change the instrument of its other tracks.
-        program = None if channel in used else drawn.program
-        events = voice_events(loud, channel, program, drawn.name)
+        if channel not in used:
+            events += _instrument(drawn, own_tracks, channel)
         midi.add(new_track(events, end))
     return file_bytes(midi)
 
 
-def _take_out_drawn(
-    midi: MidiFile, heard: Sequence[PlayedTrack], song: Song, ticks_per_step: Fraction
-) -> None:
+def _shared_channel(drawn: _Drawn, heard: Sequence[PlayedTrack]) -> int:
+    """The channel of the file that drawn notes share if there is no free one. Drums share theirs.
+
+    It is that of their track or, without one, of the first track with pitches.
+    """
+    if drawn.part.role == DRUMS:
+        return DRUMS_FROM_0
+    if drawn.track is not None:
+        return drawn.track.channel
+    pitched = [played.channel for played in heard if played.channel != DRUMS_FROM_0]
+    return pitched[0] if pitched else 0
+
+
+def _instrument(drawn: _Drawn, own_tracks: Sequence[TrackEvents], channel: int) -> list[Event]:
+    """The events that set the instrument of drawn notes on a channel.
+
+    They are those of the channel of the file's track, without its program if there is another.
+    """
+    events: list[Event] = []
+    program = drawn.program
+    if drawn.track is not None:
+        events = instrument_events(own_tracks, drawn.track.channel, channel)
+    has_program = any(message_type(event) == PROGRAM for event in events)
+    if program is None and not has_program:
+        program = 0
+    if program is not None:
+        others = [event for event in events if message_type(event) != PROGRAM]
+        events = [*voice_events([], channel, program, None), *others]
+    return events
+
+
+def _take_out_drawn(song: Song, opened: OpenedFile) -> None:
     """Take the notes that begin where a model drew out of the tracks that it heard."""
     taken: dict[tuple[int, int], list[MidiNote]] = {}
-    for own, key, notes in heard:
-        taken[key] = [note for note in notes if is_drawn(note, song, ticks_per_step, own)]
-    take_out(midi, taken)
+    for own, key, notes in opened.heard:
+        taken[key] = [note for note in notes if is_drawn(note, song, opened, own)]
+    take_out(opened.midi, taken)
 
 
-def _in_ticks(notes: Sequence[Note], ticks_per_step: Fraction) -> list[Sound]:
+def _in_ticks(notes: Sequence[Note], opened: OpenedFile) -> list[Sound]:
     sounds: list[Sound] = []
     for first, length, pitch in notes:
-        start = round(first * ticks_per_step)
-        end = round((first + length) * ticks_per_step)
-        sounds.append((start, end, pitch))
+        sounds.append((opened.tick(first), opened.tick(first + length), pitch))
     return sounds
 
 
 def kept_tracks(song: Song) -> bytes:
     """The file of a song without the notes of the tracks that were not kept."""
-    midi, _, all_played = opened_file(song)
-    taken = {played.key: played.notes for played in all_played if not played.track.kept}
-    take_out(midi, taken)
-    return file_bytes(midi)
+    opened = opened_file(song)
+    taken = {played.key: played.notes for played in opened.played if not played.track.kept}
+    take_out(opened.midi, taken)
+    return file_bytes(opened.midi)
 
 
 def drawn_parts(
@@ -184,10 +217,20 @@ def drawn_parts(
 
 
 def _drawn_tracks(
-    song: Song, programs: Sequence[int], voices: int | None, name: str
+    song: Song, opened: OpenedFile, programs: Sequence[int], voices: int | None, name: str
 ) -> Iterator[_Drawn]:
-    """The tracks of drawn notes: of a band one for each part, else one for each voice."""
+    """The tracks of drawn notes.
+
+    If programs or voices are asked for, they are one for each part of a band, or one for each
+    voice; else one for each track of the file whose place they take.
+    """
     parts = song.roll.parts
+    if not programs and voices is None:
+        for title, number, track, notes in drawn_by_track(song, opened, name):
+            part = parts[number] if parts else Part("")
+            program = part.program if track is None else None
+            yield _Drawn(title, notes, program, part, track)
+        return
     if not parts:
         if not programs:
             kept = [own for own in song.origin.tracks if own.kept]
@@ -202,36 +245,6 @@ def _drawn_tracks(
     for number, (part, program) in enumerate(zip(parts, own_programs, strict=True)):
         for title, notes in drawn_parts(song, 1, f"{name} {part.role}", number):
             yield _Drawn(title, notes, program, part)
-
-
-def _loudness(
-    heard: Sequence[PlayedTrack], part: Part, upbeat: int, ticks_per_step: Fraction
-) -> Callable[[int], int]:
-    """The velocity at a tick: the mean of the notes of the part in the file that begin there.
-
-    Elsewhere it lies between those of the notes before and after the tick. If the part has no notes
-    in the file, it is the usual one at this place in a bar. The upbeat is in steps.
-    """
-    by_start = defaultdict[int, list[int]](list)
-    for played in heard:
-        if played.track.role == part.role:
-            for note in played.notes:
-                by_start[note.start].append(note.velocity)
-    usual = part.velocities or (VELOCITY,)
-
-    def in_bar(tick: int) -> int:
-        step = round(tick / ticks_per_step)
-        return usual[(step - upbeat) % len(usual)]
-
-    if not by_start:
-        return in_bar
-    ticks = sorted(by_start)
-    means = [fmean(by_start[tick]) for tick in ticks]
-
-    def in_music(tick: int) -> int:
-        return round(float(np.interp(tick, ticks, means)))
-
-    return in_music
 
 
 def _changed(

@@ -10,7 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lnfgen.formats.file_notes import file_parts
+from lnfgen.formats.drawn_notes import drawn_by_track
+from lnfgen.formats.file_notes import file_parts, opened_file
 from lnfgen.formats.song import drawn_parts
 from lnfgen.formats.symbols import beat_length
 from lnfgen.music.notes import Note
@@ -71,13 +72,19 @@ def staves_of_voices(roll: PianoRoll, voices: int) -> list[Staff]:
     return [Staff(name, _clef_of(notes), [notes]) for name, notes in named]
 
 
-def staves_of_file(song: Song, voices: int, drawn_name: str) -> list[Staff]:
+def staves_of_file(song: Song, voices: int | None, drawn_name: str) -> list[Staff]:
     """The staves of the tracks of a person's file, and below them those of drawn notes.
 
-    Drawn notes are divided into `voices` voices, which `drawn_name` names.
+    Drawn notes are divided into `voices` voices, or by the tracks whose place they take.
+    `drawn_name` names them.
     """
+    if voices is None:
+        divided = drawn_by_track(song, opened_file(song), drawn_name)
+        drawn = [(one.name, one.notes) for one in divided]
+    else:
+        drawn = drawn_parts(song, voices, drawn_name)
     staves: list[Staff] = []
-    for name, notes in [*file_parts(song), *drawn_parts(song, voices, drawn_name)]:
+    for name, notes in [*file_parts(song), *drawn]:
         staves += _staves_of_track(name, notes)
     return staves
 

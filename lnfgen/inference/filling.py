@@ -3,10 +3,10 @@
 So gaps are filled, melodies are harmonised, intros go on, and pieces vary. The known part is a
 `KnownPart`, which `inference.known_part` makes. The model draws what is hidden from
 p(hidden | known, T), by particles: see `inference.particles`. The known part is the same in every
-result.
+result. Of a long piece of music the model hears the neighbourhood of what is hidden.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from lnfgen.inference.known_part import GivenPiece, KnownPart, partly_hidden
 from lnfgen.inference.known_text import text_of
 from lnfgen.inference.particle_memory import require_memory
 from lnfgen.inference.sampling import require_draws, require_one_length
-from lnfgen.inference.wish_steering import steered
+from lnfgen.inference.wish_steering import draw_wanted
 from lnfgen.inference.wishes import NO_WISHES, Wishes
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll
@@ -92,23 +92,30 @@ def fill_pieces(  # noqa: PLR0913
     wishes: Wishes = NO_WISHES,
     tries: int = TRIES,
     progress: Progress = no_progress,
+    steered: Callable[[bool], None] = lambda is_steered: None,
 ) -> Iterator[Song | str]:
     """Draw `count` pieces with this known part, each from its own random stream, in order.
 
     Args:
         particles: of each piece; with more, what is drawn fits the known part better.
         wishes: what the pieces should have, if that can be reached in so many `tries` for each; see
-            `steered`.
+            `draw_wanted`. A wish for the key also fixes the home that the model reads.
+        steered: called for each piece with wishes before it is yielded: False if it is as plain
+            ones are.
 
     Raises:
         LnfgenError: if nothing is hidden, a number is out of range, memory is too small for so many
             particles, or there is a wish for a time signature.
     """
     require_draws(count, seed, temperature)
+    if isinstance(part, KnownMusic):
+        part = part.near_hidden()
     _require_possible(part, particles, wishes)
 
     def piece(index: int) -> PieceToDraw[Song | str]:
-        return PieceToDraw(part, stream_seed(seed, index), part.decoded)
+        own_seed = stream_seed(seed, index)
+        home = _home_number(model, part, wishes, own_seed)
+        return PieceToDraw(part, own_seed, part.decoded, home)
 
     if wishes.steers:
 
@@ -116,7 +123,9 @@ def fill_pieces(  # noqa: PLR0913
             progress("tries", place * tries + number, count * tries)
 
         to_draw = map(piece, range(count))
-        yield from steered(model, to_draw, wishes, particles, temperature, tries, tried)
+        yield from draw_wanted(
+            model, to_draw, wishes, particles, temperature, tries, tried, steered
+        )
         return
     require_memory(model, part, particles)
     num_steps = part.num_steps
@@ -128,6 +137,20 @@ def fill_pieces(  # noqa: PLR0913
             progress("drawing", first * num_steps + rows * done, count * num_steps)
 
         yield from draw_block(model, block, particles, temperature, of_block)
+
+
+def _home_number(model: SequenceModel, part: KnownPart, wishes: Wishes, seed: int) -> int | None:
+    """The home of a piece: of those that are wished for, the one that fits the known notes best.
+
+    If no pitch is known, it is drawn among them.
+    """
+    if not wishes.homes or model.homes is None or not isinstance(part, KnownMusic):
+        return part.home_number
+    home = part.home_among(wishes.homes)
+    if home is not None:
+        return part.encoding.home_number(home, part.shift)
+    numbers = [part.encoding.home_number(wanted, part.shift) for wanted in wishes.homes]
+    return model.homes.sample(torch.Generator().manual_seed(seed), numbers)
 
 
 def _require_possible(part: KnownPart, particles: int, wishes: Wishes) -> None:
@@ -165,6 +188,7 @@ def vary_pieces(  # noqa: PLR0913
     wishes: Wishes = NO_WISHES,
     tries: int = TRIES,
     progress: Progress = no_progress,
+    steered: Callable[[bool], None] = lambda is_steered: None,
 ) -> Iterator[Song | str]:
     """Draw `count` pieces of which a share is drawn anew, each at places of its own.
 
@@ -192,7 +216,10 @@ def vary_pieces(  # noqa: PLR0913
                 particles=particles,
                 wishes=wishes,
                 tries=tries,
+                steered=steered,
             )
         else:
+            if wishes.steers:
+                steered(False)
             yield part.decoded(part.values)
         progress("drawing", index + 1, count)

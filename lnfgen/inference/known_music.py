@@ -11,11 +11,27 @@ from lnfgen.conventions import ONSET, SOUNDING, TimeSignature
 from lnfgen.data.encoding import changes_in_words
 from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.errors import LnfgenError
+from lnfgen.formats.file_notes import in_time
 from lnfgen.music.conversion import ConversionReport
+from lnfgen.music.home import home_likeness
+from lnfgen.music.key_signature import home_under
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.regions import beyond, outer_voices, room_inside
 from lnfgen.music.song import Song, as_song
+from lnfgen.music.time_signature import bar_length
+from lnfgen.music.timing import EVEN, PLAIN, Timing
+from lnfgen.music.tonality import MODES, Key
 from lnfgen.music.tracks import DRUMS
+
+HEARD_STEPS = 128
+"""Steps on each side of what is hidden that a model hears: 8 bars of sixteenths in 4/4.
+
+A model learns from pieces that are hardly longer, so more would teach it nothing, but its time
+grows with all that it hears.
+"""
+
+# Models know the place of a step among eight bars, so what they hear begins with eight of them.
+_PHRASE_BARS = 8
 
 
 @dataclass(frozen=True)
@@ -28,7 +44,7 @@ class KnownMusic:
         encoding: that of the model.
         song: the piece itself, on the model's grid and in its parts, with all 128 keys of MIDI.
         hidden_cells: the hidden part of the song, bool [T - ahead, R, 128].
-        values: the whole piece, its hidden part included, uint8 [T, R, P].
+        values: the piece as far as the model hears it, its hidden part included, uint8 [T, R, P].
         hidden: the keys that the model is to draw, bool [T, R, P].
         changes: what the piece lost on its way to the grid and the keys.
         shift: the semitones that the music was moved up for the model.
@@ -36,6 +52,8 @@ class KnownMusic:
         keys: the pitches that may be drawn, which are those that the model or the piece has.
         voices: of an intro, at most so many voices of what is drawn after it are kept, the outer
             ones; None for all.
+        unheard: the values of the steps before and after those that the model hears, uint8
+            [..., R, P]; None if it hears all.
     """
 
     encoding: MusicEncoding
@@ -48,6 +66,7 @@ class KnownMusic:
     ahead: int = 0
     keys: range = range(128)
     voices: int | None = None
+    unheard: tuple[np.ndarray, np.ndarray] | None = None
 
     @classmethod
     def aligned(
@@ -100,17 +119,67 @@ class KnownMusic:
 
     @property
     def num_steps(self) -> int:
-        """T, with the steps ahead of an upbeat."""
+        """T, with the steps ahead of an upbeat, as far as the model hears them."""
         return len(self.values)
 
     @property
     def time_signature(self) -> TimeSignature:
         return self.song.roll.time_signature
 
-    def remarks(self, words: Sequence[str] = ()) -> list[str]:
+    @property
+    def home(self) -> Key | None:
+        """The home of the known notes: of a piece that closes, if its last step is known.
+
+        It is one of the keys that the key signature of the file may mean, if there is one.
+        """
+        return home_under(self._known_notes, self.song.origin.key, closes=self._closes)
+
+    def home_among(self, wanted: Sequence[Key]) -> Key | None:
+        """The one of these keys that fits the known notes best; None if no pitch is known."""
+        likeness = home_likeness(self._known_notes, closes=self._closes)
+        if np.isnan(likeness).any():
+            return None
+        return max(wanted, key=lambda key: likeness[MODES.index(key.mode), key.tonic])
+
+    @property
+    def _known_notes(self) -> PianoRoll:
+        roll = self.song.roll
+        known = ~self.hidden_cells
+        onsets = None if roll.onsets is None else roll.onsets & known
+        return replace(roll, sounding=roll.sounding & known, onsets=onsets)
+
+    @property
+    def _closes(self) -> bool:
+        """True if the end of the piece is known."""
+        return not self.hidden_cells[-1].all()
+
+    @property
+    def home_number(self) -> int:
+        """The number of this home, where the model hears it."""
+        return self.encoding.home_number(self.home, self.shift)
+
+    def near_hidden(self) -> KnownMusic:
+        """The piece of which the model hears `HEARD_STEPS` before and after all that is hidden."""
+        is_hidden = np.pad(self.hidden_cells.any(axis=(1, 2)), (self.ahead, 0))
+        places = np.flatnonzero(is_hidden)
+        if self.unheard is not None or not len(places):
+            return self
+        phrase = _PHRASE_BARS * bar_length(self.time_signature, self.encoding.steps_per_quarter)
+        earliest = max(int(places[0]) - HEARD_STEPS, 0)
+        start = round(earliest // phrase * phrase)
+        end = min(int(places[-1]) + 1 + HEARD_STEPS, self.num_steps)
+        return replace(
+            self,
+            values=self.values[start:end],
+            hidden=self.hidden[start:end],
+            unheard=(self.values[:start], self.values[end:]),
+        )
+
+    def remarks(self, words: Sequence[str] = (), *, reads_home: bool = False) -> list[str]:
         """What a person should know of the piece as the model sees it.
 
-        `words` name the hidden part, of which some may be beyond the model's keys.
+        `words` name the hidden part, of which some may be beyond the model's keys. A model that
+        `reads_home` hears the home of the piece.
         """
         remarks = []
         changes = changes_in_words(self.changes)
@@ -118,13 +187,25 @@ class KnownMusic:
             if self.song.origin.midi is not None:
                 changes += "; only the model hears the piece so, the file itself stays as it is"
             remarks.append(changes)
+        remarks += _timing_in_words(self.song.origin.timing)
         if self.shift:
             moved = f"moved {self.shift:+} semitones to where the model is at home, and back"
             remarks.append(moved)
         missing = beyond(words, self.keys[0], self.keys[-1])
         if missing:
             remarks.append(missing)
+        if reads_home and self.home is not None:
+            remarks.append(self._home_in_words(self.home))
         return remarks
+
+    def _home_in_words(self, home: Key) -> str:
+        signature = self.song.origin.key
+        if signature is None:
+            return f"the home of the piece is {home}, by its notes"
+        if home in signature.keys:
+            return f"the home of the piece is {home}, by its key signature and its notes"
+        why = "its notes, which its key signature does not fit"
+        return f"the home of the piece is {home}, by {why}"
 
     def decoded(self, x: np.ndarray) -> Song:
         """The whole piece that was drawn, uint8 [T, R, P], where the known one was.
@@ -134,18 +215,27 @@ class KnownMusic:
         """
         if self.voices is not None:
             x = self._with_outer_voices(x, self.voices)
+        if self.unheard is not None:
+            _, after = self.unheard
+            x = np.concatenate([x, after])
         roll = replace(self.decoded_so_far(x), parts=self.song.roll.parts)
         origin = replace(self.song.origin, report=ConversionReport())
         return Song(roll, origin, self.hidden_cells)
 
     def _with_outer_voices(self, x: np.ndarray, voices: int) -> np.ndarray:
         """The intro as it was, followed by the outer voices of what was drawn: uint8 [T, R, P]."""
-        is_after_intro = np.pad(self.hidden_cells.any(axis=(1, 2)), (self.ahead, 0))
+        is_after_intro = np.pad(self.hidden_cells.any(axis=(1, 2)), (self.ahead, 0))[-len(x) :]
         outer = np.where(outer_voices(x > 0, voices), x, 0)
         return np.where(is_after_intro[:, None, None], outer, self.values)
 
     def decoded_so_far(self, x: np.ndarray) -> PianoRoll:
-        """The first t steps that were drawn, uint8 [t, R, P], where those of the piece were."""
+        """The first t steps that were drawn, uint8 [t, R, P], where those of the piece were.
+
+        What the model does not hear comes ahead of them.
+        """
+        if self.unheard is not None:
+            before, _ = self.unheard
+            x = np.concatenate([before, x])
         own = self.song.roll
         roll = self.encoding.decode(x, own.time_signature, keeps_silence=True)
         lowest = max(roll.lowest_pitch, self.shift)
@@ -175,9 +265,25 @@ def on_grid(encoding: MusicEncoding, piece: Song | PianoRoll | str, alone: str =
             "found a piece without notes on a piano's keys, A0 to C8; expected at least one to keep"
         )
     if song.drawn is not None:  # its file does not have the drawn notes
-        song = replace(song, origin=replace(song.origin, midi=None, tracks=()), drawn=None)
+        origin = replace(song.origin, midi=None, tracks=(), timing=PLAIN)
+        song = replace(song, origin=origin, drawn=None)
     song = _in_parts(encoding, song, alone)
-    return song.on_grid(encoding.steps_per_quarter).in_range(0, 128)
+    return in_time(song.on_grid(encoding.steps_per_quarter).in_range(0, 128))
+
+
+def _timing_in_words(timing: Timing) -> list[str]:
+    """What the model hears otherwise than the file plays it."""
+    words: list[str] = []
+    if timing.late:
+        side = "after" if timing.late > 0 else "before"
+        quarters = f"{abs(float(timing.late)):.3g} quarters {side} the beats of the file"
+        words.append(f"all notes come {quarters}; the model hears them on the beats")
+    if timing.swing != EVEN:
+        share = f"{float(timing.swing):.2g} of a quarter"
+        words.append(f"the eighths swing at {share}; the model hears them even")
+    if words:
+        words.append("what is drawn is played as the file is")
+    return ["; ".join(words)] if words else []
 
 
 def _in_parts(encoding: MusicEncoding, song: Song, alone: str) -> Song:

@@ -37,6 +37,7 @@ class KnownText:
     changes: ConversionReport
 
     time_signature = None  # which music has
+    home_number = None  # which music has
 
     @classmethod
     def aligned(cls, encoding: TextEncoding, text: str, hidden: np.ndarray) -> KnownText:
@@ -52,7 +53,7 @@ class KnownText:
         """The characters."""
         return len(self.values)
 
-    def remarks(self, words: Sequence[str] = ()) -> list[str]:
+    def remarks(self, words: Sequence[str] = (), *, reads_home: bool = False) -> list[str]:
         """What a person should know of the text as the model sees it, whatever words name."""
         changes = changes_in_words(self.changes)
         return [changes] if changes else []

@@ -34,6 +34,7 @@ def test_json_has_the_choices_and_the_wishes(call: Call) -> None:
     assert values == {"run": "run-lines", "temperature": 0.5, "seed": 1, "particles": 2}
     assert [piece["path"] for piece in pieces] == ["new-01.txt", "new-02.txt"]
     assert [list(piece["wishes"]) for piece in pieces] == [["contains=ab"]] * 2
+    assert {type(piece["steered"]) for piece in pieces} == {bool}
 
 
 def test_without_a_seed_one_is_drawn_and_printed(toy_home: Path, call: Call) -> None:

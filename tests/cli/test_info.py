@@ -203,9 +203,27 @@ def test_of_a_folder_without_notes_no_line_is_empty(
 ) -> None:
     (tmp_path / "a.mid").write_bytes(b"MThd" + struct.pack(">IHHH", 6, 0, 0, 480))
     info.command([str(tmp_path)])
-    lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
-    assert list(lines) == ["path", "kind", "copies", "files", "grid", "verdict"]
-    assert all(lines.values())
+    lines = capsys.readouterr().out.splitlines()
+    groups = [line.partition(":")[0] for line in lines if not line.startswith(" ")]
+    assert groups == ["path", "kind", "copies", "files", "grid", "verdict"]
+    assert all(line.strip(" :") for line in lines)
+
+
+def test_of_a_folder_each_fact_has_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Groups of facts used to be lines with many semicolons."""
+    for number in range(2):
+        (tmp_path / f"{number}.mid").write_bytes(band_file())
+    info.command([str(tmp_path)], parts="4")
+    lines = capsys.readouterr().out.splitlines()
+    assert "music:" in lines
+    assert "  pieces: 2" in lines
+    assert "  parts:" in lines
+    of_drums = [line for line in lines if line.startswith("    drums: ")]
+    assert len(of_drums) == 1
+    groups = lines[: [line.partition(":")[0] for line in lines].index("verdict")]
+    assert not [line for line in groups if "; " in line and "tracks" not in line]
 
 
 def test_figures_are_of_runs_alone_and_the_others_go_on(

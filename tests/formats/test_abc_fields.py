@@ -13,7 +13,9 @@ from lnfgen.formats.abc_fields import (
     time_signature_of,
     unit_length,
     without_clef,
+    written_key,
 )
+from lnfgen.music.key_signature import KeySignature
 
 
 def test_lengths_are_fractions_of_the_unit() -> None:
@@ -93,3 +95,21 @@ def test_sections_are_written_out_in_their_order() -> None:
         ("A99B99", ""),
     ):
         assert section_order(text) == order
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("G", KeySignature(1, "major")),
+        ("Ador", KeySignature(1, "dorian")),
+        ("F# minor", KeySignature(3, "minor")),
+        ("Bbm", KeySignature(-5, "minor")),
+        ("D Mixolydian", KeySignature(1, "mixolydian")),
+        ("C#loc", KeySignature(2, "locrian")),
+        ("none", None),
+        ("HP", None),
+        ("D exp _b _e ^f", None),
+    ],
+)
+def test_a_key_is_a_signature_with_a_mode(key: str, expected: KeySignature | None) -> None:
+    assert written_key(key) == expected

@@ -6,15 +6,22 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from own_files import ENCODING
 from reading import one_roll, one_song
 from strategies import bands, rolls
 from toy_music import chorale
 
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.notation import musicxml_bytes
+from lnfgen.formats.read_write import read_bytes, to_bytes
 from lnfgen.formats.scores import read_score
+from lnfgen.formats.song import transposed_song
+from lnfgen.inference.known_music import KnownMusic
+from lnfgen.inference.known_part import known_part
+from lnfgen.music.key_signature import KeySignature
 from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.song import Origin, Song
 
 FOUR = [(start, 4, pitch) for start in range(0, 48, 4) for pitch in (48, 55, 64, 72)]
 
@@ -53,6 +60,56 @@ def test_a_chorale_is_a_score_of_two_staves_with_two_voices_each() -> None:
             for voice, stems in zip(measure.voices, ("up", "down"), strict=True):
                 assert {note.stemDirection for note in voice.notes} <= {stems}
     assert one_roll(read_score(content, ".musicxml")) == roll
+
+
+# Each tune sounds as F major without a note B, of which its signature alone knows more.
+TUNE = {
+    ".abc": b"X:1\nM:4/4\nL:1/4\nK:Gdor\nF A c A|G F E F|\n",
+    ".krn": b"**kern\n*k[b-]\n*g:dor\n*M4/4\n=1-\n4f\n4a\n4cc\n4a\n=2\n4g\n4f\n4e\n4f\n==\n*-\n",
+}
+
+
+def as_musicxml(song: Song) -> Song:
+    """The song that is read from its score."""
+    return one_song(read_bytes(to_bytes(song, ".musicxml"), suffix=".musicxml"))
+
+
+def test_a_score_has_the_key_signature_and_the_mode_of_the_file() -> None:
+    dorian = KeySignature(-1, "dorian")
+    song = one_song(read_bytes(TUNE[".abc"], suffix=".abc"))
+    assert song.origin.key == dorian
+    assert as_musicxml(song).origin.key == dorian
+    assert as_musicxml(transposed_song(song, 2)).origin.key == KeySignature(1, "dorian")
+
+
+@pytest.mark.parametrize("sharps", range(-7, 8))
+def test_a_key_signature_goes_through_midi(sharps: int) -> None:
+    """MIDI knows major and minor."""
+    minor = KeySignature(sharps, "minor")
+    song = Song(PianoRoll.from_notes([(0, 4, minor.keys[0].tonic + 60)]), Origin(key=minor))
+    read = one_song(read_bytes(to_bytes(song, ".mid"), suffix=".mid"))
+    assert read.origin.key == minor
+    assert as_musicxml(read).origin.key == minor
+
+
+def test_humdrum_has_a_key_signature() -> None:
+    found = one_song(read_bytes(TUNE[".krn"], suffix=".krn")).origin.key
+    assert found is not None
+    assert found.sharps == -1
+
+
+def test_what_was_drawn_in_a_file_keeps_its_key_signature() -> None:
+    song = one_song(read_bytes(TUNE[".abc"], suffix=".abc"))
+    part = known_part(ENCODING, song, ["bars:2"])
+    assert isinstance(part, KnownMusic)
+    assert as_musicxml(part.decoded(part.values)).origin.key == KeySignature(-1, "dorian")
+
+
+def test_an_empty_signature_that_does_not_fit_the_notes_is_not_written() -> None:
+    """Many programs write it whatever the key is."""
+    scale = [(4 * place, 4, 61 + step) for place, step in enumerate((0, 2, 4, 5, 7, 9, 11, 12))]
+    song = Song(PianoRoll.from_notes(scale), Origin(key=KeySignature(0, "major")))
+    assert as_musicxml(song).origin.key == KeySignature(-5)
 
 
 @given(rolls(), st.sampled_from((None, 1, 2, 3, 4)))

@@ -17,7 +17,7 @@ from toy_models import toy
 from toy_music import chorale, song
 
 from lnfgen.data.music_encoding import MusicEncoding
-from lnfgen.formats.file_notes import file_bars, file_line
+from lnfgen.formats.file_notes import file_bars, file_line, opened_file
 from lnfgen.formats.midi import read_midi
 from lnfgen.formats.read_write import read, read_bytes, to_bytes
 from lnfgen.formats.song import (
@@ -105,10 +105,10 @@ def require_own_file(
         heard.extend((tick, pitch) for tick, pitch, _ in starts(track))
     assert piece.drawn is not None
     expected: list[tuple[int, int]] = []
+    opened = opened_file(piece)
     for start, _, pitch in piece.roll.notes():
         if piece.drawn[start, 0, pitch]:
-            tick = round(start * before.ticks_per_beat / piece.roll.steps_per_quarter)
-            expected.append((tick, pitch))
+            expected.append((opened.tick(start), pitch))
     assert sorted(heard) == sorted(expected)
     return new_tracks
 
@@ -120,8 +120,12 @@ def test_all_events_of_a_file_but_those_in_drawn_places_stay(tracks: str) -> Non
     assert own.origin.report["rounded"]
     part = all_but(own, ["bars:2"])
     piece = drawn(part)
-    (new,) = require_own_file(content, piece, lambda tick, pitch: 276 <= tick < 564)
-    assert new[0].name == "fill"
+    news = require_own_file(content, piece, lambda tick, pitch: 276 <= tick < 564)
+    new = news[0]
+    expected = ["fill"]
+    if tracks == "all":
+        expected = ["fill tune", "fill piano"]
+    assert [track.name for track in news] == expected
     tune = starts(parsed(content).tracks[1])
     left = starts(parsed(midi_of(piece)).tracks[1])
     assert left == [note for note in tune if not 276 <= note[0] < 564]
@@ -133,6 +137,22 @@ def test_all_events_of_a_file_but_those_in_drawn_places_stay(tracks: str) -> Non
         loudness = [velocity for _, _, velocity in starts(new)]
         assert min(around) <= min(loudness)
         assert max(loudness) <= max(around)
+
+
+def test_what_is_drawn_is_late_and_swings_as_the_file_does() -> None:
+    """Each beat of the file is 10 ticks late, and its second eighth begins at two thirds."""
+    own = one_song(read_midi(swing(), tracks="tune"))
+    for part in (all_but(own, ["bars:2"]), known_intro(ENCODING, own, 30)):
+        assert isinstance(part, KnownMusic)
+        [said] = [remark for remark in part.remarks() if "swing" in remark]
+        assert said.startswith("all notes come 0.104 quarters after the beats of the file; ")
+        assert "the eighths swing at 0.67 of a quarter; the model hears them even" in said
+        kept = part.song.roll.notes()
+        assert kept == [(2 * index, 2, 60 + index % 7) for index in range(21)]
+        *_, new = parsed(midi_of(drawn(part))).tracks
+        places = {tick % 96 for tick, _, _ in starts(new)}
+        assert places <= {10, 10 + 32, 10 + 64, 10 + 80}
+        assert 10 + 64 in places
 
 
 def test_each_command_gives_the_file_back() -> None:
@@ -147,8 +167,15 @@ def test_each_command_gives_the_file_back() -> None:
         assert isinstance(part, KnownMusic)
         hidden = part.hidden_cells[:, 0]
 
-        def was_hidden(tick: int, pitch: int, hidden: np.ndarray = hidden) -> bool:
-            return bool(hidden[(tick + 12) // 24, pitch])
+        step = opened_file(part.song).step
+
+        def was_hidden(
+            tick: int,
+            pitch: int,
+            hidden: np.ndarray = hidden,
+            step: Callable[[int], int] = step,
+        ) -> bool:
+            return bool(hidden[step(tick), pitch])
 
         (new,) = require_own_file(content, drawn(part), was_hidden)
         assert sum(message.time for message in new) >= len(hidden) * 24
@@ -405,11 +432,13 @@ def fill_one_track(path: Path) -> None:
     (piece,) = fill_pieces(model, part, particles=1, seed=1)
     assert isinstance(piece, Song)
     content = path.read_bytes()
-    step = parsed(content).ticks_per_beat / 4
-    begin = (bars[first] - 0.5) * step
-    end = (bars[last + 1] - 0.5) * step
-    for new in require_own_file(content, piece, lambda tick, pitch: begin <= tick < end):
-        assert all(begin <= tick < end for tick, _, _ in starts(new))
+    step = opened_file(piece).step
+
+    def is_hidden(tick: int, _: int = 0) -> bool:
+        return bars[first] <= step(tick) < bars[last + 1]
+
+    for new in require_own_file(content, piece, is_hidden):
+        assert all(is_hidden(tick) for tick, _, _ in starts(new))
 
 
 FOLDERS = {"freedoom-midi": 112, "pop909-midi": 50, "nottingham-midi": 50}

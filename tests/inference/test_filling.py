@@ -14,7 +14,7 @@ from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.data.text_encoding import TextEncoding
 from lnfgen.errors import LnfgenError
 from lnfgen.inference.filling import added_steps, fill_pieces, vary_pieces
-from lnfgen.inference.known_music import KnownMusic, on_grid
+from lnfgen.inference.known_music import HEARD_STEPS, KnownMusic, on_grid
 from lnfgen.inference.known_part import known_intro, known_part, known_whole
 from lnfgen.inference.pitch_range import transposed_to_range
 from lnfgen.models.length import LengthModel
@@ -208,3 +208,31 @@ def test_a_band_varies_in_parts_of_bars() -> None:
         for part in range(2):
             kept = [note for note in BAND.notes(part) if not is_drawn[note[0] // 16, part]]
             assert set(kept) <= set(other.roll.notes(part))
+
+
+@pytest.mark.parametrize("hidden", ["bars:200-201", "after", "bars:1", "bars:399-"])
+def test_of_a_long_piece_the_model_hears_what_is_near(hidden: str) -> None:
+    """All else stays as it was, and the steps to draw do not grow with the piece."""
+    model, encoding = small_music(True)
+    roll = random_roll(True, 1, steps=1600)
+    if hidden == "after":
+        part = known_intro(encoding, roll, 8)
+    else:
+        part = known_part(encoding, roll, [hidden])
+    assert isinstance(part, KnownMusic)
+    totals = set()
+    [piece] = fill_pieces(
+        model, part, particles=2, progress=lambda what, done, total: totals.add(total)
+    )
+    [num_steps] = totals
+    assert num_steps <= 8 + 2 * HEARD_STEPS + 8 * 4
+    assert isinstance(piece, Song)
+    own = part.song.roll
+    assert piece.roll.num_steps == own.num_steps
+    kept = ~part.hidden_cells[:, :, LOWEST : LOWEST + KEYS]
+    found = piece.roll.in_range(LOWEST, KEYS)
+    before = own.in_range(LOWEST, KEYS)
+    assert np.array_equal(found.sounding[kept], before.sounding[kept])
+    assert np.array_equal(found.struck()[kept], before.struck()[kept])
+    again = part.near_hidden()
+    assert again.home == part.home, "it is that of the whole piece"

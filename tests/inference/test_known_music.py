@@ -9,10 +9,12 @@ from toy_keys import small_music
 from toy_music import WALTZ, band
 
 from lnfgen.data.music_encoding import MusicEncoding
+from lnfgen.formats.read_write import to_bytes
 from lnfgen.inference.filling import fill_pieces
 from lnfgen.inference.known_music import KnownMusic, on_grid
 from lnfgen.inference.known_part import known_part, known_whole
 from lnfgen.music.conversion import ConversionReport
+from lnfgen.music.key_signature import KeySignature
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Origin, Song
 from lnfgen.music.tracks import Track
@@ -122,9 +124,10 @@ def test_parts_of_a_band_keep_their_programs() -> None:
 def test_tracks_are_of_the_parts_that_the_model_has() -> None:
     encoding = band_encoding(TWO)
     roll = band(2, drums=[(0, 1, 36)], melody=[(0, 1, 72)])
-    origin = Origin(midi=b"MThd", tracks=(track("drums"), track("melody")))
+    content = to_bytes(roll, ".mid")
+    origin = Origin(midi=content, tracks=(track("drums"), track("melody")))
     song = on_grid(encoding, Song(roll, origin))
-    assert song.origin.midi == b"MThd"
+    assert song.origin.midi == content
     assert [(one.role, one.kept) for one in song.origin.tracks] == [
         ("drums", False),
         ("melody", True),
@@ -133,3 +136,21 @@ def test_tracks_are_of_the_parts_that_the_model_has() -> None:
     song = on_grid(encoding, alone, "bass")
     assert [one.role for one in song.origin.tracks] == ["bass", "bass"]
     assert song.roll.part(0).num_notes == 1
+
+
+@pytest.mark.parametrize(
+    ("signature", "said"),
+    [
+        (None, "C major, by its notes"),
+        (KeySignature(0), "C major, by its key signature and its notes"),
+        (KeySignature(0, "minor"), "A minor, by its key signature and its notes"),
+        (KeySignature(6), "C major, by its notes, which its key signature does not fit"),
+    ],
+)
+def test_a_model_that_reads_homes_says_which(signature: KeySignature | None, said: str) -> None:
+    scale = [(2 * place, 2, pitch) for place, pitch in enumerate((60, 62, 64, 65, 67, 71, 60))]
+    song = Song(PianoRoll.from_notes(scale), Origin(key=signature))
+    part = known_whole(MusicEncoding(), song)
+    assert isinstance(part, KnownMusic)
+    assert part.remarks() == []
+    assert part.remarks(reads_home=True) == [f"the home of the piece is {said}"]
