@@ -72,6 +72,7 @@ RECIPES = {
             "max_steps": 1500,
             "set": {
                 "model.dropout": 0.2,
+                "model.reads_home": False,
                 "training.keep": "last",
                 "training.calibration_rounds": 80,
             },

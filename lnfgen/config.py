@@ -89,6 +89,8 @@ class ModelConfig:
     reads_time_signature: (
         bool  # they also see each piece's time signature, and the place in its bars
     )
+    # They also see the home of each piece, the key in which it closes.
+    reads_home: bool
     dropout: _Rate  # around and after the backbone; above 0, 0.1 on its inputs goes with it
     # Share of earlier keys hidden or moved in training, for the autoregressive output, which reads
     # them.

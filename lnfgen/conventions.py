@@ -62,8 +62,8 @@ MUSIC_COUNT: Final = 200  # pieces that are drawn to be compared with other musi
 PARTICLES: Final = 32
 # The particles for a known melody, whose steps keep them from going astray, and for wishes.
 MELODY_PARTICLES: Final = 16
-# The tries for a piece that is drawn towards wishes; then the nearest one is taken. Each has twice
-# as many particles as the one before, and the sixth has the most that are drawn together.
+# The tries to steer a piece to its wishes; then the nearest one is taken. Each has twice as many
+# particles as the one before, and the sixth has the most that are drawn together.
 TRIES: Final = 6
 PASSES: Final = 32  # in which a model by blocks draws and scores
 AMOUNT: Final = 0.25  # the share of a piece that a variation draws anew

@@ -1,4 +1,4 @@
-"""Music that a training sees in other keys, and pieces that end early."""
+"""Music that a training sees in other keys."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lnfgen.conventions import ONSET, SOUNDING
-from lnfgen.music.harmony import chords
 from lnfgen.music.parts import are_pitched
 
 
@@ -75,35 +73,3 @@ def transposed_at_random(
                 sequence = np.where(moves[:, None], np.roll(sequence, move, 2), sequence)
         moved.append(sequence)
     return moved
-
-
-# a chord that lasts at least so many times as long as the median chord is a close as at an end
-LIKE_AN_END = 3
-EARLY_ENDS = 0.5  # the share of the pieces that end at one of their closes in training
-
-
-def ended_early(sequences: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
-    """Some sequences `[T, R, P]` with onsets cut after one of their closes, at random.
-
-    The others stay as they are. From the one end of each piece a model learns little of how music
-    leads up to an end, and nothing of shorter pieces.
-    """
-    rng = np.random.default_rng(seed)
-    ended: list[np.ndarray] = []
-    for sequence in sequences:
-        if rng.random() < EARLY_ENDS:
-            ends = closes(sequence)[:-1]
-            if len(ends):
-                sequence = sequence[: rng.choice(ends)]
-        ended.append(sequence)
-    return ended
-
-
-def closes(sequence: np.ndarray) -> np.ndarray:
-    """The steps at which closes of a sequence `[T, R, P]` with onsets are over."""
-    keys = np.bitwise_or.reduce(sequence, axis=1)  # of all parts, [T, P]
-    starts, lengths = chords((keys & SOUNDING) > 0, (keys & ONSET) > 0)
-    if not len(lengths):
-        return lengths
-    are_long = lengths >= LIKE_AN_END * np.median(lengths)
-    return (starts + lengths)[are_long]

@@ -21,23 +21,30 @@ class Batch(NamedTuple):
     indices: list[int]  # the place of each sequence in the split
     # [B, 3], the time signature of each where it is known, as `Encoding.bar_shapes` gives it
     bar_shapes: Tensor | None = None
+    # int64 [B], the home of each piece of music, as `Encoding.homes` gives it
+    homes: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         bar_shapes = None if self.bar_shapes is None else self.bar_shapes.to(device)
-        return Batch(self.x.to(device), self.lengths.to(device), self.indices, bar_shapes)
+        homes = None if self.homes is None else self.homes.to(device)
+        return Batch(self.x.to(device), self.lengths.to(device), self.indices, bar_shapes, homes)
 
 
 def collate(
-    sequences: Sequence[np.ndarray], indices: list[int], bar_shapes: np.ndarray | None = None
+    sequences: Sequence[np.ndarray],
+    indices: list[int],
+    bar_shapes: np.ndarray | None = None,
+    homes: np.ndarray | None = None,
 ) -> Batch:
     """The batch of these sequences, `[T_i]` or `[T_i, R, P]`, padded to the length of the longest.
 
     `indices` are their places in a split, and `bar_shapes` `[N, 3]` are those of all sequences of
-    the split.
+    the split. `homes` `[B]` are those of these sequences, which may have been transposed.
     """
     x = pad_sequence([torch.tensor(sequence) for sequence in sequences], batch_first=True)
     own_bar_shapes = None if bar_shapes is None else torch.from_numpy(bar_shapes[indices])
-    return Batch(x, torch.from_numpy(lengths_of(sequences)), indices, own_bar_shapes)
+    own_homes = None if homes is None else torch.from_numpy(homes)
+    return Batch(x, torch.from_numpy(lengths_of(sequences)), indices, own_bar_shapes, own_homes)
 
 
 def shuffled_batches(
@@ -87,6 +94,7 @@ def batches_by_length(sequences: Sequence[np.ndarray], max_steps: int) -> Iterat
     """
     lengths = lengths_of(sequences)
     bar_shapes = getattr(sequences, "bar_shapes", None)
+    homes = getattr(sequences, "homes", None)
     groups: list[list[int]] = []
     for index in np.argsort(lengths, kind="stable").tolist():
         has_room = groups and (len(groups[-1]) + 1) * int(lengths[index]) <= max_steps
@@ -94,4 +102,5 @@ def batches_by_length(sequences: Sequence[np.ndarray], max_steps: int) -> Iterat
             groups.append([])
         groups[-1].append(index)
     for group in groups:
-        yield collate([sequences[i] for i in group], group, bar_shapes)
+        own_homes = None if homes is None else homes[group]
+        yield collate([sequences[i] for i in group], group, bar_shapes, own_homes)

@@ -71,6 +71,7 @@ class Split(Sequence[np.ndarray]):
     time_signatures: Sequence[TimeSignature] = field(default=(), repr=False)
     # of each sequence, as `Encoding.bar_shapes` gives them
     bar_shapes: np.ndarray | None = field(default=None, repr=False)
+    encoding: Encoding | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         weakref.finalize(self, self.shard.close)
@@ -79,6 +80,11 @@ class Split(Sequence[np.ndarray]):
     def lengths(self) -> np.ndarray:
         """int64 [N], the number of steps of each sequence."""
         return np.diff(self.offsets)
+
+    @cached_property
+    def homes(self) -> np.ndarray | None:
+        """The home of each sequence, as `Encoding.homes` finds it."""
+        return None if self.encoding is None else self.encoding.homes(self)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -261,6 +267,7 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
         dropped=entry["dropped"],
         time_signatures=signatures,
         bar_shapes=encoding.bar_shapes(signatures) if signatures else None,
+        encoding=encoding,
     )
 
 

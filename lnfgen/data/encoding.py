@@ -33,11 +33,17 @@ def changes_in_words(changes: ConversionReport) -> str:
 
 
 class EncodedPieces(list[np.ndarray]):
-    """Sequences of pieces, and the time signature of each, as `Encoding.bar_shapes` gives it."""
+    """Sequences of pieces, with what is known of each before its notes."""
 
-    def __init__(self, sequences: Iterable[np.ndarray], bar_shapes: np.ndarray | None) -> None:
+    def __init__(
+        self,
+        sequences: Iterable[np.ndarray],
+        bar_shapes: np.ndarray | None,
+        homes: np.ndarray | None,
+    ) -> None:
         super().__init__(sequences)
-        self.bar_shapes = bar_shapes  # float32 [N, 3]; None for text
+        self.bar_shapes = bar_shapes  # as `Encoding.bar_shapes` gives them; None for text
+        self.homes = homes  # as `Encoding.homes` gives them
 
 
 class Encoding(Protocol):
@@ -110,6 +116,9 @@ class Encoding(Protocol):
     def bar_shapes(self, time_signatures: Sequence[TimeSignature]) -> np.ndarray | None:
         """The time signatures of N sequences as a model reads them, float32 [N, 3]; None for
         text."""
+
+    def homes(self, sequences: Iterable[np.ndarray]) -> np.ndarray | None:
+        """The homes of N sequences as a model reads them, int64 [N]; None for text."""
 
     def blank(self, num_steps: int, time_signature: TimeSignature | None) -> PianoRoll | str:
         """A piece of so many steps with nothing in it, on which a model may draw all.

@@ -22,10 +22,12 @@ from lnfgen.data.encoding import EncodedPieces, Encoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import WRITABLE_MUSIC, read
 from lnfgen.music.conversion import ConversionReport
+from lnfgen.music.home import find_home, home_number, numbered_home
 from lnfgen.music.parts import LOWEST, ONE, InParts, Part
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.song import Song, as_song
 from lnfgen.music.time_signature import bar_and_beats, bar_length
+from lnfgen.music.tonality import Key
 from lnfgen.music.tracks import ALL
 
 _OTHER_KIND = "found text; expected music, as the dataset of the model holds"
@@ -182,7 +184,8 @@ class MusicEncoding(InParts, Encoding):
             signatures.append(song.roll.time_signature)
             sequences.append(self.encode(song.roll))
         # A counter that has been added to holds no zeros.
-        return EncodedPieces(sequences, self.bar_shapes(signatures)), +changes
+        bar_shapes = self.bar_shapes(signatures)
+        return EncodedPieces(sequences, bar_shapes, self.homes(sequences)), +changes
 
     def bar_shapes(self, time_signatures: Sequence[TimeSignature]) -> np.ndarray:
         """The time signatures of N sequences as a model reads them (`bar_and_beats`), float32 [N,
@@ -190,6 +193,24 @@ class MusicEncoding(InParts, Encoding):
         known = {one: bar_and_beats(one, self.steps_per_quarter) for one in set(time_signatures)}
         bar_shapes = [known[one] for one in time_signatures]
         return np.array(bar_shapes, np.float32).reshape(-1, 3)
+
+    def homes(self, sequences: Iterable[np.ndarray]) -> np.ndarray:
+        """The homes of N sequences as a model reads them (`home_number`), int64 [N]."""
+        found = [self.home_number(find_home(self.decode(sequence))) for sequence in sequences]
+        return np.array(found, np.int64)
+
+    def home_number(self, home: Key | None, shift: int = 0) -> int:
+        """The number of a home in music that is moved up by so many semitones for the model."""
+        return home_number(home, self._first_key - shift)
+
+    def numbered_home(self, number: int) -> Key | None:
+        """The home with this number."""
+        return numbered_home(number, self._first_key)
+
+    @property
+    def _first_key(self) -> int:
+        """The MIDI pitch of the first key of each part, up to octaves."""
+        return int(self.lowest_of_parts[0]) if self.parts else self.lowest_pitch
 
     def blank(self, num_steps: int, time_signature: TimeSignature | None) -> PianoRoll:
         silent = np.zeros((num_steps, self.num_parts, 128), np.bool_)

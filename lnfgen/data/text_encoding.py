@@ -113,7 +113,10 @@ class TextEncoding(Encoding):
             changes["unknown"] += int((values == 0).sum()) - piece.count(UNKNOWN)
             sequences.append(values)
         # A counter that has been added to holds no zeros.
-        return EncodedPieces(sequences, None), +changes
+        return EncodedPieces(sequences, None, None), +changes
+
+    def homes(self, sequences: Iterable[np.ndarray]) -> None:
+        return None
 
     def bar_shapes(self, time_signatures: Sequence[TimeSignature]) -> None:
         return None

@@ -10,18 +10,18 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lnfgen.conventions import ONSET, SOUNDING, TimeSignature
 from lnfgen.data.encoding import Encoding
-from lnfgen.device import without_onednn
+from lnfgen.device.drawing import for_drawing
 from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.known_part import KnownPart
-from lnfgen.inference.particles import Potential, draw_hidden
+from lnfgen.inference.particles import Potential, Weighed, draw_weighed
 from lnfgen.models.observation import Known
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song
+from lnfgen.nn.positions import NUM_HOMES, Outline
 
 Finished = TypeVar("Finished", bound=Song | PianoRoll | str)
 
@@ -35,6 +35,8 @@ class PieceToDraw(NamedTuple, Generic[Finished]):
     part: KnownPart
     seed: int
     finish: Callable[[np.ndarray], Finished]
+    home: int | None = None  # by its number in the encoding
+    free: Finished | None = None  # as it was drawn without wishes, if it was
 
     @property
     def shape(self) -> tuple[int, TimeSignature | None]:
@@ -58,34 +60,55 @@ def draw_block(  # noqa: PLR0913
     potential: Potential | None = None,
 ) -> Iterator[Finished]:
     """Draw pieces of one shape together, and yield them in order."""
+    drawn = draw_values(model, pieces, particles, temperature, progress, potential)
+    for piece, x in zip(pieces, drawn.x.numpy(), strict=True):
+        yield piece.finish(x)
+
+
+# The arguments are those of `draw_block`.
+def draw_values(  # noqa: PLR0913
+    model: SequenceModel,
+    pieces: Sequence[PieceToDraw[Finished]],
+    particles: int,
+    temperature: float,
+    progress: Callable[[int], None] = lambda done: None,
+    potential: Potential | None = None,
+) -> Weighed:
+    """Draw the values of pieces of one shape together."""
     known = [known_bits(model, piece.part) for piece in pieces]
     together = Known(
         torch.stack([one.values for one in known]), torch.stack([one.mask for one in known])
     )
     generators = [torch.Generator().manual_seed(piece.seed) for piece in pieces]
     _, time_signature = pieces[0].shape
-    bar_shapes = bar_shapes_in(model, pieces[0].part.encoding, [time_signature] * len(pieces))
-    # Threads share one switch of oneDNN, which rounds otherwise; so it is off as a whole.
-    with without_onednn(model.device.type == "cpu"):
-        drawn = draw_hidden(
-            model, together, particles, generators, temperature, bar_shapes, progress, potential
+    outline = outline_in(
+        model,
+        pieces[0].part.encoding,
+        [time_signature] * len(pieces),
+        [piece.home for piece in pieces],
+    )
+    with for_drawing(model, len(pieces) * particles, model.device):
+        return draw_weighed(
+            model, together, particles, generators, temperature, outline, progress, potential
         )
-    for piece, x in zip(pieces, drawn.numpy(), strict=True):
-        yield piece.finish(x)
 
 
-def bar_shapes_in(
-    model: SequenceModel, encoding: Encoding, time_signatures: Sequence[TimeSignature | None]
-) -> Tensor | None:
-    """The time signatures of N sequences of music as a model with `reads_time_signature` reads
-    them.
-
-    They are `[N, 3]` on the model's device. For any other model there are none.
-    """
-    if model.time_signatures is None:
-        return None
-    known = [one for one in time_signatures if one is not None]
-    return torch.from_numpy(encoding.bar_shapes(known)).to(model.device)
+def outline_in(
+    model: SequenceModel,
+    encoding: Encoding,
+    time_signatures: Sequence[TimeSignature | None],
+    homes: Sequence[int | None],
+) -> Outline:
+    """What is known of N pieces of music before their notes, as far as the model reads it."""
+    bar_shapes = None
+    if model.time_signatures is not None:
+        known = [one for one in time_signatures if one is not None]
+        bar_shapes = torch.from_numpy(encoding.bar_shapes(known)).to(model.device)
+    of_pieces = None
+    if model.homes is not None:
+        numbers = [NUM_HOMES if home is None else home for home in homes]
+        of_pieces = torch.tensor(numbers, device=model.device)
+    return Outline(bar_shapes, of_pieces)
 
 
 def known_bits(model: SequenceModel, part: KnownPart) -> Known:

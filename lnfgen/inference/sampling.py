@@ -1,7 +1,8 @@
 """Pieces from a model, each from its own random stream.
 
 A model with `reads_time_signature` first draws the time signature of a piece, then its length, and
-then its notes.
+then its notes. One with `reads_home` draws the home before the notes too, among the keys that are
+wished for.
 
 One piece alone is drawn by itself. Several are drawn in blocks, the first of 16 rows and all others
 of 32: pieces 1 to 16, 17 to 48, and so on. A block always has all its rows, each with its own
@@ -10,7 +11,7 @@ of piece i do not depend on how many pieces are drawn. A piece drawn alone is th
 round-off, which can rarely change a step. Blocks of long pieces are smaller.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -30,14 +31,15 @@ from lnfgen.conventions import (
 )
 from lnfgen.data.encoding import Encoding
 from lnfgen.data.music_encoding import MusicEncoding
-from lnfgen.device import without_onednn
+from lnfgen.device.drawing import for_drawing
 from lnfgen.errors import LnfgenError
-from lnfgen.inference.block_drawing import PieceToDraw, bar_shapes_in
+from lnfgen.inference.block_drawing import PieceToDraw, outline_in
 from lnfgen.inference.known_part import nothing_known
-from lnfgen.inference.wish_steering import steered
+from lnfgen.inference.wish_steering import draw_wanted
 from lnfgen.inference.wishes import NO_WISHES, Wishes
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.tonality import Key
 from lnfgen.wording import counted
 
 # Rows of the first block and of the others. With many, the overhead of a step in a loop over time
@@ -67,13 +69,15 @@ def sample_pieces(  # noqa: PLR0913
     wishes: Wishes = NO_WISHES,
     tries: int = TRIES,
     progress: Progress = no_progress,
+    steered: Callable[[bool], None] = lambda is_steered: None,
 ) -> Iterator[PianoRoll | str]:
     """Draw pieces as `lnfgen.runs.trained.TrainedModel.sample` describes, and yield them in order.
 
     The temperature divides the emission's logits, and those of a prior that chooses among codes,
     and multiplies the noise of any other prior. A length counts the silence ahead of an upbeat.
     Silent bars at the ends of a piece whose length was drawn are left out, as they are of datasets.
-    Wishes are met as `lnfgen.inference.wish_steering` says.
+    Wishes are met as `lnfgen.inference.wish_steering` says: a piece is as without them if they hold
+    for it then. `steered` is called for each piece with wishes before it is yielded.
 
     Raises:
         LnfgenError: if a number is out of range, both a length and bars are given, bars of a text
@@ -82,18 +86,41 @@ def sample_pieces(  # noqa: PLR0913
     require_draws(count, seed, temperature)
     require_one_length(length, bars)
     steps_in = _steps_in(model, encoding, length, bars, wishes.time_signature)
+    homes = _home_numbers(encoding, wishes.homes)
     model.eval()
-    if wishes.steers:
-
-        def piece(index: int) -> PieceToDraw[PianoRoll | str]:
-            return _piece_to_draw(model, encoding, steps_in, stream_seed(seed, index))
-
-        def tried(place: int, number: int) -> None:
-            progress("tries", place * tries + number, count * tries)
-
-        to_draw = map(piece, range(count))  # lazily, because a person may ask for millions
-        yield from steered(model, to_draw, wishes, MELODY_PARTICLES, temperature, tries, tried)
+    pieces = _free_pieces(model, encoding, steps_in, homes, count, seed, temperature)
+    if not wishes.steers:
+        for piece in pieces:
+            assert piece.free is not None
+            yield piece.free
         return
+
+    def tried(place: int, number: int) -> None:
+        progress("tries", place * tries + number, count * tries)
+
+    yield from draw_wanted(
+        model, pieces, wishes, MELODY_PARTICLES, temperature, tries, tried, steered
+    )
+
+
+def _home_numbers(encoding: Encoding, homes: Sequence[Key]) -> list[int]:
+    """The numbers of these homes for a model."""
+    if not isinstance(encoding, MusicEncoding):
+        return []
+    return [encoding.home_number(home) for home in homes]
+
+
+# The arguments are those of `sample_pieces`.
+def _free_pieces(  # noqa: PLR0913
+    model: SequenceModel,
+    encoding: Encoding,
+    steps_in: StepsIn,
+    homes: Sequence[int],
+    count: int,
+    seed: int,
+    temperature: float,
+) -> Iterator[PieceToDraw[PianoRoll | str]]:
+    """Pieces of which nothing is known but their outline, as they are drawn without wishes."""
     first = 0
     while first < count:
         num_rows = BLOCK_ROWS if first else FIRST_ROWS
@@ -101,9 +128,13 @@ def sample_pieces(  # noqa: PLR0913
             num_rows = 1
         rows = []
         for index in range(first, first + num_rows):
-            rows.append(drawn_row(model, steps_in, stream_seed(seed, index)))
+            rows.append(drawn_row(model, steps_in, stream_seed(seed, index), homes))
         pieces = drawn_pieces(model, encoding, rows, temperature)
-        yield from islice(pieces, count - first)  # the other rows only fill the block
+        # the other rows only fill the block
+        for place, free in enumerate(islice(pieces, count - first)):
+            yield _piece_to_draw(
+                encoding, rows[place], stream_seed(stream_seed(seed, first + place), 0), free
+            )
         first += num_rows
 
 
@@ -131,15 +162,6 @@ def _steps_in(
     return steps_in
 
 
-def _piece_to_draw(
-    model: SequenceModel, encoding: Encoding, steps_in: StepsIn, seed: int
-) -> PieceToDraw[PianoRoll | str]:
-    """A piece of which nothing is known but its length and its time signature."""
-    row = drawn_row(model, steps_in, seed)
-    part = nothing_known(encoding, row.length, row.time_signature)
-    return PieceToDraw(part, stream_seed(seed, 0), partial(_decoded, encoding, row))
-
-
 class PieceOutline(NamedTuple):
     """The choices about a piece that are made before its notes or characters are drawn."""
 
@@ -147,10 +169,24 @@ class PieceOutline(NamedTuple):
     length: int
     has_drawn_length: bool
     generator: torch.Generator
+    home: int | None = None  # by its number in the encoding; None of a model that reads none
 
 
-def drawn_row(model: SequenceModel, steps_in: StepsIn, seed: int) -> PieceOutline:
-    """Draw the choices about a piece from the stream of this seed."""
+def _piece_to_draw(
+    encoding: Encoding, row: PieceOutline, seed: int, free: PianoRoll | str
+) -> PieceToDraw[PianoRoll | str]:
+    """A piece of which nothing is known but its outline."""
+    part = nothing_known(encoding, row.length, row.time_signature)
+    return PieceToDraw(part, seed, partial(_decoded, encoding, row), row.home, free)
+
+
+def drawn_row(
+    model: SequenceModel, steps_in: StepsIn, seed: int, homes: Sequence[int] = ()
+) -> PieceOutline:
+    """Draw the choices about a piece from the stream of this seed.
+
+    Its home is one of those with the given numbers; if there are none, any.
+    """
     generator = torch.Generator().manual_seed(seed)
     if len(steps_in) == 1:
         (time_signature,) = steps_in
@@ -162,7 +198,8 @@ def drawn_row(model: SequenceModel, steps_in: StepsIn, seed: int) -> PieceOutlin
     if length is None:
         lengths = model.length if time_signature is None else model.lengths_in(time_signature)
         length = lengths.sample(generator)
-    return PieceOutline(time_signature, length, has_drawn_length, generator)
+    home = None if model.homes is None else model.homes.sample(generator, homes)
+    return PieceOutline(time_signature, length, has_drawn_length, generator, home)
 
 
 class DrawnSequence(NamedTuple):
@@ -192,12 +229,12 @@ def drawn_sequences(
     for start in range(0, len(rows), size):
         block = rows[start : start + size]
         lengths = [row.length for row in block]
-        bar_shapes = bar_shapes_in(model, encoding, [row.time_signature for row in block])
+        signatures = [row.time_signature for row in block]
+        outline = outline_in(model, encoding, signatures, [row.home for row in block])
         # Outside of inference mode, because a gradient may be computed with the noise.
         noise, uniform = model.random_numbers(lengths, [row.generator for row in block])
-        # Threads share one switch of oneDNN, which rounds otherwise; so it is off as a whole.
-        with torch.inference_mode(), without_onednn(model.device.type == "cpu"):
-            drawn = model.generate(lengths, noise, uniform, temperature, bar_shapes)
+        with torch.inference_mode(), for_drawing(model, len(block), model.device):
+            drawn = model.generate(lengths, noise, uniform, temperature, outline)
         for place, row in enumerate(block):
             own_noise = None if noise is None else noise[place, : row.length]
             yield DrawnSequence(row, drawn[place], own_noise)

@@ -26,6 +26,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.flows.codebook import Codebook
 from lnfgen.models.sequence_model import SequenceModel, Terms
 from lnfgen.nn.masking import autocast
+from lnfgen.nn.positions import Outline
 from lnfgen.wording import counted
 
 MAX_PASS_NUMBERS = 1 << 23
@@ -135,9 +136,10 @@ def _log_probs(  # noqa: PLR0913
 ) -> np.ndarray:
     """Compute five logarithms for each of N sequences, in nats, float64 `[5, N]`.
 
-    They are the reconstruction, the KL, log p(T), log p(x | T) and log p(which keys sound | T). The
-    last one is NaN if the model does not tell sounding from struck keys. Where the K samples do not
-    fit in memory at once, some of them are computed at a time, so no sequence is ever cut.
+    They are the reconstruction, the KL, log p(outline), log p(x | outline) and log p(which keys
+    sound | outline); the outline is T, and the home if the model reads it. The last one is NaN if
+    the model does not tell sounding from struck keys. Where the K samples do not fit in memory at
+    once, some of them are computed at a time, so no sequence is ever cut.
     """
     logs = np.full((5, len(sequences)), np.nan)
     num_done = 0
@@ -148,7 +150,7 @@ def _log_probs(  # noqa: PLR0913
         terms = _terms(model, batch, num_samples, pass_steps, seed, precision)
         logs[0, indices] = terms.reconstruction.mean(0)
         logs[1, indices] = terms.kl.mean(0)
-        logs[2, indices] = model.length.log_prob(batch.lengths)
+        logs[2, indices] = model.outline_log_prob(batch.lengths, batch.homes)
         logs[3, indices] = _log_mean_exp(terms.reconstruction - terms.kl)
         if terms.sounding is not None:
             logs[4, indices] = _log_mean_exp(terms.sounding - terms.kl)
@@ -188,7 +190,8 @@ def _terms(  # noqa: PLR0913
         generators.append(torch.Generator().manual_seed(stream_seed(seed, index)))
     on_device = batch.to(model.device)
     with autocast(model.device, precision):
-        encoded = model.encode(on_device.x, on_device.lengths, on_device.bar_shapes)
+        outline = Outline(on_device.bar_shapes, on_device.homes)
+        encoded = model.encode(on_device.x, on_device.lengths, outline)
     samples_at_once = max(1, pass_steps // (len(batch.indices) * batch.x.shape[1]))
     parts: list[Terms] = []
     for start in range(0, num_samples, samples_at_once):

@@ -18,6 +18,7 @@ from lnfgen.flows.temporal import (
 )
 from lnfgen.flows.wordwise import Foresight, WordStarts, WordwiseFlow
 from lnfgen.models.autoregressive import AutoregressiveHead
+from lnfgen.models.homes import Homes
 from lnfgen.models.latent_flow import LatentFlow
 from lnfgen.models.length import LengthModel
 from lnfgen.models.lstm import AutoregressiveLSTM
@@ -29,7 +30,7 @@ from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.nn.backbones import BACKBONES, Bidirectional
 from lnfgen.nn.causal_lstm import CausalLSTM
 from lnfgen.nn.copying import CopyingNetwork
-from lnfgen.nn.positions import POSITION_SIZE, Positions
+from lnfgen.nn.positions import NUM_HOMES, POSITION_SIZE, Positions
 from lnfgen.transforms import TRANSFORMS
 
 
@@ -38,6 +39,7 @@ def build_model(
     observation: Observation,
     length: LengthModel,
     time_signatures: TimeSignatures | None = None,
+    homes: Homes | None = None,
 ) -> SequenceModel:
     """A model with fresh weights, drawn from torch's global generator.
 
@@ -47,19 +49,24 @@ def build_model(
     Example:
         model = build_model(run.config.model, Symbols(50), LengthModel.fit(torch.tensor([5, 8])))
         numbers = model.random_numbers([8], [torch.Generator().manual_seed(0)])
-        (x,) = model.generate([8], *numbers, temperature=1.0, bar_shapes=None)  # [8]
+        (x,) = model.generate([8], *numbers, temperature=1.0, outline=NO_OUTLINE)  # [8]
 
     Raises:
         ConfigError: if the configuration does not fit the observation.
     """
     _require_fit(config, observation)
     positions = Positions(
-        POSITION_SIZE, near_end=config.near_end, reads_time_signature=config.reads_time_signature
+        POSITION_SIZE,
+        near_end=config.near_end,
+        reads_time_signature=config.reads_time_signature,
+        reads_home=config.reads_home,
     )
     build = _build_baseline if config.baseline else _build_latent_flow
     model = build(config, observation, length, positions)
     if config.reads_time_signature:
         model.time_signatures = time_signatures or TimeSignatures([1])
+    if config.reads_home:
+        model.homes = homes or Homes()
     return model
 
 
@@ -79,6 +86,8 @@ def _require_fit(config: ModelConfig, observation: Observation) -> None:
         raise ConfigError(
             "model.reads_time_signature: found true for text, which has no bars; expected false"
         )
+    if config.reads_home and is_text:
+        raise ConfigError("model.reads_home: found true for text, which has no key; expected false")
     if config.features == "codes" and not config.baseline and not is_text:
         found = "model.features: found codes for music, which has no symbols"
         raise ConfigError(f"{found}; expected af, scf or none")
@@ -87,9 +96,9 @@ def _require_fit(config: ModelConfig, observation: Observation) -> None:
 def _build_baseline(
     config: ModelConfig, observation: Observation, length: LengthModel, positions: Positions
 ) -> AutoregressiveLSTM:
-    num_inputs = config.embedding_size + POSITION_SIZE
+    num_inputs = config.embedding_size + _position_size(config)
     lstm = CausalLSTM(num_inputs, config.hidden_size, config.num_layers, config.dropout)
-    head = _build_head(config, observation, config.hidden_size + POSITION_SIZE)
+    head = _build_head(config, observation, config.hidden_size + _position_size(config))
     return AutoregressiveLSTM(observation, length, positions, lstm, head, config)
 
 
@@ -106,7 +115,7 @@ def _build_latent_flow(
                 module.load_state_dict(posterior.codebook.state_dict())
         emission = Emission(None, SymbolHead(observation, posterior.codebook))
     else:
-        num_inputs = config.embedding_size + POSITION_SIZE
+        num_inputs = config.embedding_size + _position_size(config)
         sizes = (num_inputs, config.hidden_size, config.num_layers)
         network = Bidirectional(config.backbone, *sizes, config.dropout)
         posterior = Posterior(observation, network, config)
@@ -123,7 +132,7 @@ def _build_latent_flow(
 
 
 def _build_emission(config: ModelConfig, observation: Observation) -> Emission:
-    num_inputs = config.latent_size + POSITION_SIZE
+    num_inputs = config.latent_size + _position_size(config)
     each_way = config.hidden_size
     if config.backbone != "lstm":  # scans of half the size in each direction make sampling faster
         each_way = _half(config.hidden_size)
@@ -137,7 +146,9 @@ def _build_head(config: ModelConfig, observation: Observation, num_context: int)
     sizes = num_context, config.hidden_size, config.dropout
     if config.emission == "autoregressive":
         assert isinstance(observation, Frames)
-        return AutoregressiveHead(observation, *sizes, copies=config.copy_attention)
+        return AutoregressiveHead(
+            observation, *sizes, copies=config.copy_attention, reads_home=config.reads_home
+        )
     if config.emission == "nade":
         assert isinstance(observation, Frames)
         return NADEHead(observation, *sizes)
@@ -155,7 +166,7 @@ def build_prior(
     if config.time == "coupling":
         return _build_coupling(config)
     if config.time == "none":
-        features = _build_features(config, num_codes, POSITION_SIZE)
+        features = _build_features(config, num_codes, _position_size(config))
         return IndependentFlow(config.latent_size, features)
     embedding: nn.Module = nn.Identity()
     num_read = config.latent_size
@@ -190,7 +201,7 @@ def _build_features(config: ModelConfig, num_codes: int, num_context: int) -> Fe
 def _build_causal(config: ModelConfig, num_read: int) -> nn.Module:
     """The causal network of a prior, which reads `num_read` features of earlier steps."""
     backbone = BACKBONES[config.backbone]
-    num_inputs = num_read + POSITION_SIZE
+    num_inputs = num_read + _position_size(config)
     return backbone(num_inputs, config.hidden_size, config.num_layers, config.dropout)
 
 
@@ -198,7 +209,7 @@ def _build_coupling(config: ModelConfig) -> CouplingFlow:
     half = _half(config.hidden_size)
 
     def across(num_kept: int) -> Bidirectional:
-        num_inputs = num_kept + POSITION_SIZE
+        num_inputs = num_kept + _position_size(config)
         return Bidirectional(config.backbone, num_inputs, half, 1, config.dropout)
 
     return CouplingFlow(
@@ -224,7 +235,7 @@ def _build_blocks(
     narrow = nn.Linear(config.hidden_size, -(-config.hidden_size // 8))
     size = narrow.out_features
     both_ways = Bidirectional(config.backbone, size, size, 1, config.dropout)
-    num_context = config.hidden_size + 2 * size + half + POSITION_SIZE
+    num_context = config.hidden_size + 2 * size + half + _position_size(config)
     within = _build_causal(config, num_read)
     ahead = Ahead(num_read, half)
     features = _build_features(config, num_codes, num_context)
@@ -235,6 +246,11 @@ def _build_blocks(
     words = WordStarts(separators, num_codes, IN_TRAINING[:-1])
     foresight = Foresight(num_context, half, num_codes)
     return WordwiseFlow(words, foresight, *components)
+
+
+def _position_size(config: ModelConfig) -> int:
+    """The features of a step's position, the home of its piece among them if it is read."""
+    return POSITION_SIZE + NUM_HOMES if config.reads_home else POSITION_SIZE
 
 
 def _half(hidden: int) -> int:

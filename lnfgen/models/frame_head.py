@@ -1,6 +1,5 @@
 """The networks of the output that reads the past: from what is known of frames to their logits."""
 
-import math
 from collections.abc import Callable
 from typing import cast
 
@@ -8,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.conventions import ONSET, SOUNDING
-from lnfgen.device import Dropout
+from lnfgen.device.replacements import Dropout
+from lnfgen.models.beat_features import NUM_BEAT_FEATURES, PERIODS, beat_features
+from lnfgen.models.degree_units import DegreeUnits
 from lnfgen.models.frame_past import EarlierParts, FramePast
 from lnfgen.models.frame_state import FramesBefore, FrameState, Recalled, Tables
 from lnfgen.models.mixture import (
@@ -59,14 +60,6 @@ CONTEXT_PER_KEY = 8
 PATH = 6
 """Features of how the voice at a key has come there, which the other voices read."""
 
-BEATS = (2, 3, 4, 6, 8, 12, 16, 24)
-"""Periods of beats and bars in steps. Each step has features of its place in them."""
-
-NUM_BEAT_FEATURES = 2 * len(BEATS)
-
-PERIODS = (*BEATS, 32, 48, 64, 96, 128)
-"""These, and of several bars: the attention of a band scores distances by them."""
-
 
 class FrameHead(OutputHead):
     """The networks that draw a frame voice by voice, with weights tied across the keys.
@@ -93,10 +86,15 @@ class FrameHead(OutputHead):
     other, given those above them.
     """
 
-    periods: Tensor
-
-    def __init__(
-        self, frames: Frames, num_context: int, hidden: int, dropout: float, *, copies: bool
+    def __init__(  # noqa: PLR0913  (sizes, and what it reads)
+        self,
+        frames: Frames,
+        num_context: int,
+        hidden: int,
+        dropout: float,
+        *,
+        copies: bool,
+        reads_home: bool = False,
     ) -> None:
         """A key has a quarter of the `hidden` features for the past, and half for its output."""
         super().__init__()
@@ -127,7 +125,9 @@ class FrameHead(OutputHead):
                 NEXT: NextKey(*sizes, frames.bits_per_key, self.parts),
             }
         )
-        self.register_buffer("periods", torch.tensor(BEATS), persistent=False)
+        self.of_home: DegreeUnits | None = None
+        if reads_home:
+            self.of_home = DegreeUnits(self.parts, frames.num_pitches, num_context, hidden)
 
     def _add_inputs_of_parts(self, of_past: int, hidden: int) -> None:
         """Add what tells the parts of a band apart, and what they read of each other."""
@@ -268,7 +268,10 @@ class FrameHead(OutputHead):
         of_past = self.from_past(past).unflatten(-1, (self.parts, -1)).transpose(1, 2)
         by_key = self.by_key(context).unflatten(-1, (self.frames.num_pitches, CONTEXT_PER_KEY))
         of_key = self.from_by_key(self.dropout(by_key))
-        return of_past + of_frame + of_key[..., None, :, :]
+        units = of_past + of_frame + of_key[..., None, :, :]
+        if self.of_home is not None:
+            units = units + self.of_home(context)
+        return units
 
     def _units_of_recalled(self, recalled: Tensor) -> Tensor:
         """What the units of each key read of recalled frames `[N, C, F + 1]`: `[N, P, hidden]`."""
@@ -407,9 +410,8 @@ class FrameHead(OutputHead):
         )
 
     def beats(self, steps: Tensor) -> Tensor:
-        """The place of steps `[...]` in each of the periods, `[..., NUM_BEAT_FEATURES]`."""
-        angle = 2 * math.pi * (steps[..., None] % self.periods) / self.periods
-        return torch.cat([angle.sin(), angle.cos()], -1).to(self.dtype)
+        """The place of steps `[...]` in beats and bars, `[..., NUM_BEAT_FEATURES]`."""
+        return beat_features(steps).to(self.dtype)
 
 
 def _goes_on(drawn: DrawnVoices) -> Tensor:

@@ -13,7 +13,7 @@ from lnfgen.models.output import Emission, OutputHead
 from lnfgen.models.posterior import Gaussian, Posterior, SymbolPosterior
 from lnfgen.models.sequence_model import SequenceModel, SharedTensors, WeighedSteps, drawn_by
 from lnfgen.nn.masking import MIN_TEMPERATURE, sum_real
-from lnfgen.nn.positions import Positions
+from lnfgen.nn.positions import NO_OUTLINE, Outline, Positions
 from lnfgen.nn.stepper import looping
 
 
@@ -47,9 +47,9 @@ class LatentFlow(SequenceModel):
     def output_head(self) -> OutputHead:
         return self.emission.head
 
-    def encode(self, x: Tensor, lengths: Tensor, bar_shapes: Tensor | None = None) -> SharedTensors:
+    def encode(self, x: Tensor, lengths: Tensor, outline: Outline = NO_OUTLINE) -> SharedTensors:
         """The mean and log-variance `[B, T, D]` of the posterior, and the positions `[B, T, F]`."""
-        positions = self.positions_of(lengths, x.shape[1], bar_shapes)
+        positions = self.positions_of(lengths, x.shape[1], outline)
         posterior = self.posterior(x, lengths, positions)
         return posterior.mean, posterior.log_variance, positions
 
@@ -74,19 +74,19 @@ class LatentFlow(SequenceModel):
         noise: Tensor | None,
         uniform: Tensor,
         temperature: float,
-        bar_shapes: Tensor | None,
+        outline: Outline,
     ) -> list[Tensor]:
         steps = torch.tensor(lengths, device=self.device)
-        z, positions = self._drawn(steps, max(lengths), noise, temperature, bar_shapes)
+        z, positions = self._drawn(steps, max(lengths), noise, temperature, outline)
         return self._unpadded(
             self.emission.sample(z, steps, positions, uniform, temperature), lengths
         )
 
     def drawn_logits(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, bar_shapes: Tensor | None
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, outline: Outline
     ) -> Tensor:
         with torch.no_grad():
-            z, positions = self._drawn(lengths, x.shape[1], noise, 1.0, bar_shapes)
+            z, positions = self._drawn(lengths, x.shape[1], noise, 1.0, outline)
         return self.emission(z, lengths, positions, x)[0]
 
     def _drawn(
@@ -95,11 +95,11 @@ class LatentFlow(SequenceModel):
         num_steps: int,
         noise: Tensor | None,
         temperature: float,
-        bar_shapes: Tensor | None,
+        outline: Outline,
     ) -> tuple[Tensor, Tensor]:
         """z that the prior draws from noise, and the positions: `[B, T, D]` and `[B, T, F]`."""
         assert noise is not None
-        positions = self.positions_of(lengths, num_steps, bar_shapes)
+        positions = self.positions_of(lengths, num_steps, outline)
         return self.prior.draw(positions, lengths, noise, temperature), positions
 
     def steps(
@@ -107,11 +107,11 @@ class LatentFlow(SequenceModel):
         num_sequences: int,
         num_steps: int,
         temperature: float,
-        bar_shapes: Tensor | None = None,
+        outline: Outline = NO_OUTLINE,
     ) -> WeighedSteps:
         """`SymbolSteps` if z_t is a code of x_t and drawn given z_<t; otherwise `LatentSteps`."""
         lengths = torch.full((num_sequences,), num_steps, device=self.device)
-        positions = self.positions_of(lengths, num_steps, bar_shapes)
+        positions = self.positions_of(lengths, num_steps, outline)
         if isinstance(self.posterior, SymbolPosterior) and isinstance(
             self.prior, AutoregressiveFlow
         ):

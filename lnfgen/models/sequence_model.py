@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from lnfgen.conventions import TimeSignature
+from lnfgen.models.homes import Homes
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Known, Observation
 from lnfgen.models.output import OutputHead
 from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.nn.masking import sum_real
-from lnfgen.nn.positions import Positions
+from lnfgen.nn.positions import NO_OUTLINE, NUM_HOMES, Outline, Positions
 
 
 class Terms(NamedTuple):
@@ -41,9 +42,9 @@ backward pass through `encode`."""
 class SequenceModel(nn.Module, ABC):
     """`p(x) = p(T) p(x | T)` of sequences of one kind of observation.
 
-    A model that has `time_signatures` reads the bars of each sequence: `bar_shapes` `[B, 3]` on its
-    device, as `lnfgen.nn.positions` has them. If `bar_shapes` is None, all are in the most common
-    time signature.
+    A model reads the `outline` of each sequence, as `lnfgen.nn.positions` has it: the bars, if it
+    has `time_signatures`, and the homes, if it has those. Without bars, all are in the most common
+    time signature; without homes, none has one.
     """
 
     latent = 0  # D, the size of a step of the latent
@@ -55,6 +56,7 @@ class SequenceModel(nn.Module, ABC):
         self.length = length
         self.positions = positions
         self.time_signatures: TimeSignatures | None = None
+        self.homes: Homes | None = None
 
     @property
     @abstractmethod
@@ -73,19 +75,30 @@ class SequenceModel(nn.Module, ABC):
             return self.length
         return signatures.lengths_in(time_signature)
 
-    def positions_of(self, lengths: Tensor, num_steps: int, bar_shapes: Tensor | None) -> Tensor:
+    def outline_log_prob(self, lengths: Tensor, homes: Tensor | None) -> Tensor:
+        """log p(T), and log p(home) of a model that reads homes, float64 `[B]` on the CPU.
+
+        Without `homes`, no sequence has one.
+        """
+        log_prob = self.length.log_prob(lengths)
+        if self.homes is None:
+            return log_prob
+        if homes is None:
+            homes = torch.full((len(lengths),), NUM_HOMES)
+        return log_prob + self.homes.log_prob(homes)
+
+    def positions_of(self, lengths: Tensor, num_steps: int, outline: Outline) -> Tensor:
         """The features of the positions of each step, `[B, T, F]`."""
-        if self.time_signatures is not None and bar_shapes is None:
-            bar_shapes = (
-                self.time_signatures.bar_shapes[:1].to(self.device).expand(len(lengths), -1)
-            )
-        return self.positions(lengths, num_steps, bar_shapes)
+        if self.time_signatures is not None and outline.bar_shapes is None:
+            usual = self.time_signatures.bar_shapes[:1].to(self.device)
+            outline = outline._replace(bar_shapes=usual.expand(len(lengths), -1))
+        return self.positions(lengths, num_steps, outline)
 
     def forward(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, bar_shapes: Tensor | None = None
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, outline: Outline = NO_OUTLINE
     ) -> Terms:
         """Score x `[B, T]` or `[B, T, R, P]` with lengths `[B]` and noise `[K, B, T, D]`."""
-        return self.terms(x, lengths, self.encode(x, lengths, bar_shapes), noise)
+        return self.terms(x, lengths, self.encode(x, lengths, outline), noise)
 
     def terms(
         self, x: Tensor, lengths: Tensor, encoded: SharedTensors, noise: Tensor | None
@@ -95,7 +108,7 @@ class SequenceModel(nn.Module, ABC):
         return Terms(*self.reconstruction(x, lengths, encoded, noise), kl=kl)
 
     @abstractmethod
-    def encode(self, x: Tensor, lengths: Tensor, bar_shapes: Tensor | None = None) -> SharedTensors:
+    def encode(self, x: Tensor, lengths: Tensor, outline: Outline = NO_OUTLINE) -> SharedTensors:
         """Compute what all samples of z share. Its cost does not depend on their number."""
 
     @abstractmethod
@@ -155,7 +168,7 @@ class SequenceModel(nn.Module, ABC):
         noise: Tensor | None,
         uniform: Tensor,
         temperature: float,
-        bar_shapes: Tensor | None,
+        outline: Outline,
     ) -> list[Tensor]:
         """Draw sequences `[T]` or `[T, R, P]`, on the CPU, from `random_numbers`.
 
@@ -168,7 +181,7 @@ class SequenceModel(nn.Module, ABC):
 
     @abstractmethod
     def drawn_logits(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, bar_shapes: Tensor | None
+        self, x: Tensor, lengths: Tensor, noise: Tensor | None, outline: Outline
     ) -> Tensor:
         """The logits `[B, T, num_logits]` at x, for the z that `generate` draws from `noise`.
 
@@ -182,7 +195,7 @@ class SequenceModel(nn.Module, ABC):
         num_sequences: int,
         num_steps: int,
         temperature: float,
-        bar_shapes: Tensor | None = None,
+        outline: Outline = NO_OUTLINE,
     ) -> "WeighedSteps":
         """Begin to draw G sequences of one length step by step, of which a part may be known."""
 

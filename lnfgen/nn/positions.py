@@ -1,6 +1,7 @@
 """Position features: where a step lies in its sequence."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,25 @@ BEATS = (2, 3, 4)
 NUM_OF_BAR = 4 * (len(OF_A_BAR) + 2) + len(BEATS) + 1
 
 
+NUM_HOMES = 24  # major keys, then minor ones, by the column of their tonic among twelve
+
+
+class Outline(NamedTuple):
+    """What is known of B pieces of music before their notes."""
+
+    bar_shapes: Tensor | None = None  # [B, 3]
+    homes: Tensor | None = None  # int64 [B], under NUM_HOMES; NUM_HOMES where a piece has none
+
+    def of_rows(self, rows: Tensor) -> "Outline":
+        """That of some of the pieces."""
+        bar_shapes = None if self.bar_shapes is None else self.bar_shapes[rows]
+        homes = None if self.homes is None else self.homes[rows]
+        return Outline(bar_shapes, homes)
+
+
+NO_OUTLINE = Outline()
+
+
 class Positions(nn.Module):
     """Features of "steps since the start" and "steps to the end": `[B]` -> `[B, T, features]`.
 
@@ -37,15 +57,25 @@ class Positions(nn.Module):
     time signature, because a sum of the other waves is soon out of step with the bars. `bar_shapes`
     `[B, 3]` has the steps of a bar, its beats, and the parts of a beat
     (`lnfgen.music.time_signature.bar_and_beats`). The first step begins a bar.
+
+    With `reads_home` the last `NUM_HOMES` features are 1 for the home of the sequence, and else 0.
     """
 
     frequency: Tensor  # [num_waves], radians per step
     reach: Tensor  # [num_near], steps
 
     def __init__(
-        self, features: int, *, near_end: bool = False, reads_time_signature: bool = False
+        self,
+        features: int,
+        *,
+        near_end: bool = False,
+        reads_time_signature: bool = False,
+        reads_home: bool = False,
     ) -> None:
+        """`features` are those of the place of a step; the home's are added."""
         super().__init__()
+        self.reads_home = reads_home
+        self.size = features + NUM_HOMES if reads_home else features
         self.reads_time_signature = reads_time_signature
         # Half periods of 1 to LONGEST_WAVE.
         waves = torch.exp(-math.log(LONGEST_WAVE) * torch.arange(16) / 15)
@@ -60,7 +90,7 @@ class Positions(nn.Module):
         # They stand out from the many waves, because a piece has one end to learn from.
         nn.init.normal_(near)
 
-    def forward(self, lengths: Tensor, num_steps: int, bar_shapes: Tensor | None = None) -> Tensor:
+    def forward(self, lengths: Tensor, num_steps: int, outline: Outline = NO_OUTLINE) -> Tensor:
         steps = torch.arange(num_steps, device=lengths.device)[:, None]
         angle = steps * self.frequency
         wave = torch.cat([angle.sin(), angle.cos()], -1)
@@ -69,9 +99,20 @@ class Positions(nn.Module):
         to_end = torch.cat([start, nearness], -1)
         features = [start, flip(to_end, lengths)]
         if self.reads_time_signature:
-            assert bar_shapes is not None
-            features += self._of_bar(lengths, steps, bar_shapes)
-        return self.project(torch.cat(features, -1))
+            assert outline.bar_shapes is not None
+            features += self._of_bar(lengths, steps, outline.bar_shapes)
+        of_place = self.project(torch.cat(features, -1))
+        if not self.reads_home:
+            return of_place
+        return torch.cat([of_place, self._of_home(outline.homes, of_place)], -1)
+
+    def _of_home(self, homes: Tensor | None, of_place: Tensor) -> Tensor:
+        """The home of each sequence at each step, `[B, T, NUM_HOMES]`; 0 where there is none."""
+        batch, num_steps = of_place.shape[:2]
+        if homes is None:
+            return of_place.new_zeros(batch, num_steps, NUM_HOMES)
+        one_hot = nn.functional.one_hot(homes, NUM_HOMES + 1)[:, None, :NUM_HOMES]
+        return one_hot.to(of_place).expand(-1, num_steps, -1)
 
     def _of_bar(self, lengths: Tensor, steps: Tensor, bar_shapes: Tensor) -> list[Tensor]:
         """The place in the bars of each sequence from both ends, and what bars they are."""

@@ -27,6 +27,7 @@ from lnfgen.data.text_encoding import TextEncoding
 from lnfgen.errors import ConfigError, LnfgenWarning, RunError, is_out_of_memory
 from lnfgen.files import new_folder, output_errors, read_object, write_bytes, write_json
 from lnfgen.models.build import build_model
+from lnfgen.models.homes import Homes
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Frames, Observation, Symbols
 from lnfgen.models.sequence_model import SequenceModel
@@ -76,7 +77,12 @@ def new_model(config: Config, dataset: Dataset) -> SequenceModel:
         each = train.time_signatures or [encoding.time_signature] * len(train)
         bar_shapes = torch.from_numpy(encoding.bar_shapes(each))
         signatures = TimeSignatures.fit(each, bar_shapes, lengths)
-    return build_model(config.model, observation_of(encoding), LengthModel.fit(lengths), signatures)
+    homes = None
+    if config.model.reads_home:
+        homes = Homes.fit(torch.from_numpy(train.homes))
+    return build_model(
+        config.model, observation_of(encoding), LengthModel.fit(lengths), signatures, homes
+    )
 
 
 def load_model(run: RunFolder, device: torch.device) -> SequenceModel:

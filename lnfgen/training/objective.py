@@ -12,6 +12,7 @@ from lnfgen.data.batches import Batch
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.models.stretches import most_at_once
 from lnfgen.nn.masking import autocast
+from lnfgen.nn.positions import Outline
 
 
 class Objective(NamedTuple):
@@ -52,7 +53,7 @@ def accumulate_gradients(  # noqa: PLR0913 - two of them are settings of the run
     steps = batch.lengths + 1
     device = batch.x.device
     with autocast(device, precision):
-        encoded = model.encode(batch.x, batch.lengths, batch.bar_shapes)
+        encoded = model.encode(batch.x, batch.lengths, Outline(batch.bar_shapes, batch.homes))
     # Both terms add to the gradients of these, which the encoder gets at the end.
     shared = tuple(tensor.detach().requires_grad_() for tensor in encoded)
 

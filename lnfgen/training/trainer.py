@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from lnfgen.config import TrainingConfig
 from lnfgen.conventions import stream_seed
-from lnfgen.data.augmentation import Register, ended_early, transposed_at_random
+from lnfgen.data.augmentation import Register, transposed_at_random
 from lnfgen.data.batches import Batch, collate, shuffled_epochs
 from lnfgen.data.dataset import Dataset, Split
 from lnfgen.data.encoding import EncodedPieces
 from lnfgen.data.music_encoding import MusicEncoding
-from lnfgen.device import AdamW
+from lnfgen.device.replacements import AdamW
 from lnfgen.errors import LnfgenWarning, RunError
 from lnfgen.inference.scoring import marginal_nll, per_unit, score
 from lnfgen.models.sequence_model import SequenceModel
@@ -133,26 +133,19 @@ class Trainer:
         config = self.config
         seed = config.seed
         roles = self.encoding.roles
-        ends_early = self._ends_early()
         # The order follows from the seed and the epoch, so that a resumed run has the same.
         order = shuffled_epochs(
             split.lengths, config.batch_size, lambda epoch: (seed << 20) + epoch, self.step
         )
         for step, indices in zip(range(self.step, self.total_steps), order, strict=False):
             sequences = [split[i] for i in indices]
-            if ends_early:
-                sequences = ended_early(sequences, stream_seed(seed, step))
             if config.transpose:
                 own_seed = (seed << 40) + step
                 sequences = transposed_at_random(
                     sequences, config.transpose, self.register, own_seed, roles
                 )
-            yield collate(sequences, indices, split.bar_shapes)
-
-    def _ends_early(self) -> bool:
-        """If some pieces end early in training: those with onsets that are no songs of a band."""
-        encoding = self.encoding
-        return isinstance(encoding, MusicEncoding) and encoding.has_onsets and not encoding.parts
+            homes = self.encoding.homes(sequences) if self.model.positions.reads_home else None
+            yield collate(sequences, indices, split.bar_shapes, homes)
 
     @cached_property
     def register(self) -> Register:
@@ -236,12 +229,13 @@ class Trainer:
             group["lr"] = rate * group["factor"]
 
     def _length_log_prob(self, batch: Batch) -> float:
-        """The sum of log p(T) over the pieces of a batch, as long as they are in the split.
-
-        p(T) is that of pieces that do not end early.
-        """
-        whole = self.train_split.lengths[batch.indices]
-        return sum(self.length_log_probs[num_steps] for num_steps in whole.tolist())
+        """The sum of log p(T) and log p(home) over the pieces of a batch, as they are in train."""
+        log_prob = sum(self.length_log_probs[num_steps] for num_steps in batch.lengths.tolist())
+        own_homes = self.train_split.homes
+        if self.model.homes is None or own_homes is None:
+            return log_prob
+        of_pieces = torch.from_numpy(own_homes[batch.indices])
+        return log_prob + float(self.model.homes.log_prob(of_pieces).sum())
 
     def _skip(self, loss: float, norm: float) -> None:
         """Leave an update out. If that goes on, lower the learning rate, and at last give up."""
@@ -419,7 +413,10 @@ def validation_sample(valid: Split) -> Sequence[np.ndarray]:
     bar_shapes = None
     if valid.bar_shapes is not None:
         bar_shapes = valid.bar_shapes[drawn]
-    return EncodedPieces((valid[index] for index in drawn), bar_shapes)
+    homes = None
+    if valid.homes is not None:
+        homes = valid.homes[drawn]
+    return EncodedPieces((valid[index] for index in drawn), bar_shapes, homes)
 
 
 def _means(sums: dict[str, float], unit: str) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lnfgen.data.augmentation import Register, closes, ended_early, middle_key, transposed_at_random
+from lnfgen.data.augmentation import Register, middle_key, transposed_at_random
 
 
 def test_sequences_move_by_whole_keys_within_the_range():
@@ -54,27 +54,6 @@ def test_a_piece_alone_has_a_register_in_which_it_moves():
     moved = transposed_at_random([piece] * 50, 3, register, 0)
     assert len(set(map(middle_key, moved))) > 2
     assert Register.of([np.zeros((4, 1, 60), np.uint8)]) == Register(0.0, 1.0)
-
-
-def test_pieces_end_early_at_their_closes():
-    """The first of two half notes, which are among eighths and a silence, is a close."""
-    piece = np.zeros((20, 1, 12), np.uint8)
-    keys = piece[:, 0]
-    keys[[0, 1, 2], [0, 4, 5]] = 3
-    keys[3, [0, 7]] = 3
-    keys[4:7, [0, 7]] = 1
-    keys[[7, 8, 9], [3, 2, 3]] = 3
-    keys[16, [0, 4]] = 3
-    keys[17:, [0, 4]] = 1
-    assert closes(piece).tolist() == [7, 20]
-    ended = ended_early([piece] * 400, seed=0)
-    lengths = [len(one) for one in ended]
-    assert set(lengths) == {7, 20}
-    assert 150 < lengths.count(7) < 250
-    for one in ended:
-        assert np.array_equal(one, piece[: len(one)])
-    silence = np.zeros((5, 1, 12), np.uint8)
-    assert len(ended_early([silence, piece[:2]] * 9, seed=1)[0]) == 5
 
 
 def test_drums_of_a_band_stay_where_they_are():

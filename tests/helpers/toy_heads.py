@@ -8,6 +8,7 @@ from lnfgen.models.frame_past import REACH, REACH_NEAR
 from lnfgen.models.observation import Frames
 from lnfgen.models.voice_leading import VoicePairs
 from lnfgen.nn.parameter_groups import FAST, RATES
+from lnfgen.nn.positions import NUM_HOMES
 
 STEPS = 6
 KEYS = 32
@@ -16,10 +17,15 @@ TRIO = Frames(5, has_onsets=True, parts=3)
 WIDE = Frames(REACH + REACH_NEAR + 4, has_onsets=True, parts=2)
 
 
-def head(has_onsets: bool = True, keys: int = KEYS, copies: bool = True) -> AutoregressiveHead:
+def head(
+    has_onsets: bool = True, keys: int = KEYS, copies: bool = True, reads_home: bool = False
+) -> AutoregressiveHead:
     """Large weights everywhere, but for rules, which count ten times."""
     torch.manual_seed(0)
-    tied = AutoregressiveHead(Frames(keys, has_onsets), CONTEXT, 32, 0.3, copies=copies)
+    size = CONTEXT + NUM_HOMES if reads_home else CONTEXT
+    tied = AutoregressiveHead(
+        Frames(keys, has_onsets), size, 32, 0.3, copies=copies, reads_home=reads_home
+    )
     tied = randomise(tied).double().eval()
     with torch.no_grad():
         for pairs in pairs_of(tied):

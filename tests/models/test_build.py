@@ -32,6 +32,7 @@ DO_NOT_FIT = [
         "expected bernoulli or nade or autoregressive",
     ),
     ("lstm", Symbols(4), {"reads_time_signature": True}, "found true for text, which has no bars"),
+    ("lstm", Symbols(4), {"reads_home": True}, "found true for text, which has no key"),
     ("af-codes", Frames(3, False), {}, "found codes for music"),
 ]
 

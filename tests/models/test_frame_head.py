@@ -2,42 +2,79 @@
 
 import pytest
 import torch
-from torch.nn.functional import logsigmoid
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid, one_hot
 from toy_heads import CONTEXT, KEYS, STEPS, TRIO, WIDE, band_head, frames, head, pairs_of
 from toy_models import toy
 
+from lnfgen.models.autoregressive import AutoregressiveHead
 from lnfgen.models.mixture import recallable
 from lnfgen.models.voice_leading import PARALLEL
+from lnfgen.nn.positions import NUM_HOMES
 
 
+def units_of_turns(tied: AutoregressiveHead, context: Tensor, x: Tensor) -> list[Tensor]:
+    """The units of all keys in each turn, `[N, P, hidden]`."""
+    units: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        units.append(inputs[0])
+
+    hooks = [turn.out.register_forward_hook(keep) for turn in tied.turns.values()]
+    tied(context, x)
+    for hook in hooks:
+        hook.remove()
+    return units
+
+
+def context_of(home: int | None = None) -> Tensor:
+    """A context, whose last features are the home if there is one."""
+    generator = torch.Generator().manual_seed(5)
+    context = torch.randn(2, STEPS, CONTEXT, generator=generator, dtype=torch.float64)
+    if home is None:
+        return context
+    of_home = one_hot(torch.tensor(home), NUM_HOMES + 1)[:NUM_HOMES].double()
+    return torch.cat([context, of_home.expand(2, STEPS, -1)], -1)
+
+
+@pytest.mark.parametrize("reads_home", [False, True])
 @pytest.mark.parametrize("has_onsets", [False, True])
 @torch.no_grad()
-def test_what_holds_for_one_key_holds_for_the_next(has_onsets):
-    """Music a semitone higher reads the same a key higher.
+def test_what_holds_for_one_key_holds_for_the_next(has_onsets, reads_home):
+    """Music a semitone higher reads the same a key higher, in a home that is higher as well.
 
     That holds but for the ends of the range and for what tells keys apart.
     """
-    tied = head(has_onsets)
+    tied = head(has_onsets, reads_home=reads_home)
     for own in (tied.by_key.weight, tied.by_key.bias):
         own.zero_()
-    units: list[torch.Tensor] = []
-    for turn in tied.turns.values():
-        turn.out.register_forward_hook(lambda module, inputs, output: units.append(inputs[0]))
+    for read in (tied.from_context, tied.gate.from_context):
+        read.weight[:, CONTEXT:] = 0  # these read the home itself, not the degrees of the keys
+    if reads_home:
+        tied.of_home.gate.weight[:, CONTEXT:] = 0
     x = frames(has_onsets)
-    context = torch.randn(2, STEPS, CONTEXT, dtype=torch.float64)
-    tied(context, x)
-    here = units.copy()
-    units.clear()
-    tied(context, x.roll(1, -1))
+    homes = (3, 4) if reads_home else (None, None)
+    here = units_of_turns(tied, context_of(homes[0]), x)
+    there = units_of_turns(tied, context_of(homes[1]), x.roll(1, -1))
     sounds = (x > 0).any(-1).flatten()  # in silence there is no highest key to be relative to
-    assert len(here) == len(units) >= 4
-    for below, above in zip(here, units, strict=True):
+    assert len(here) == len(there) >= 4
+    for below, above in zip(here, there, strict=True):
         rows: slice | torch.Tensor = slice(None)  # where a frame is left out, all others sound
         if len(below) == len(sounds):
             rows = sounds
         torch.testing.assert_close(
             above[rows][:, 13:20], below[rows][:, 12:19], rtol=1e-12, atol=1e-12
         )
+
+
+@torch.no_grad()
+def test_the_same_keys_have_other_degrees_in_another_home():
+    tied = head(reads_home=True)
+    x = frames()
+    in_major = tied(context_of(0), x)
+    for home in (5, 12, NUM_HOMES):
+        other = tied(context_of(home), x)
+        assert not torch.allclose(in_major, other)
 
 
 def test_rules_of_parallels_learn_only_from_frames_with_as_many_keys_as_before():

@@ -12,7 +12,7 @@ from lnfgen.inference.particles import draw_hidden
 from lnfgen.models.observation import Known
 from lnfgen.models.time_signatures import TimeSignatures
 from lnfgen.music.time_signature import bar_and_beats
-from lnfgen.nn.positions import Positions
+from lnfgen.nn.positions import Outline, Positions
 
 MODELS = ["lstm", "af-scf", "af-af/scan", "iaf-scf"]
 
@@ -20,6 +20,10 @@ MODELS = ["lstm", "af-scf", "af-af/scan", "iaf-scf"]
 def bar_shapes(*signatures: TimeSignature) -> torch.Tensor:
     """What models read of these, `[N, 3]`."""
     return torch.from_numpy(ENCODING.bar_shapes(signatures))
+
+
+def outline(*signatures: TimeSignature) -> Outline:
+    return Outline(bar_shapes(*signatures))
 
 
 def test_bars_and_beats() -> None:
@@ -46,8 +50,8 @@ def test_features_come_back_with_the_bars_of_each_sequence() -> None:
     with torch.no_grad():
         # Those that bars do not change.
         positions.project.weight[:, : 4 * len(positions.frequency)] = 0
-        found = positions(torch.tensor([300, 300, 290]), 300, bar_shapes((4, 4), (3, 4), (6, 8)))
-        alone = positions(torch.tensor([290]), 290, bar_shapes((6, 8)))
+        found = positions(torch.tensor([300, 300, 290]), 300, outline((4, 4), (3, 4), (6, 8)))
+        alone = positions(torch.tensor([290]), 290, outline((6, 8)))
     torch.testing.assert_close(found[2, :290], alone[0])
     for row, period in ((0, 128), (1, 96)):
         torch.testing.assert_close(found[row, period:], found[row, :-period], atol=1e-3, rtol=1e-3)
@@ -115,18 +119,18 @@ def test_sequences_of_a_batch_have_their_own_bars(name: str) -> None:
     if noise is not None:
         noise = noise.double()
     signatures: list[TimeSignature] = [(3, 4), (4, 4), (6, 8)]
-    together = model(x, lengths, noise, bar_shapes(*signatures))
+    together = model(x, lengths, noise, outline(*signatures))
     for row, signature in enumerate(signatures):
         one = slice(row, row + 1)
         own_x = x[one, : lengths[row]]
         own_noise = None if noise is None else noise[:, one, : lengths[row]]
-        alone = model(own_x, lengths[one], own_noise, bar_shapes(signature))
-        other = model(own_x, lengths[one], own_noise, bar_shapes((2, 4)))
+        alone = model(own_x, lengths[one], own_noise, outline(signature))
+        other = model(own_x, lengths[one], own_noise, outline((2, 4)))
         torch.testing.assert_close(together.reconstruction[:, one], alone.reconstruction)
         torch.testing.assert_close(together.kl[:, one], alone.kl)
         assert not torch.allclose(alone.reconstruction, other.reconstruction)
     usual = model(x, lengths, noise)
-    first = model(x, lengths, noise, bar_shapes(*[(4, 4)] * 3))
+    first = model(x, lengths, noise, outline(*[(4, 4)] * 3))
     torch.testing.assert_close(usual.reconstruction, first.reconstruction)
 
 
@@ -137,16 +141,16 @@ def test_filling_several_is_filling_each(name: str, emission: str) -> None:
     x = random_x(model.observation, 2, 12)
     mask = torch.rand(1, 12, 6, generator=torch.Generator().manual_seed(3)) < 0.2
     known = model.observation.known(x, mask.expand(2, -1, -1))
-    both = bar_shapes((3, 4), (4, 4))
+    both = outline((3, 4), (4, 4))
     seeds = (5, 6)
     with torch.inference_mode():
-        together = draw_hidden(model, known, 4, generators(*seeds), bar_shapes=both)
+        together = draw_hidden(model, known, 4, generators(*seeds), outline=both)
         for row, seed in enumerate(seeds):
             one = slice(row, row + 1)
             own = Known(known.values[one], known.mask[one])
-            alone = draw_hidden(model, own, 4, generators(seed), bar_shapes=both[one])
+            alone = draw_hidden(
+                model, own, 4, generators(seed), outline=both.of_rows(torch.tensor([row]))
+            )
             assert torch.equal(together[one], alone)
-        other = draw_hidden(
-            model, known, 4, generators(*seeds), bar_shapes=bar_shapes((6, 8), (2, 4))
-        )
+        other = draw_hidden(model, known, 4, generators(*seeds), outline=outline((6, 8), (2, 4)))
     assert not torch.equal(other, together)

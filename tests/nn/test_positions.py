@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lnfgen.nn.positions import NEAR_END, Positions
+from lnfgen.nn.positions import NEAR_END, NUM_HOMES, Outline, Positions
 
 pytestmark = pytest.mark.contract
 
@@ -49,12 +49,29 @@ def test_near_the_end_one_feature_tells_the_last_steps_apart():
 
 def test_positions_have_unit_scale():
     torch.manual_seed(0)
-    bars = torch.tensor([[12.0, 3, 2]])
+    outline = Outline(torch.tensor([[12.0, 3, 2]]))
     for kinds in (
         {},
         {"near_end": True},
         {"reads_time_signature": True},
         {"near_end": True, "reads_time_signature": True},
     ):
-        scale = float(Positions(64, **kinds)(torch.tensor([200]), 200, bars).detach().std())
+        features = Positions(64, **kinds)(torch.tensor([200]), 200, outline)
+        scale = float(features.detach().std())
         assert 0.5 < scale < 2
+
+
+def test_the_last_features_are_the_home_of_each_sequence():
+    torch.manual_seed(0)
+    positions = Positions(8, reads_home=True)
+    assert positions.size == 8 + NUM_HOMES
+    homes = torch.tensor([3, NUM_HOMES, 23])
+    found = positions(LENGTHS, T, Outline(homes=homes))
+    assert found.shape == (3, T, positions.size)
+    of_home = found[..., 8:]
+    assert of_home[0, :, 3].eq(1).all()
+    assert of_home[2, :, 23].eq(1).all()
+    assert of_home.sum((1, 2)).tolist() == [T, 0, T]
+    without = positions(LENGTHS, T)
+    assert torch.equal(without[..., :8], found[..., :8])
+    assert not without[..., 8:].any()

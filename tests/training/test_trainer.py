@@ -187,7 +187,7 @@ def test_an_update_that_is_not_finite_is_skipped_and_said(dataset):
     assert np.isfinite(list(session.listener.validations[-1].values())).all()
 
 
-def test_bands_are_trained_on_whole_in_other_keys_with_the_same_drums(tmp_path, monkeypatch):
+def test_bands_are_trained_on_whole_in_other_keys_with_the_same_drums(tmp_path):
     songs = [song_of_band(seed) for seed in range(4)]
     encoding = MusicEncoding(num_pitches=NUM_KEYS, parts=songs[0].parts)
     sequences = [encoding.encode(song) for song in songs]
@@ -198,8 +198,6 @@ def test_bands_are_trained_on_whole_in_other_keys_with_the_same_drums(tmp_path, 
     config = Config(sizes, dataclasses.replace(TRAINING, max_steps=6, transpose=4))
     ignored = dict.fromkeys(("save_model", "save_state", "save_metrics"), lambda *_: None)
     trainer = Trainer(new_model(config, dataset), dataset, config.training, CPU, **ignored)
-    # A song does not end at a close.
-    monkeypatch.setattr("lnfgen.training.trainer.ended_early", None)
     moved = 0
     for batch in trainer._batches():
         rows = zip(batch.x.numpy(), batch.lengths.tolist(), batch.indices, strict=True)
