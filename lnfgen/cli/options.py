@@ -53,7 +53,7 @@ Want = Annotated[
     typer.Option(
         metavar="FIGURE=VALUE",
         help="What a piece shall be like: key=G, mode=minor, top=C4..G5, notes_per_bar=8..12, "
-        "ends=cadence, contains=WORD, ...; `lnfgen list --figures` has all. Repeatable.",
+        "ends=tonic, contains=WORD, ...; `lnfgen list --figures` has all. Repeatable.",
     ),
 ]
 # The range is checked where pieces are drawn, so that commands and Python refuse the same numbers.
@@ -67,8 +67,8 @@ Tries = Annotated[
         min=1,
         max=1000,
         rich_help_panel=EFFORT,
-        help="Tries to draw a piece as --want says; then the nearest is taken. Each takes up to "
-        "twice as long as the one before.",
+        help="Tries to steer a piece to --want, if no plain one has it; then the nearest is taken. "
+        "Each takes up to twice as long as the one before.",
     ),
 ]
 Particles = Annotated[

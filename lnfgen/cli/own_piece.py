@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -106,6 +106,7 @@ class Task:
     writer: "PieceWriter"
     model: "TrainedModel"
     piece: "Piece"
+    facts: dict[str, Any] = field(default_factory=dict)  # of the next piece, for JSON
 
     def drawing(self, progress: Progress) -> "Drawing":
         """The arguments that all methods of the model which draw from a piece take."""
@@ -117,17 +118,23 @@ class Task:
             "tries": self.options.tries,
             "particles": self.options.particles,
             "progress": progress,
+            "steered": self._note_steering,
             "drawn": self.write,
         }
+
+    def _note_steering(self, is_steered: bool) -> None:
+        self.facts["steered"] = is_steered
 
     def write(self, piece: "Piece") -> None:
         """Write a piece as soon as it is drawn, and print its path."""
         if self.options.seed is None and self.writer.num_written == 0:
             # It is printed only now, because a piece that was refused has none.
             console.note(f"seed {self.seed}")
-        facts = {}
+        facts: dict[str, Any] = {}
+        if not isinstance(piece, str):
+            facts["drawn_notes"] = piece.num_drawn
         if self.options.want:
-            facts["wishes"] = self.wishes.report(piece)
+            facts = {"wishes": self.wishes.report(piece), **self.facts}
         if self.options.flat and not isinstance(piece, str):
             piece = _of_no_file(piece)
         self.writer.write(piece, facts)
@@ -147,7 +154,8 @@ def _of_no_file(song: "Song") -> "Song":
     """What was heard and drawn, without the file, beside which it would be written else."""
     from lnfgen.music.song import Origin, Song
 
-    return Song(song.roll, Origin(title=song.origin.title), song.drawn)
+    origin = Origin(title=song.origin.title, key=song.origin.key)
+    return Song(song.roll, origin, song.drawn)
 
 
 def shares_options(

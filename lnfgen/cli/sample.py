@@ -104,6 +104,7 @@ def command(  # noqa: PLR0913
             facts = _facts(choice, folder.encoding.unit)
             if want:
                 facts["wishes"] = wishes.report(choice.piece)
+                facts["steered"] = bool(choice.is_steered)
             piece = choice.piece
             if not isinstance(piece, str):
                 if not piece.sounding.any():

@@ -35,6 +35,8 @@ class DrawnPiece:
     nll: float | None = None  # in the unit of the encoding, if the piece was chosen by that
     # for music, quarters of the longest passage that train has too, if known
     longest_copy: float | None = None
+    # with wishes, if the piece was steered; False if it is as plain ones are
+    is_steered: bool | None = None
 
 
 # Each argument is a choice of its own, as for the command.

@@ -10,13 +10,16 @@ Sources: Gordon, Salmond & Smith (1993); Carpenter, Clifford & Fearnhead (1999) 
 resampling.
 """
 
+import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lnfgen.models.observation import Known
 from lnfgen.models.sequence_model import SequenceModel, WeighedSteps
+from lnfgen.nn.positions import NO_OUTLINE, Outline
 
 # Takes the number t of steps that are drawn, and a function that gives what each row has drawn,
 # `[N, t, ...]`. Returns the logarithms of weights, float64 `[N]`; or None where the earlier ones
@@ -27,18 +30,44 @@ Potential = Callable[[int, Callable[[], Tensor]], Tensor | None]
 RESAMPLE_BELOW = 0.5
 
 
-# A model, what is known, and each choice on how the rest is drawn.
-@torch.inference_mode()
+class Weighed(NamedTuple):
+    """One drawn sequence for each of G generators."""
+
+    x: Tensor  # [G, T] or [G, T, P], on the CPU
+    # float64 [G], an estimate of log p(known), or of log E[exp(potential); known]; the estimate of
+    # the probability itself is unbiased
+    log_evidence: Tensor
+
+
+# The arguments are those of `draw_weighed`.
 def draw_hidden(  # noqa: PLR0913
     model: SequenceModel,
     known: Known,
     num_particles: int,
     generators: Sequence[torch.Generator],
     temperature: float = 1.0,
-    bar_shapes: Tensor | None = None,
+    outline: Outline = NO_OUTLINE,
     progress: Callable[[int], None] = lambda done: None,
     potential: Potential | None = None,
 ) -> Tensor:
+    """The sequences that `draw_weighed` draws, `[G, T]` or `[G, T, P]`, on the CPU."""
+    return draw_weighed(
+        model, known, num_particles, generators, temperature, outline, progress, potential
+    ).x
+
+
+# A model, what is known, and each choice on how the rest is drawn.
+@torch.inference_mode()
+def draw_weighed(  # noqa: PLR0913
+    model: SequenceModel,
+    known: Known,
+    num_particles: int,
+    generators: Sequence[torch.Generator],
+    temperature: float = 1.0,
+    outline: Outline = NO_OUTLINE,
+    progress: Callable[[int], None] = lambda done: None,
+    potential: Potential | None = None,
+) -> Weighed:
     """Draw one sequence for each of G generators, with K particles.
 
     Row `g * K + k` of a step is particle k of sequence g. One particle is enough after the last
@@ -46,17 +75,14 @@ def draw_hidden(  # noqa: PLR0913
 
     Args:
         known: the first axes of its tensors are G and T.
-        bar_shapes: `[G, 3]`, for a model with time signatures; see `SequenceModel`.
+        outline: what is known of each piece before its notes; see `SequenceModel`.
         progress: called with the number of steps that are done.
         potential: weighs what is drawn so far.
-
-    Returns:
-        The sequences, `[G, T]` or `[G, T, P]`, on the CPU.
     """
     known = Known(known.values.to(model.device), known.mask.to(model.device))
     groups = len(generators)
     num_steps = known.mask.shape[1]
-    steps = model.eval().steps(groups, num_steps, temperature, bar_shapes)
+    steps = model.eval().steps(groups, num_steps, temperature, outline)
     is_known_in_part = known.mask.transpose(0, 1).flatten(1).any(-1).tolist()
     # A latent is drawn for known steps too.
     start = _first_step_of_particles(known) if model.exact else 0
@@ -64,8 +90,10 @@ def draw_hidden(  # noqa: PLR0913
     lines = _Lines(steps, groups, known.mask.device)
     log_weight = torch.zeros(groups, 1, dtype=torch.float64)
     log_potential = log_weight
+    log_evidence = torch.zeros(groups, dtype=torch.float64)
     for t in range(num_steps):
         if t == start and t <= last:
+            log_evidence += log_weight[:, 0]
             lines.move(torch.zeros(groups, num_particles, dtype=torch.long))
             log_weight = torch.zeros(groups, num_particles, dtype=torch.float64)
             log_potential = log_potential.expand(groups, num_particles)
@@ -86,17 +114,20 @@ def draw_hidden(  # noqa: PLR0913
             log_weight = log_weight + now.view(groups, -1) - log_potential
             log_potential = now.view(groups, -1)
         if t == last:
+            log_evidence += _log_mean(log_weight)
             lines.move(_one_of(log_weight, generators))
             continue
         poor = _poor_groups(log_weight)
         if poor:
             particles = torch.arange(lines.width).repeat(groups, 1)
+            log_means = _log_mean(log_weight)
             for g in poor:
+                log_evidence[g] += log_means[g]
                 particles[g] = _resampled(log_weight[g], generators[g])
                 log_weight[g] = 0
             lines.move(particles)
             log_potential = log_potential.gather(1, particles)
-    return lines.so_far().cpu()
+    return Weighed(lines.so_far().cpu(), log_evidence)
 
 
 def _first_step_of_particles(known: Known) -> int:
@@ -111,6 +142,11 @@ def _last_step_known(known: Known) -> int:
     num_steps = known.mask.shape[1]
     is_known_in_part = known.mask.transpose(0, 1).flatten(1).any(-1).tolist()
     return max((t for t in range(num_steps) if is_known_in_part[t]), default=-1)
+
+
+def _log_mean(log_weight: Tensor) -> Tensor:
+    """The log of the mean weight of the particles of each sequence, `[G]`, from `[G, K]`."""
+    return torch.logsumexp(log_weight, 1) - math.log(log_weight.shape[1])
 
 
 def _poor_groups(log_weight: Tensor) -> list[int]:

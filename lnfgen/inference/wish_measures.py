@@ -11,23 +11,26 @@ from typing import Any
 import numpy as np
 
 from lnfgen.conventions import TimeSignature
-from lnfgen.music.harmony import ends_on_triad
+from lnfgen.music.endings import ends_at_home, ends_on_cadence
+from lnfgen.music.home import home_likeness
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.time_signature import is_time_signature
-from lnfgen.music.tonality import key_of, key_profiles, most_like, pitch_name
+from lnfgen.music.tonality import key_of, most_like, pitch_name
 
 Measured = tuple[Any, float]
 
 FAR = 100.0  # the distance of a whole piece whose figure has no value
 KEY_UNIT = 0.25  # the unit of the correlations that find a key
+ENDS = {"cadence": ends_on_cadence, "tonic": ends_at_home}  # how a piece can close
 
 
-def in_key(wanted: np.ndarray, roll: PianoRoll) -> Measured:
-    """The key of a roll, and by how much its profile fits better than that of the best wanted one.
+def in_key(wanted: np.ndarray, roll: PianoRoll, *, closes: bool = True) -> Measured:
+    """The home of a roll, and by how much it fits better than the best wanted one.
 
-    The wanted keys are True among those of `key_profiles`, bool [2, 12].
+    It is the key as `find_home` finds it and as models read it, so that the close counts; of a roll
+    that is no whole piece yet, it does not. The wanted keys are True, bool [2, 12].
     """
-    likeness = key_profiles(roll.merged)
+    likeness = home_likeness(roll, closes=closes)
     key = most_like(likeness)
     distance = float(likeness.max() - likeness[wanted].max()) / KEY_UNIT
     if key is None:
@@ -51,11 +54,12 @@ def line_within(top: bool, low: float, high: float, roll: PianoRoll) -> Measured
     return f"{pitch_name(first)}..{pitch_name(last)}", distance
 
 
-def on_cadence(roll: PianoRoll) -> Measured:
-    """If a roll ends on a triad, and 1 if it does not."""
-    if ends_on_triad(roll):
-        return "cadence", 0.0
-    return None, 1.0
+def ends_as(wanted: str, roll: PianoRoll) -> Measured:
+    """How a roll closes, as one of `ENDS`, and 1 if it is not as wanted."""
+    if ENDS[wanted](roll):
+        return wanted, 0.0
+    found = [name for name, closes in ENDS.items() if closes(roll)]
+    return next(iter(found), None), 1.0
 
 
 def in_time_signature(wanted: TimeSignature, roll: PianoRoll) -> Measured:

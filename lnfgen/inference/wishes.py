@@ -1,8 +1,8 @@
 """Wishes: figures that a person wants pieces to have, and how far a piece is from them.
 
 The distance of a piece from a wish is 0 if its figure has a wanted value, and otherwise how far it
-is from the nearest one, in units of the figure. Particles are weighed by `exp(-WEIGHT * distance)`
-of what is drawn so far (the twisted targets of Whiteley & Lee, 2014). A figure of a whole piece
+is from the nearest one, in units of the figure. `wish_steering` draws pieces whose wishes hold, and
+steers by the distance where plain pieces hardly ever have what is wanted. A figure of a whole piece
 counts little at first, as the rest may still mend it.
 """
 
@@ -23,20 +23,19 @@ from lnfgen.data.text_encoding import TextEncoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import read
 from lnfgen.inference import wish_measures
-from lnfgen.inference.wish_measures import FAR, Measured, time_signature_of
+from lnfgen.inference.wish_measures import ENDS, FAR, Measured, time_signature_of
 from lnfgen.music.figures import Figure, music_figures
 from lnfgen.music.lines import leaps
 from lnfgen.music.parts import ONE
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.rhythm import notes_per_bar
 from lnfgen.music.song import Song
-from lnfgen.music.tonality import MODES, key_of, pitch_name, pitch_number
+from lnfgen.music.tonality import MODES, Key, key_of, pitch_name, pitch_number
 
 # Figures and their values: `{"key": "G", "notes_per_bar": (8, 12)}`, or words such as
 # `notes_per_bar=8..12`.
 Want = Mapping[str, Any] | Iterable[str]
 
-WEIGHT = 30.0  # nats that a unit of distance costs
 MOST = 1e6  # the greatest value that can be asked for; no figure of a piece comes near it
 
 # A wish counts by the share of the steps drawn, to this power.
@@ -46,12 +45,14 @@ AT_THE_END = math.inf
 
 OTHERS = {  # the wishes that are no numbers, by the kind of the piece
     "music": {
-        "key": "the key: G, F#m or B-flat major; a tonic alone leaves the mode open",
-        "mode": "major or minor",
+        "key": "the home, in which a piece is and closes: G, F#m or B-flat major; a tonic alone "
+        "leaves the mode open",
+        "mode": "that of the home, major or minor",
         "time_signature": "the time signature: 3/4",
         "top": "all pitches of the highest line: C4..G5",
         "bass": "all pitches of the lowest line: C2..",
-        "ends": "cadence: on a triad in root position, held for a quarter or more",
+        "ends": "tonic: the last bass note is that of the key; cadence: from the dominant to the "
+        "tonic, both in root position",
         "like": "a file: all figures of compare are near those of its piece",
     },
     "text": {
@@ -92,6 +93,18 @@ class Wish(NamedTuple):
     # of a piece: its figure, and its distance in units of the figure; nan if there is no figure
     measured: Callable[[Any], Measured]
     power: float = GROWING  # says when the wish counts
+    # the same of a piece that is not whole yet, if it is measured otherwise
+    on_the_way: Callable[[Any], Measured] | None = None
+
+    def distance(self, piece: PianoRoll | str, *, is_whole: bool) -> float:
+        """How far a piece is from the wish; 0 for nothing to measure before the piece is whole."""
+        measured = self.measured
+        if self.on_the_way is not None and not is_whole:
+            measured = self.on_the_way
+        _, distance = measured(piece)
+        if not math.isnan(distance):
+            return distance
+        return FAR if is_whole else 0.0
 
 
 @dataclass(frozen=True)
@@ -103,11 +116,12 @@ class Wishes:
     keys: range = range(128)  # the MIDI pitches that may sound
     contained: tuple[str, ...] = ()  # characters that a text has
     time_signature: TimeSignature | None = None  # that of the piece, if there is a wish for it
+    homes: tuple[Key, ...] = ()  # the keys that are wanted, if there is a wish for the key
 
     @property
     def steers(self) -> bool:
         """True if pieces must be drawn towards the wishes."""
-        return bool(self.wishes or self.contained)
+        return bool(self.wishes)
 
     def distance(self, piece: Song | PianoRoll | str, share: float = 1.0) -> float:
         """The sum of the distances, each by how much it counts.
@@ -117,12 +131,8 @@ class Wishes:
         total = 0.0
         for wish in self.wishes:
             weight = share**wish.power
-            if weight == 0:
-                continue
-            _, distance = wish.measured(_roll_or_text(piece))
-            if math.isnan(distance):
-                distance = FAR if share == 1 else 0.0
-            total += weight * distance
+            if weight > 0:
+                total += weight * wish.distance(_roll_or_text(piece), is_whole=share == 1)
         return total
 
     def report(self, piece: Song | PianoRoll | str) -> dict[str, dict[str, Any]]:
@@ -188,6 +198,7 @@ class _WishReader(ABC):
         self._others = OTHERS[encoding.kind]
         self._wishes: list[Wish] = []
         self._sure: list[Wish] = []
+        self._words: list[str] = []  # of all wishes that were read
 
     def read(self, words: str, name: str, value: Any) -> None:
         """Read a wish; a `ValueError` says what was expected."""
@@ -200,6 +211,16 @@ class _WishReader(ABC):
         else:
             several = ", ".join([*self._others, *self._numbers][:9])
             raise ValueError(f"one of {several}, ... (lnfgen list --figures), as in key=G")
+        self._words.append(words)
+
+    def _require_agreement(self, name: str, agrees: bool) -> None:
+        """Refuse a wish that no piece can have beside an earlier one."""
+        if agrees:
+            return
+        what = name.replace("_", " ")
+        kin = ("key", "mode") if name == "key" else (name,)
+        earlier = [words for words in self._words if words.startswith(kin)]
+        raise ValueError(f"one {what} for a piece, but found {' and '.join(earlier)} too")
 
     @abstractmethod
     def _read_other(self, words: str, name: str, value: Any) -> None:
@@ -215,25 +236,35 @@ class _ReaderOfMusic(_WishReader):
         super().__init__(encoding)
         self._encoding = encoding
         self._time_signature: TimeSignature | None = None
+        self._keys = np.ones((2, 12), np.bool_)  # those that all wishes admit
         self._low = float(encoding.pitch_range[0])
         self._high = float(encoding.pitch_range[-1])
 
     def _read_other(self, words: str, name: str, value: Any) -> None:
         if name == "time_signature":
             wanted = time_signature_of(value)
+            self._require_agreement(name, self._time_signature in (None, wanted))
             self._time_signature = wanted
             self._sure.append(Wish(words, partial(wish_measures.in_time_signature, wanted)))
         elif name in ("top", "bass"):
             self._read_line(words, name == "top", value)
         elif name == "ends":
-            if value != "cadence":
-                raise ValueError("ends=cadence")
-            self._wishes.append(Wish(words, wish_measures.on_cadence, AT_THE_END))
+            if value not in ENDS:
+                raise ValueError("ends=tonic or ends=cadence")
+            self._wishes.append(Wish(words, partial(wish_measures.ends_as, value), AT_THE_END))
         elif name == "like":
             self._wishes += _wishes_like(value, self._encoding)
         else:
-            wanted_keys = _keys(name, value)
-            self._wishes.append(Wish(words, partial(wish_measures.in_key, wanted_keys)))
+            self._read_key(words, _keys(name, value))
+
+    def _read_key(self, words: str, wanted: np.ndarray) -> None:
+        agreed = self._keys & wanted
+        self._require_agreement("key", bool(agreed.any()))
+        self._keys = agreed
+        in_key = partial(wish_measures.in_key, wanted)
+        # The last bass so far is no close.
+        on_the_way = partial(in_key, closes=False)
+        self._wishes.append(Wish(words, in_key, on_the_way=on_the_way))
 
     def _read_line(self, words: str, top: bool, value: Any) -> None:
         first, last = _ends(value, 0.0)
@@ -254,7 +285,13 @@ class _ReaderOfMusic(_WishReader):
             sure=tuple(self._sure),
             keys=range(math.ceil(self._low), int(self._high) + 1),
             time_signature=self._time_signature,
+            homes=self._homes(),
         )
+
+    def _homes(self) -> tuple[Key, ...]:
+        if self._keys.all():
+            return ()
+        return tuple(Key(tonic, MODES[mode]) for mode, tonic in np.argwhere(self._keys).tolist())
 
 
 class _ReaderOfText(_WishReader):
@@ -262,25 +299,37 @@ class _ReaderOfText(_WishReader):
         super().__init__(encoding)
         self._vocabulary = set(encoding.vocabulary)
         self._contained: list[str] = []
+        self._tonic: int | None = None
+        self._mode: str | None = None
+        self._time_signature: TimeSignature | None = None
 
     def _read_other(self, words: str, name: str, value: Any) -> None:
         if name == "contains":
             if not value or set(value) - self._vocabulary:
                 raise ValueError("characters that the model writes")
             self._contained.append(value)
-            self._sure.append(Wish(words, partial(wish_measures.contains, value)))
+            measured = partial(wish_measures.contains, value)
+            self._wishes.append(Wish(words, measured, AT_THE_END))
         elif name == "key":
-            measured = partial(wish_measures.in_abc_key, key_of(value))
+            wanted_key = key_of(value)
+            self._require_key(*wanted_key)
+            measured = partial(wish_measures.in_abc_key, wanted_key)
             self._wishes.append(Wish(words, measured, IN_FULL))
         else:
             wanted = time_signature_of(value)
+            self._require_agreement(name, self._time_signature in (None, wanted))
+            self._time_signature = wanted
             measured = partial(wish_measures.in_abc_time_signature, wanted)
             self._wishes.append(Wish(words, measured, IN_FULL))
 
+    def _require_key(self, tonic: int, mode: str | None) -> None:
+        agrees = self._tonic in (None, tonic) and (None in (mode, self._mode) or mode == self._mode)
+        self._require_agreement("key", agrees)
+        self._tonic = tonic
+        self._mode = mode or self._mode
+
     def wishes(self) -> Wishes:
-        return Wishes(
-            wishes=tuple(self._wishes), sure=tuple(self._sure), contained=tuple(self._contained)
-        )
+        return Wishes(wishes=tuple(self._wishes), contained=tuple(self._contained))
 
 
 def _wish_for_number(words: str, figure: Figure, low: float, high: float) -> Wish:

@@ -25,7 +25,7 @@ from lnfgen.conventions import (
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import changes_in_words
 from lnfgen.data.music_encoding import MusicEncoding
-from lnfgen.device import prepare_machine
+from lnfgen.device.preparation import prepare_machine
 from lnfgen.errors import LnfgenError, LnfgenWarning
 from lnfgen.flows.blockwise import IN_TRAINING, BlockwiseFlow
 from lnfgen.inference.best import DrawnPiece, choose_best
@@ -62,12 +62,15 @@ class Drawing(TypedDict, total=False):
     temperature: float  # below 1 safer, above 1 wilder; 1 by default
     seed: int  # decides the pieces; 0 by default
     want: Want | Wishes | None  # wishes, as `TrainedModel.sample` takes them; none by default
-    # the most for a piece, until its wishes hold; then the nearest is taken; `TRIES` by default
+    # the most to steer a piece to its wishes; then the nearest is taken; `TRIES` by default
     tries: int
     # for each piece; more fit what is drawn to the known part better, and take longer; `PARTICLES`
     # by default, for `harmonize` `MELODY_PARTICLES`
     particles: int
     progress: Progress  # called with what is being done, how much is done, and of how much
+    # called before `drawn` for each piece with wishes: False if it is as pieces without wishes are,
+    # True if it was steered (`lnfgen.inference.wish_steering`)
+    steered: Callable[[bool], None]
     drawn: Callable[[Song | str], None]  # called with each piece as soon as it is there
 
 
@@ -147,8 +150,8 @@ class TrainedModel:
             want: figures of the pieces: `{"key": "G", "notes_per_bar": (8, 12)}`, or words as
                 `lnfgen sample --want` takes them; `lnfgen list --figures` has all. A warning names
                 a wish that does not hold.
-            tries: the most for each piece, until its wishes hold; then the nearest is taken. Each
-                try takes up to twice as long as the one before.
+            tries: the most to steer each piece, once none of some plain ones has what is wanted;
+                then the nearest is taken. Each try takes up to twice as long as the one before.
 
         Raises:
             LnfgenError: if the count, seed, length, temperature or `best` is out of range, bars are
@@ -191,6 +194,7 @@ class TrainedModel:
                 f"the best {best} of {counted(count, 'piece')}; expected 1 to {count}, which is all"
             )
         wishes = wishes_for(want, self.encoding)
+        are_steered: list[bool] = []
         pieces = sample_pieces(
             self.model,
             self.encoding,
@@ -202,17 +206,24 @@ class TrainedModel:
             wishes=wishes,
             tries=tries,
             progress=progress,
+            steered=are_steered.append,
         )
         to_choose: list[PianoRoll | str] = []
         for index, piece in enumerate(pieces):
             progress("sampling", index + 1, count)
             _warn_of_wishes(wishes, piece, index, count, tries)
-            if best is None:
-                yield DrawnPiece(index, piece)
-            else:
+            if best is not None:
                 to_choose.append(piece)
-        if best is not None:
-            yield from self._best(to_choose, best, seed, progress)
+            elif wishes.steers:
+                yield DrawnPiece(index, piece, is_steered=are_steered[index])
+            else:
+                yield DrawnPiece(index, piece)
+        if best is None:
+            return
+        for choice in self._best(to_choose, best, seed, progress):
+            if wishes.steers:
+                choice = replace(choice, is_steered=are_steered[choice.index])
+            yield choice
 
     def _best(
         self, pieces: Sequence[PianoRoll | str], best: int, seed: int, progress: Progress
@@ -259,8 +270,8 @@ class TrainedModel:
                 `voice:2`, `below-melody` and others, see `lnfgen.music.regions.region`. Of a text:
                 characters, as `10-20,35`, or its gaps.
             gap: the character that marks a missing one in a text, `_` by default.
-            drawing: `count`, `temperature`, `seed`, `want`, `tries`, `particles`, `progress`
-                and `drawn`, as in `Drawing`.
+            drawing: `count`, `temperature`, `seed`, `want`, `tries`, `particles`, `progress`,
+                `steered` and `drawn`, as in `Drawing`.
 
         Raises:
             LnfgenError: if nothing is free or kept, the piece is empty or of the other kind, or a
@@ -338,6 +349,7 @@ class TrainedModel:
         tries: int = TRIES,
         particles: int = PARTICLES,
         progress: Progress = no_progress,
+        steered: Callable[[bool], None] = lambda is_steered: None,
         drawn: Callable[[Song | str], None] = lambda piece: None,
     ) -> list[Song | str]:
         """Move the part into the pitch range of the model, and draw pieces from it.
@@ -347,9 +359,11 @@ class TrainedModel:
             amount: hide this share of the part, at places that are chosen for each piece.
         """
         part = transposed_to_range(self.model, part)
-        for remark in part.remarks(words):
-            warnings.warn(remark, LnfgenWarning, stacklevel=3)
         wishes = wishes_for(want, self.encoding)
+        # A home that is wished for takes the place of that of the piece.
+        hears_own_home = self.model.homes is not None and not wishes.homes
+        for remark in part.remarks(words, reads_home=hears_own_home):
+            warnings.warn(remark, LnfgenWarning, stacklevel=3)
         if amount is None:
             found = fill_pieces(
                 self.model,
@@ -361,6 +375,7 @@ class TrainedModel:
                 wishes=wishes,
                 tries=tries,
                 progress=progress,
+                steered=steered,
             )
         else:
             found = vary_pieces(
@@ -374,10 +389,12 @@ class TrainedModel:
                 wishes=wishes,
                 tries=tries,
                 progress=progress,
+                steered=steered,
             )
         pieces: list[Song | str] = []
         for index, piece in enumerate(found):
             _warn_of_wishes(wishes, piece, index, count, tries)
+            _warn_of_silence(piece, index, count)
             drawn(piece)
             pieces.append(piece)
         return pieces
@@ -485,6 +502,16 @@ class TrainedModel:
             time_signature = encoding.time_signature
         upbeat = piece.upbeat if encoding.fills_upbeats else 0
         return replace(piece, time_signature=time_signature, upbeat=0).with_upbeat(upbeat)
+
+
+def _warn_of_silence(piece: Song | str, index: int, count: int) -> None:
+    """Warn if a model drew in a piece, but no note."""
+    if isinstance(piece, str) or piece.drawn is None or not piece.drawn.any():
+        return
+    if piece.num_drawn == 0:
+        name = f"piece {index + 1}" if count > 1 else "the piece"
+        remark = f"no note was drawn in {name}: the model left silent all that is free"
+        warnings.warn(f"{remark}; free more, or try another seed", LnfgenWarning, stacklevel=4)
 
 
 def _warn_of_wishes(wishes: Wishes, piece: GivenPiece, index: int, count: int, tries: int) -> None:

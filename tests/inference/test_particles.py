@@ -10,7 +10,7 @@ from torch import Tensor
 from toy_models import OUTPUTS, every_sequence, random_x, randomise, toy
 
 from lnfgen.flows.temporal import FlowSteps
-from lnfgen.inference.particles import draw_hidden
+from lnfgen.inference.particles import draw_hidden, draw_weighed
 from lnfgen.models.latent_flow import SymbolSteps
 from lnfgen.models.observation import Frames, Known, Observation, Symbols
 from lnfgen.models.posterior import INITIAL_LOG_VARIANCE
@@ -215,6 +215,20 @@ def test_a_model_whose_latent_says_the_symbol_does_too(name: str, copies: bool) 
     randomise(model.prior, 0.4)
     assert isinstance(model.steps(1, STEPS, 1.0), SymbolSteps)
     check(model, draws=3000, particles=64)
+
+
+@pytest.mark.parametrize("output", ["symbols", "autoregressive-onsets"])
+def test_the_evidence_is_the_probability_of_what_is_known(output: str) -> None:
+    """Its mean is unbiased, whatever the number of particles."""
+    model = exact_toy(output)
+    known, x = agreeing(model)
+    draws = 2000
+    expected = float(probabilities(model, x).sum(1).mul(1).sum())
+    for particles in (1, 8):
+        drawn = draw_weighed(model, for_each(known, draws), particles, generators(draws))
+        evidence = drawn.log_evidence.exp()
+        error = float(evidence.std()) / draws**0.5
+        assert abs(float(evidence.mean()) - expected) < 4 * error + 1e-6
 
 
 TILTED = [("lstm", "autoregressive-onsets", 1), ("lstm", "symbols", 3), ("af-scf", "frames", 1)]

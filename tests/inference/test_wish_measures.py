@@ -46,10 +46,37 @@ def test_a_line_is_as_far_as_its_outer_pitches(
     assert math.isnan(nothing)
 
 
-def test_a_cadence_is_a_triad_in_root_position() -> None:
-    chord = PianoRoll.from_notes([(0, 4, pitch) for pitch in (48, 55, 64, 72)])
-    assert wish_measures.on_cadence(chord) == ("cadence", 0)
-    assert wish_measures.on_cadence(SCALE) == (None, 1)
+TONIC = (48, 55, 64, 72)
+DOMINANT = (55, 62, 65, 71)
+
+
+def in_c(*last: tuple[int, ...]) -> PianoRoll:
+    """A tune of C major with its chords, and these chords last."""
+    chords = [TONIC, (53, 60, 65, 69), TONIC, (50, 57, 65, 74), DOMINANT, TONIC, *last]
+    notes = [(4 * number, 4, pitch) for number, chord in enumerate(chords) for pitch in chord]
+    return PianoRoll.from_notes(notes)
+
+
+def test_a_cadence_leads_from_the_dominant_to_the_tonic() -> None:
+    """A held triad alone is none."""
+    full = in_c(DOMINANT, TONIC)
+    assert wish_measures.ends_as("cadence", full) == ("cadence", 0)
+    assert wish_measures.ends_as("tonic", full) == ("tonic", 0)
+    plagal = in_c((53, 60, 65, 69), TONIC)
+    assert wish_measures.ends_as("cadence", plagal) == ("tonic", 1)
+    half = in_c(TONIC, (*DOMINANT[:2], 71, 79))
+    assert wish_measures.ends_as("cadence", half) == (None, 1)
+    assert wish_measures.ends_as("tonic", half) == (None, 1)
+    assert wish_measures.ends_as("tonic", SILENCE) == (None, 1)
+
+
+def test_the_close_decides_on_the_key_of_a_whole_piece_alone() -> None:
+    """A tune of C major that closes on A is in A minor."""
+    tune = (60, 64, 67, 72, 71, 72, 74, 67, 65, 64, 62, 69, 57)
+    on_a = PianoRoll.from_notes([(4 * place, 4, pitch) for place, pitch in enumerate(tune)])
+    assert wish_measures.in_key(keys(1, 9), on_a) == ("A minor", 0)
+    value, _ = wish_measures.in_key(keys(1, 9), on_a, closes=False)
+    assert value == "C major"
 
 
 def test_a_time_signature_is_that_of_the_piece() -> None:

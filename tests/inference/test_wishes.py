@@ -92,8 +92,10 @@ def test_the_distance_is_that_from_the_nearest_value_and_grows_in_weight() -> No
     assert wanted("notes_per_bar=10..12").distance(TUNE) == 2
     assert wanted("notes_per_bar=10..12").distance(Song(TUNE), 0.5) == 0.25
     assert wanted("top=D4..B4").distance(TUNE, 0.25) == 3, "what follows does not mend it"
-    assert wanted("ends=cadence").distance(TUNE, 0.9) == 0
+    for end in ("ends=cadence", "ends=tonic"):
+        assert wanted(end).distance(TUNE, 0.9) == 0
     assert wanted("ends=cadence").distance(TUNE) == 1
+    assert wanted("ends=tonic").distance(TUNE) == 0
     silent = PianoRoll.from_notes([], num_steps=8)
     assert wanted("note_length=1").distance(silent, 0.5) == 0
     assert wanted("note_length=1").distance(silent) == FAR
@@ -167,7 +169,7 @@ REFUSED = [
     ("notes_per_bar=-3..-1", "not below 0"),
     ("notes_per_bar=1..2..3", "expected a value or a range"),
     ("notes_per_bar=nan", "expected a value or a range"),
-    ("ends=now", "expected ends=cadence"),
+    ("ends=now", "expected ends=tonic or ends=cadence"),
     ("like=absent.mid", "absent.mid"),
 ]
 
@@ -188,6 +190,44 @@ def test_wishes_that_contradict_each_other_are_refused() -> None:
         LnfgenError, match=r"expected one of contains, key, time_signature, line_length"
     ):
         wanted("mode=minor", encoding=TEXT)
+
+
+CONTRADICTIONS = [
+    (("key=C", "key=G"), "the wish key=G; expected one key for a piece, but found key=C too"),
+    (("mode=major", "key=Am"), "the wish key=Am; .* found mode=major too"),
+    (("key=C", "mode=minor", "key=Eb"), "the wish key=Eb; .* found key=C and mode=minor too"),
+    (("time_signature=3/4", "time_signature=4/4"), "expected one time signature for a piece"),
+]
+AGREEING = [
+    (("key=C", "mode=minor"), ["C minor"]),
+    (("mode=minor", "key=C", "key=C minor"), ["C minor"]),
+    (("key=G",), ["G major", "G minor"]),
+    (("notes_per_bar=8",), []),
+]
+
+
+@pytest.mark.parametrize(("want", "said"), CONTRADICTIONS)
+def test_two_homes_or_time_signatures_are_refused(want: tuple[str, ...], said: str) -> None:
+    with pytest.raises(LnfgenError, match=said):
+        wanted(*want)
+    if "mode=major" not in want and "mode=minor" not in want:
+        with pytest.raises(LnfgenError, match=said):
+            wanted(*want, encoding=TEXT)
+
+
+@pytest.mark.parametrize(("want", "homes"), AGREEING)
+def test_wishes_that_agree_leave_the_keys_that_all_want(
+    want: tuple[str, ...], homes: list[str]
+) -> None:
+    assert [str(key) for key in wanted(*want).homes] == homes
+    assert wanted("time_signature=3/4", "time_signature=3/4").time_signature == (3, 4)
+
+
+def test_keys_of_texts_agree_or_are_refused() -> None:
+    assert wanted("key=A", "key=Am", encoding=TEXT).steers
+    for other in ("key=A major", "key=G"):
+        with pytest.raises(LnfgenError, match="found key=Am too"):
+            wanted("key=Am", other, encoding=TEXT)
 
 
 @pytest.mark.parametrize("wrong", ["3", "3/5", "0/4", "3/4/4", "-3/4", "9" * 5000 + "/4"])
