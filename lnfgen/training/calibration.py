@@ -16,7 +16,7 @@ The gradient is that of log p(x | z) for the z that x was drawn from, so the pri
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lnfgen.config import CALIBRATION_PIECES
 from lnfgen.conventions import TimeSignature, stream_seed
 from lnfgen.data.music_encoding import MusicEncoding
-from lnfgen.inference.block_drawing import bar_shapes_in
+from lnfgen.inference.block_drawing import outline_in
 from lnfgen.inference.sampling import (
     DrawnSequence,
     drawn_row,
@@ -36,20 +36,14 @@ from lnfgen.inference.sampling import (
 )
 from lnfgen.models.observation import Frames
 from lnfgen.models.sequence_model import SequenceModel
-from lnfgen.music.comparison import (
-    regression,
-    standardised,
-    two_sample_auc,
-    window_steps,
-    windows_of,
-)
-from lnfgen.music.figures import Figure, music_figures, usual_voices
-from lnfgen.music.harmony import ends_on_triad
-from lnfgen.music.parts import are_pitched
-from lnfgen.music.pianoroll import PianoRoll, pitched_parts
+from lnfgen.music.comparison import windows_of
+from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.rhythm import repeat_rate
+from lnfgen.music.tonality import Key
 from lnfgen.music.tracks import DRUMS
+from lnfgen.music.two_sample import TwoSampleTest
 from lnfgen.nn.parameter_groups import RATES, SHARPNESS, parameter_groups
+from lnfgen.training.rewards import Aim, credits_of, rewards_of
 
 REMEMBERED = 3
 """The rounds whose passages the classifier is fitted to, with the present one."""
@@ -77,23 +71,11 @@ DRAWN_STEPS = 50_000
 PASS_STEPS = 1_000
 """The most padded frames whose gradient is computed at once, but for those of one piece."""
 
-FARTHEST = 4.0
-"""A figure further from the mean of train, in standard deviations, counts as so far."""
-
-GREATEST = 3.0
-"""The bound of the reward of a passage, in nats."""
-
-FORESIGHT = 0.5
-"""The share of the reward of a passage that as many steps before it get."""
-
 SHORT = 8
 """The bars of every second piece, so that a short piece is a whole one too; of bands, all."""
 
 WITHOUT_PARTS = 2
 """Without parts, a round and an update have so many times more pieces, which cost less."""
-
-MOST_PASSAGES = 2_000
-"""The most passages of train that are measured, but for those of one piece."""
 
 
 class Round(NamedTuple):
@@ -101,58 +83,7 @@ class Round(NamedTuple):
 
     number: int  # from 1 on
     rounds: int
-    auc: float  # as `two_sample_auc` has it
-
-
-class _Passage(NamedTuple):
-    piece: int  # the place of its piece
-    start: int  # its first step in the piece
-    figures: np.ndarray
-
-
-class _Passages(NamedTuple):
-    """The passages of some pieces, as tables."""
-
-    passages: list[_Passage]
-    figures: np.ndarray  # [passages, figures + 1]: the last column is of the ends of pieces
-    pieces: np.ndarray  # int [passages], the piece of each
-
-    @classmethod
-    def of(cls, passages: list[_Passage], num_figures: int) -> "_Passages":
-        figures = np.array([passage.figures for passage in passages]).reshape(-1, num_figures + 1)
-        pieces = np.array([passage.piece for passage in passages], int)
-        return cls(passages, figures, pieces)
-
-
-class _Aim(NamedTuple):
-    """The figures that samples are to have."""
-
-    passages: _Passages  # of train
-    chosen: list[Figure]
-    of_parts: np.ndarray  # see `_of_parts`
-    num_steps: int  # of a passage
-
-    @classmethod
-    def of(cls, train: Sequence[PianoRoll], seed: int) -> "_Aim":
-        """The aim of pieces of the train split, of which `seed` chooses some if they are many."""
-        roles = train[0].roles
-        num_steps = window_steps(train)
-        if roles:  # songs of a band are few, and so half of what is a passage elsewhere is one
-            num_steps -= num_steps // 2
-        chosen = list(music_figures(usual_voices(train), roles).values())
-        passages: list[_Passage] = []
-        for place in np.random.default_rng(seed).permutation(len(train)).tolist():
-            if len(passages) < MOST_PASSAGES:
-                passages += _passages(place, train[place], num_steps, chosen)
-        of_parts = _of_parts(chosen, roles)
-        return cls(_Passages.of(passages, len(chosen)), chosen, of_parts, num_steps)
-
-    def passages_of(self, pieces: Sequence[PianoRoll]) -> _Passages:
-        """The passages of samples."""
-        passages: list[_Passage] = []
-        for place, piece in enumerate(pieces):
-            passages += _passages(place, piece, self.num_steps, self.chosen)
-        return _Passages.of(passages, len(self.chosen))
+    auc: float  # that of a `TwoSampleTest`
 
 
 def calibrate(  # noqa: PLR0913  (what is asked of the session, which the trainer asks too)
@@ -168,7 +99,7 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
 
     If `interrupted()` ends it before a round, the result is False, and the model is then of no use.
     """
-    aim = _Aim.of(train, seed)
+    aim = Aim.of(train, seed)
     true = aim.passages
     optimizer = _optimizer(model, is_band=bool(encoding.parts))
     remembered: list[np.ndarray] = []
@@ -179,13 +110,14 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
             return False
         drawn = _draw(model, encoding, stream_seed(seed, number))
         pieces = _decoded(encoding, drawn)
-        found = aim.passages_of(pieces)
-        auc = two_sample_auc(found.figures, true.figures, found.pieces, true.pieces)
-        report(Round(number + 1, rounds, auc))
+        found = aim.passages_of(pieces, _homes(encoding, drawn))
+        test = TwoSampleTest(found.figures, true.figures, found.pieces, true.pieces)
+        report(Round(number + 1, rounds, test.auc))
         remembered = [*remembered[1 - REMEMBERED :], found.figures]
         samples = np.concatenate(remembered)
-        rewards = _rewards(found.figures, samples, true.figures, aim.of_parts)
-        credits = _credits(drawn, pieces, found.passages, rewards, aim.num_steps)
+        rewards = rewards_of(found.figures, samples, true.figures, aim.of_parts)
+        lengths = [len(one.x) for one in drawn]
+        credits = credits_of(lengths, found.passages, rewards, aim.measures)
         _set_rates(optimizer, min(1.0, 2 * (1 - number / rounds)))
         size = PIECES_OF_UPDATE * _times(encoding)
         for start in range(0, len(drawn), size):
@@ -239,81 +171,15 @@ def _decoded(encoding: MusicEncoding, drawn: Sequence[DrawnSequence]) -> list[Pi
     return [encoding.decode(one.x.numpy(), one.row.time_signature) for one in drawn]
 
 
-def _passages(
-    place: int, piece: PianoRoll, num_steps: int, chosen: Sequence[Figure]
-) -> Iterator[_Passage]:
-    """The windows of a piece and its last steps, with their figures.
-
-    The last ones have a figure of the end as well.
-    """
-    cuts = [(start, window, math.nan) for start, window in windows_of(piece, num_steps)]
-    last = piece.num_steps - num_steps
-    if last >= 0:
-        end = piece.stretch(last, piece.num_steps)
-        cuts.append((last, end, ends_on_triad(pitched_parts(end))))
-    for start, window, ends in cuts:
-        figures = [figure.value(window) for figure in chosen]
-        yield _Passage(place, start, np.array([*figures, ends]))
-
-
-def _of_parts(chosen: Sequence[Figure], roles: Sequence[str]) -> np.ndarray:
-    """Which parts each figure and that of the end are of, as 0 and 1: `[figures + 1, R]`."""
-    pitched = are_pitched(roles)
-    whole = pitched if pitched.any() else np.ones_like(pitched)  # drums alone
-    rows = []
-    for figure in chosen:
-        if figure.role in roles:
-            rows.append(np.array([role == figure.role for role in roles]))
-        else:
-            rows.append(whole)
-    return np.array([*rows, whole], float)
-
-
-def _rewards(
-    figures: np.ndarray, samples: np.ndarray, reference: np.ndarray, of_parts: np.ndarray
-) -> np.ndarray:
-    """How much more each part looks like the reference than like samples, in nats.
-
-    The result is `[rows of figures, R]`. The classifier is fitted to the rows of `samples` and of
-    `reference`. A part has what the figures `of_parts` that are its own add to the score. A row has
-    the least reward if a figure is too far, and beyond all of the reference, as where a chord never
-    ends. The mean of the rewards is 0; otherwise all that is drawn would become likelier, or less.
-    """
-    distances = standardised(figures, reference)
-    is_true = np.repeat([0.0, 1.0], [len(samples), len(reference)])
-    both = standardised(np.concatenate([samples, reference]), reference)
-    weights = regression(both.clip(-FARTHEST, FARTHEST), is_true)
-    score = distances.clip(-FARTHEST, FARTHEST) @ (weights[:, None] * of_parts)
-    if not len(score):
-        return score
-    beyond = (figures < np.fmin.reduce(reference)) | (figures > np.fmax.reduce(reference))
-    is_strange = (beyond & (abs(distances) > FARTHEST)).any(1, keepdims=True)
-    rewards = (score - score.mean(0)).clip(-GREATEST, GREATEST)
-    rewards = np.where(is_strange, -GREATEST, rewards)
-    return rewards - rewards.mean(0)
-
-
-def _credits(
-    drawn: Sequence[DrawnSequence],
-    pieces: Sequence[PianoRoll],
-    passages: Sequence[_Passage],
-    rewards: np.ndarray,
-    num_steps: int,
-) -> list[Tensor]:
-    """The credit of each step of each drawn piece, `[T, R]`, from the rewards of its passages.
-
-    Steps before a passage get a share of its reward, because they lead to it.
-    """
-    num_parts = rewards.shape[1]
-    credits = [torch.zeros(len(one.x), num_parts) for one in drawn]
-    for passage, reward in zip(passages, torch.from_numpy(rewards).float(), strict=True):
-        credit = credits[passage.piece]
-        # A decoded piece lacks the silence before an upbeat.
-        start = passage.start + len(credit) - pieces[passage.piece].num_steps
-        credit[start : start + num_steps] += reward
-        before = min(start, num_steps)
-        credit[start - before : start] += FORESIGHT * reward
-    return credits
+def _homes(encoding: MusicEncoding, drawn: Sequence[DrawnSequence]) -> list[Key | None]:
+    """The homes that pieces were drawn in; None where the model does not read them."""
+    homes: list[Key | None] = []
+    for one in drawn:
+        home = None
+        if one.row.home is not None:
+            home = encoding.numbered_home(one.row.home)
+        homes.append(home)
+    return homes
 
 
 def _update(
@@ -336,14 +202,14 @@ def _update(
     noise = None
     if model.noise_size:
         noise = padded([one.noise for one in drawn if one.noise is not None])
-    bar_shapes = bar_shapes_in(model, encoding, [one.row.time_signature for one in drawn])
+    signatures = [one.row.time_signature for one in drawn]
+    outline = outline_in(model, encoding, signatures, [one.row.home for one in drawn])
     num_frames = lengths.sum() * frames.parts
     optimizer.zero_grad(set_to_none=True)
     size = max(1, PASS_STEPS // (x.shape[1] * frames.parts))
     for rows in torch.arange(len(x), device=model.device).split(size):
         own_noise = None if noise is None else noise[rows]
-        own_bar_shapes = None if bar_shapes is None else bar_shapes[rows]
-        logits = model.drawn_logits(x[rows], lengths[rows], own_noise, own_bar_shapes)
+        logits = model.drawn_logits(x[rows], lengths[rows], own_noise, outline.of_rows(rows))
         log_prob = frames.part_log_probs(logits, x[rows])
         (-(weights[rows] * log_prob).sum() / num_frames).backward()
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -19,7 +19,7 @@ from lnfgen.config import CALIBRATION_PIECES, Config
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.music_encoding import MusicEncoding
-from lnfgen.device import prepare_machine
+from lnfgen.device.preparation import prepare_machine
 from lnfgen.errors import ConfigError, LnfgenWarning, OutputError, RunError, is_out_of_memory
 from lnfgen.files import require_writable, try_lock
 from lnfgen.models.sequence_model import SequenceModel
@@ -40,7 +40,8 @@ from lnfgen.runs.evaluation_data import dataset_of
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import is_calibrated
 from lnfgen.runs.naming import create_numbered
-from lnfgen.training.calibration import MOST_PASSAGES, SHORT, calibrate
+from lnfgen.training.calibration import SHORT, calibrate
+from lnfgen.training.rewards import MOST_PASSAGES
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Listener, Trainer
 from lnfgen.wording import counted

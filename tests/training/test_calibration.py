@@ -1,8 +1,6 @@
 """Calibration: after training, the output is moved towards the figures of train."""
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ from lnfgen.models.build import build_model
 from lnfgen.models.length import LengthModel
 from lnfgen.models.observation import Frames
 from lnfgen.models.sequence_model import SequenceModel
-from lnfgen.music.figures import music_figures
 from lnfgen.music.lines import median_pitch
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.nn.parameter_groups import RATES, SHARPNESS, parameter_groups
@@ -32,12 +29,11 @@ from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import is_calibrated, overview
 from lnfgen.training import calibration
 from lnfgen.training.recipes import Corpus
+from lnfgen.training.rewards import Rewards
 from lnfgen.training.session import TrainingSession
 
 KEYS = 14
 ENCODING = MusicEncoding(num_pitches=KEYS, lowest_pitch=60)
-FIGURES = list(music_figures(1).values())
-ALONE = np.ones((3, 1))  # three figures of music without parts
 SIZES = {
     "hidden_size": 16,
     "embedding_size": 8,
@@ -92,85 +88,6 @@ def moves(model: SequenceModel, before: dict[str, torch.Tensor]) -> dict[str, to
 
 def ignored(of_round: calibration.Round) -> None:
     """Takes the reports of rounds where a test does not look at them."""
-
-
-# Passages and rewards.
-# --------------------------------------------------------------------------------------------------
-
-
-def test_passages_are_windows_and_the_end_of_a_piece_and_only_the_end_has_its_figure() -> None:
-    # 31 steps: bars begin at 0 and 16
-    piece = roll(*[(key,) for key in range(13)] * 2, *[(0, 4, 7)] * 5)
-    found = list(calibration._passages(3, piece, 12, FIGURES))
-    assert [(one.piece, one.start) for one in found] == [(3, 0), (3, 16), (3, 19)]
-    assert [math.isnan(one.figures[-1]) for one in found] == [True, True, False]
-    assert not list(calibration._passages(3, piece, 32, FIGURES))
-
-
-@pytest.mark.parametrize(("window", "expected"), [(32, 16), (10, 5), (1, 1)])
-def test_passages_of_a_band_are_half_as_long(
-    window: int, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(calibration, "window_steps", lambda pieces: window)
-    encoding = band_encoding(TWO, num_keys=KEYS)
-    songs = [encoding.decode(np.zeros((40, 2, KEYS), np.uint8))]
-    assert calibration._Aim.of(songs, seed=1).num_steps == expected
-    assert calibration._Aim.of([roll(*[(1,)] * 40)], seed=1).num_steps == window
-
-
-def test_rewards_are_the_logarithm_of_the_ratio_of_two_densities() -> None:
-    rng = np.random.default_rng(1)
-    samples = rng.normal(0, 1, (300, 3))
-    reference = rng.normal([1, 0, 0], 1, (300, 3))
-    samples[::7, 1] = math.nan  # a passage without a value is like the mean
-    rewards = calibration._rewards(samples, samples, reference, ALONE)[:, 0]
-    assert abs(rewards.mean()) < 1e-2
-    assert np.polyfit(samples[:, 0], rewards, 1)[0] == pytest.approx(1, abs=0.25)
-    far = np.array([[1e9, 0, 0], [-1e9, 0, 0], [0, 0, 0]])
-    # What lies beyond all true passages is no better for being on their side.
-    *strange, usual = calibration._rewards(far, samples, reference, ALONE)[:, 0].tolist()
-    assert strange[0] == strange[1] < usual
-    assert sum(strange) + usual == pytest.approx(0)
-
-
-def test_without_passages_there_are_no_rewards() -> None:
-    reference = np.random.default_rng(1).normal(0, 1, (20, 3))
-    nothing = np.empty((0, 3))
-    assert calibration._rewards(nothing, nothing, reference, ALONE).shape == (0, 1)
-
-
-def test_a_figure_of_a_part_rewards_this_part_alone() -> None:
-    roles = ("drums", "bass", "melody")
-    figures = music_figures(1, roles)
-    of_parts = calibration._of_parts(list(figures.values()), roles)
-    own = dict(zip([*figures, "end"], of_parts.tolist(), strict=True))
-    assert own["drums_repeat_rate"] == [1, 0, 0]
-    assert own["bass_polyphony"] == [0, 1, 0]
-    assert own["melody_bar_rate"] == own["melody_notes_per_bar"] == [0, 0, 1]
-    assert own["chord_rate"] == own["end"] == [0, 1, 1]  # drums have no chords
-    rng = np.random.default_rng(1)
-    samples = rng.normal(0, 1, (1000, len(own)))
-    reference = samples.copy()
-    reference[:, list(own).index("bass_polyphony")] += 1
-    rewards = calibration._rewards(samples, samples, reference, of_parts)
-    assert rewards[:, 1].std() > 0.5
-    assert rewards[:, [0, 2]].std() < 0.2
-
-
-def test_credit_lies_on_a_passage_and_half_of_it_before() -> None:
-    notes = [(key,) for key in range(13)] * 2
-    silence: list[tuple[int, ...]] = [()] * 14  # fills the bar of the upbeat
-    drawn = drawn_as(toy_model(), chords(*silence, *notes))
-    piece = replace(roll(*notes), upbeat=2)
-    passages = list(calibration._passages(0, piece, 16, FIGURES))
-    rewards = np.array([[1.0, -1.0], [2.0, 0.0]])
-    [credit] = calibration._credits(drawn, [piece], passages, rewards, 16)
-    expected = np.zeros((14 + 26, 2))
-    for reward, start in zip(rewards, (14 + 2, 14 + 10), strict=True):
-        # The first bar, and the last 16 steps.
-        expected[start : start + 16] += reward
-        expected[start - 16 : start] += reward / 2
-    assert credit.tolist() == expected.tolist()
 
 
 # Rounds.
@@ -275,7 +192,7 @@ def test_samples_come_nearer_to_the_figures_of_train(monkeypatch: pytest.MonkeyP
     for name, value in (("CALIBRATION_PIECES", 8), ("LEARNING_RATE", 1e-2), ("SHORT", 1)):
         monkeypatch.setattr(calibration, name, value)
     model = toy_model(length=16)
-    train = sorted(samples_of(model, ENCODING, count=48, seed=1), key=top_pitch)[:12]
+    train = sorted(samples_of(model, ENCODING, count=96, seed=1), key=top_pitch)[:24]
     aim = mean_of(top_pitch, train)
     before = mean_of(top_pitch, samples_of(model, ENCODING, count=48, seed=2))
     rounds: list[calibration.Round] = []
@@ -320,7 +237,11 @@ def test_each_group_of_weights_moves_at_a_rate_of_its_own(monkeypatch: pytest.Mo
     model = toy_model(length=16, parts=2, copy_attention=True)
     train = samples_of(model, encoding, count=8, bars=1, seed=1)
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    monkeypatch.setattr(calibration, "_rewards", lambda figures, *_: np.ones((len(figures), 2)))
+
+    def equal_rewards(figures: np.ndarray, *_: object) -> Rewards:
+        return Rewards(np.ones((len(figures), 2)), np.zeros((len(figures), 2)))
+
+    monkeypatch.setattr(calibration, "rewards_of", equal_rewards)
     assert calibration.calibrate(model, encoding, train, 1, 1, ignored)
     moved = {}
     for parameter, old in zip(model.parameters(), before, strict=True):
