@@ -20,6 +20,7 @@ import lnfgen
 from lnfgen.inference.wishes import wishes_for
 from lnfgen.music.figures import music_figures
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.runs.evaluation_data import open_source
 from lnfgen.runs.trained import TrainedModel
 
 WISHES = (
@@ -63,7 +64,7 @@ def measure() -> None:
     model = lnfgen.load("chorales", "cpu")
     free = rolls(model.sample(count=FREE, bars=BARS, seed=77))
     windows: list[PianoRoll] = []
-    for piece in rolls(lnfgen.preprocess("chorales", out="c").pieces("test")):
+    for piece in rolls(open_source("chorales").pieces("test")):
         windows += eight_bars(piece)
     ranges: dict[str, np.ndarray] = {}
     for name, value in FIGURES.items():
