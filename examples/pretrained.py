@@ -69,12 +69,11 @@ RECIPES = {
         settings={
             "preset": "small",
             "seed": 1,
-            "max_steps": 1500,
+            "max_steps": 800,
             "set": {
-                "model.dropout": 0.2,
-                "model.reads_home": False,
-                "training.keep": "last",
-                "training.calibration_rounds": 80,
+                "model.dropout": 0.3,
+                "training.keep": "best",
+                "training.calibration_rounds": 48,
             },
         },
         makes="chorales in four voices, after Bach's",
