@@ -200,7 +200,7 @@ def test_a_boxed_folder_holds_what_it_should_and_is_small(name: str) -> None:
     }
     assert files[MODEL] <= MAX_BYTES
     assert sum(path.stat().st_size for path in BOX.parent.rglob("*")) < MAX_PACKAGE
-    counted = ("length.", "time_signatures.")
+    counted = ("length.", "time_signatures.", "homes.")
     for key, value in load_file(folder / MODEL).items():
         assert key.startswith(counted) or value.dtype == torch.float16, key
     run = RunFolder(folder)
