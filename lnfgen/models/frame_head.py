@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lnfgen.conventions import ONSET, SOUNDING
 from lnfgen.device.replacements import Dropout
-from lnfgen.models.beat_features import NUM_BEAT_FEATURES, PERIODS, beat_features
+from lnfgen.models.beat_features import NUM_BEAT_FEATURES, PERIODS, BeatFeatures
 from lnfgen.models.degree_units import DegreeUnits
 from lnfgen.models.frame_past import EarlierParts, FramePast
 from lnfgen.models.frame_state import FramesBefore, FrameState, Recalled, Tables
@@ -125,6 +125,7 @@ class FrameHead(OutputHead):
                 NEXT: NextKey(*sizes, frames.bits_per_key, self.parts),
             }
         )
+        self.of_beats = BeatFeatures()
         self.of_home: DegreeUnits | None = None
         if reads_home:
             self.of_home = DegreeUnits(self.parts, frames.num_pitches, num_context, hidden)
@@ -411,7 +412,7 @@ class FrameHead(OutputHead):
 
     def beats(self, steps: Tensor) -> Tensor:
         """The place of steps `[...]` in beats and bars, `[..., NUM_BEAT_FEATURES]`."""
-        return beat_features(steps).to(self.dtype)
+        return self.of_beats(steps).to(self.dtype)
 
 
 def _goes_on(drawn: DrawnVoices) -> Tensor:

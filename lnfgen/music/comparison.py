@@ -29,7 +29,7 @@ from lnfgen.music.figures import Figure, music_figures, usual_voices
 from lnfgen.music.home import find_home
 from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
-from lnfgen.music.progressions import KnownPairs, chord_pairs
+from lnfgen.music.progressions import KnownPairs, chord_pairs, pairs_at_home
 from lnfgen.music.two_sample import TwoSampleTest, standardised
 
 # The length of a window, eight bars of 4/4; less where half of the pieces of a side are shorter
@@ -197,7 +197,7 @@ def compare_pieces(
     else:
         owners = None
         searched_name = "train"
-    known_pairs = KnownPairs(_chord_pairs(piece) for piece in searched)
+    known_pairs = KnownPairs(pairs_at_home(piece) for piece in searched)
     searched = [pitched_parts(piece) for piece in searched]
     num_voices = usual_voices(second.windows)
     chosen = music_figures(num_voices, reference[0].roles)
@@ -289,21 +289,16 @@ def _copies_of(
     return np.array(longest_copies(pitched, searched, owners))
 
 
-def _chord_pairs(piece: PianoRoll, window: PianoRoll | None = None) -> np.ndarray:
-    """The pairs of chords in a window of a piece, or in all, int64 [N], from its own tonic."""
-    home = find_home(piece)
-    if home is None:
-        return np.zeros(0, np.int64)
-    return chord_pairs(piece if window is None else window, home.tonic)
-
-
 def _new_pairs_of(side: _Side, known: KnownPairs, *, is_corpus: bool = False) -> np.ndarray:
     """float [windows]: the share of the pairs of chords of each window that are not known."""
-    own = int(is_corpus)
+    homes = [find_home(piece) for piece in side.pieces]
     shares = []
     for window, owner in zip(side.windows, side.owners, strict=True):
-        pairs = _chord_pairs(side.pieces[owner], window)
-        shares.append(known.new_rate(pairs, own))
+        home = homes[owner]
+        share = math.nan
+        if home is not None:
+            share = known.new_rate(chord_pairs(window, home.tonic), int(is_corpus))
+        shares.append(share)
     return np.array(shares)
 
 

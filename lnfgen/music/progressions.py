@@ -11,6 +11,7 @@ import numpy as np
 
 from lnfgen.music.averages import share
 from lnfgen.music.harmony import pitch_classes, set_number
+from lnfgen.music.home import find_home
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
 
 _CHORDS = 12 << 12  # the numbers of chords: 12 basses, each with a set of pitch classes
@@ -36,6 +37,14 @@ def chord_pairs(piece: PianoRoll, tonic: int) -> np.ndarray:
     changes = np.flatnonzero(np.diff(numbers, prepend=-1))
     numbers = numbers[changes]
     return numbers[:-1] * _CHORDS + numbers[1:]
+
+
+def pairs_at_home(piece: PianoRoll) -> np.ndarray:
+    """The pairs of chords of a piece, measured from the tonic of its own home; none without one."""
+    home = find_home(piece)
+    if home is None:
+        return np.zeros(0, np.int64)
+    return chord_pairs(piece, home.tonic)
 
 
 class KnownPairs:

@@ -20,7 +20,7 @@ from lnfgen.music.figures import Figure, music_figures, usual_voices
 from lnfgen.music.home import find_home, last_bass
 from lnfgen.music.parts import are_pitched
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
-from lnfgen.music.progressions import KnownPairs, chord_pairs
+from lnfgen.music.progressions import KnownPairs, chord_pairs, pairs_at_home
 from lnfgen.music.tonality import MODES, Key, key_profiles
 from lnfgen.music.two_sample import regression, standardised
 
@@ -144,7 +144,8 @@ class Aim(NamedTuple):
         if roles:  # songs of a band are few, and so half of what is a passage elsewhere is one
             num_steps -= num_steps // 2
         chosen = list(music_figures(usual_voices(train), roles).values())
-        measures = Measures(num_steps, train[0].steps_per_quarter, chosen, _pairs_of(train))
+        known_pairs = KnownPairs(pairs_at_home(piece) for piece in train)
+        measures = Measures(num_steps, train[0].steps_per_quarter, chosen, known_pairs)
         passages: list[Passage] = []
         for place in np.random.default_rng(seed).permutation(len(train)).tolist():
             if len(passages) < MOST_PASSAGES:
@@ -158,15 +159,6 @@ class Aim(NamedTuple):
         for place, (piece, home) in enumerate(zip(pieces, homes, strict=True)):
             passages += self.measures.passages(place, piece, home)
         return Passages.of(passages, self.measures.num_figures)
-
-
-def _pairs_of(train: Sequence[PianoRoll]) -> KnownPairs:
-    pairs = []
-    for piece in train:
-        home = find_home(piece)
-        if home is not None:
-            pairs.append(chord_pairs(piece, home.tonic))
-    return KnownPairs(pairs)
 
 
 def parts_of_figures(chosen: Sequence[Figure], roles: Sequence[str]) -> np.ndarray:

@@ -2,11 +2,11 @@
 
 import torch
 
-from lnfgen.models.beat_features import BEATS, NUM_BEAT_FEATURES, beat_features
+from lnfgen.models.beat_features import BEATS, NUM_BEAT_FEATURES, BeatFeatures
 
 
 def test_features_come_again_after_their_period() -> None:
-    features = beat_features(torch.arange(96))
+    features = BeatFeatures()(torch.arange(96))
     assert features.shape == (96, NUM_BEAT_FEATURES)
     for place, period in enumerate(BEATS):
         own = features[:, [place, len(BEATS) + place]]
