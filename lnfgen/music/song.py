@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from lnfgen.errors import LnfgenError
+from lnfgen.music.chart import ChordChange
 from lnfgen.music.conversion import ConversionReport, lost_in_parts, lost_in_range, lost_on_grid
 from lnfgen.music.key_signature import KeySignature
 from lnfgen.music.notes import Note
@@ -27,6 +28,7 @@ class Origin:
         tracks: the tracks of the MIDI file or the score, kept or not.
         title: the title of the score; empty if there is none.
         key: the key signature that lasts longest; None if there is none.
+        chords: the chord symbols of the file; none if it has none.
         timing: where the file plays what the roll has on its beats.
         report: counts of what the piece of the file lost when it became the roll.
     """
@@ -35,6 +37,7 @@ class Origin:
     tracks: tuple[Track, ...] = ()
     title: str = ""
     key: KeySignature | None = None
+    chords: tuple[ChordChange, ...] = ()
     timing: Timing = PLAIN
     report: ConversionReport = field(default_factory=ConversionReport)
 
@@ -143,7 +146,10 @@ class Song:
         key = self.origin.key
         if key is not None:
             key = key.transposed(semitones)
-        origin = replace(self.origin, midi=None, key=key)
+        chords = []
+        for start, chord in self.origin.chords:
+            chords.append(ChordChange(start, chord.transposed(semitones)))
+        origin = replace(self.origin, midi=None, key=key, chords=tuple(chords))
         return Song(self.roll.transposed(semitones), origin, drawn)
 
     def _origin_with(self, lost: ConversionReport) -> Origin:

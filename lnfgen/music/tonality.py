@@ -53,8 +53,7 @@ class Key:
         return (relative_major * 7 + 6) % 12 - 6
 
     def __str__(self) -> str:
-        step, alter, _ = spelled(self.tonic, self.sharps)
-        return f"{step}{'#' * alter}{'b' * -alter} {self.mode}"
+        return f"{name_on_fifths(fifths_from_c(self.tonic, self.sharps))} {self.mode}"
 
 
 def key_of(text: str) -> tuple[int, str | None]:
@@ -143,13 +142,28 @@ def most_like(likeness: np.ndarray) -> Key | None:
 
 
 def spelled(pitch: int, sharps: int) -> tuple[str, int, int]:
-    """A MIDI pitch as it is written under a signature: (step, alteration in semitones, octave).
+    """A MIDI pitch as it is written under a signature: (step, alteration in semitones, octave)."""
+    step, alter = step_on_fifths(fifths_from_c(pitch, sharps))
+    return step, alter, (pitch - alter) // 12 - 1
+
+
+def fifths_from_c(pitch: int, sharps: int) -> int:
+    """How many fifths above C a pitch is written under a signature.
 
     Under an empty signature, a pitch is one of the notes from 3 fifths below C (E flat) to 8 above
     it (G sharp). Other signatures move this range by their fifths. So leading notes of minor keys
     are sharp, sevenths of dominants flat.
     """
-    place = (pitch * 7 + 3 - sharps) % 12 - 3 + sharps  # on the line of fifths
-    step = FIFTHS[(place + 1) % 7]
-    alter = (place + 1) // 7
-    return step, alter, (pitch - alter) // 12 - 1
+    return (pitch * 7 + 3 - sharps) % 12 - 3 + sharps
+
+
+def step_on_fifths(fifths: int) -> tuple[str, int]:
+    """The note so many fifths above C: (step, alteration in semitones)."""
+    alter, place = divmod(fifths + 1, 7)
+    return FIFTHS[place], alter
+
+
+def name_on_fifths(fifths: int) -> str:
+    """The name of the note so many fifths above C, as `F#`."""
+    step, alter = step_on_fifths(fifths)
+    return f"{step}{'#' * alter}{'b' * -alter}"
