@@ -39,7 +39,17 @@ own floor."""
 WINGS = (("transforms", "nn", "flows", "models"), ("music", "formats", "data"))
 """The two wings: neither imports from the other."""
 
-HEAVY = ("torch", "numpy", "scipy", "music21", "mido", "matplotlib", "safetensors", "requests")
+HEAVY = (
+    "torch",
+    "numpy",
+    "scipy",
+    "music21",
+    "mido",
+    "matplotlib",
+    "safetensors",
+    "requests",
+    "pychord",
+)
 
 
 def _modules() -> dict[str, Path]:
