@@ -37,6 +37,7 @@ class PieceToDraw(NamedTuple, Generic[Finished]):
     finish: Callable[[np.ndarray], Finished]
     home: int | None = None  # by its number in the encoding
     free: Finished | None = None  # as it was drawn without wishes, if it was
+    leaning: torch.Tensor | None = None  # that of `Known` `[T, num_logits]`
 
     @property
     def shape(self) -> tuple[int, TimeSignature | None]:
@@ -74,11 +75,14 @@ def draw_values(  # noqa: PLR0913
     progress: Callable[[int], None] = lambda done: None,
     potential: Potential | None = None,
 ) -> Weighed:
-    """Draw the values of pieces of one shape together."""
+    """Draw the values of pieces of one shape together; all of them lean, or none."""
     known = [known_bits(model, piece.part) for piece in pieces]
     together = Known(
         torch.stack([one.values for one in known]), torch.stack([one.mask for one in known])
     )
+    leanings = [piece.leaning for piece in pieces if piece.leaning is not None]
+    if leanings:
+        together = together._replace(leaning=torch.stack(leanings))
     generators = [torch.Generator().manual_seed(piece.seed) for piece in pieces]
     _, time_signature = pieces[0].shape
     outline = outline_in(

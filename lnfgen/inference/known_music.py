@@ -132,17 +132,18 @@ class KnownMusic:
 
         It is one of the keys that the key signature of the file may mean, if there is one.
         """
-        return home_under(self._known_notes, self.song.origin.key, closes=self._closes)
+        return home_under(self.known_notes, self.song.origin.key, closes=self._closes)
 
     def home_among(self, wanted: Sequence[Key]) -> Key | None:
         """The one of these keys that fits the known notes best; None if no pitch is known."""
-        likeness = home_likeness(self._known_notes, closes=self._closes)
+        likeness = home_likeness(self.known_notes, closes=self._closes)
         if np.isnan(likeness).any():
             return None
         return max(wanted, key=lambda key: likeness[MODES.index(key.mode), key.tonic])
 
     @property
-    def _known_notes(self) -> PianoRoll:
+    def known_notes(self) -> PianoRoll:
+        """The piece without what is hidden."""
         roll = self.song.roll
         known = ~self.hidden_cells
         onsets = None if roll.onsets is None else roll.onsets & known

@@ -79,11 +79,11 @@ def draw_weighed(  # noqa: PLR0913
         progress: called with the number of steps that are done.
         potential: weighs what is drawn so far.
     """
-    known = Known(known.values.to(model.device), known.mask.to(model.device))
+    known = known.each(lambda tensor: tensor.to(model.device))
     groups = len(generators)
     num_steps = known.mask.shape[1]
     steps = model.eval().steps(groups, num_steps, temperature, outline)
-    is_known_in_part = known.mask.transpose(0, 1).flatten(1).any(-1).tolist()
+    weighs = _steps_that_weigh(known)
     # A latent is drawn for known steps too.
     start = _first_step_of_particles(known) if model.exact else 0
     last = num_steps - 1 if potential is not None else _last_step_known(known)
@@ -97,15 +97,12 @@ def draw_weighed(  # noqa: PLR0913
             lines.move(torch.zeros(groups, num_particles, dtype=torch.long))
             log_weight = torch.zeros(groups, num_particles, dtype=torch.float64)
             log_potential = log_potential.expand(groups, num_particles)
-        here = Known(
-            known.values[:, t].repeat_interleave(lines.width, 0),
-            known.mask[:, t].repeat_interleave(lines.width, 0),
-        )
+        here = _of_step(known, t, lines.width)
         x, log_gain = steps.draw(t, here, generators)
         lines.drawn.append(x)
         progress(t + 1)
         now = None if potential is None else potential(t + 1, lines.so_far)
-        is_weighed = is_known_in_part[t] or now is not None or t == last
+        is_weighed = weighs[t] or now is not None or t == last
         if t > last or not is_weighed:
             continue
         # some devices have no float64
@@ -138,10 +135,20 @@ def _first_step_of_particles(known: Known) -> int:
 
 
 def _last_step_known(known: Known) -> int:
-    """The last step with something known, or -1. After it, one particle is enough."""
-    num_steps = known.mask.shape[1]
-    is_known_in_part = known.mask.transpose(0, 1).flatten(1).any(-1).tolist()
-    return max((t for t in range(num_steps) if is_known_in_part[t]), default=-1)
+    """The last step that weighs, or -1. After it, one particle is enough."""
+    return max((t for t, weighs in enumerate(_steps_that_weigh(known)) if weighs), default=-1)
+
+
+def _steps_that_weigh(known: Known) -> list[bool]:
+    """The steps with something known, or drawn with a leaning."""
+    if known.leaning is not None:
+        return [True] * known.mask.shape[1]
+    return known.mask.transpose(0, 1).flatten(1).any(-1).tolist()
+
+
+def _of_step(known: Known, t: int, width: int) -> Known:
+    """What is known of a step, for so many particles of each sequence."""
+    return known.each(lambda tensor: tensor[:, t].repeat_interleave(width, 0))
 
 
 def _log_mean(log_weight: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ from lnfgen.device.drawing import for_drawing
 from lnfgen.errors import LnfgenError
 from lnfgen.inference.block_drawing import PieceToDraw, outline_in
 from lnfgen.inference.known_part import nothing_known
+from lnfgen.inference.wanted_chords import home_of_chart
 from lnfgen.inference.wish_steering import draw_wanted
 from lnfgen.inference.wishes import NO_WISHES, Wishes
 from lnfgen.models.sequence_model import SequenceModel
@@ -86,7 +87,7 @@ def sample_pieces(  # noqa: PLR0913
     require_draws(count, seed, temperature)
     require_one_length(length, bars)
     steps_in = _steps_in(model, encoding, length, bars, wishes.time_signature)
-    homes = _home_numbers(encoding, wishes.homes)
+    homes = _home_numbers(encoding, _wanted_homes(wishes))
     model.eval()
     pieces = _free_pieces(model, encoding, steps_in, homes, count, seed, temperature)
     if not wishes.steers:
@@ -101,6 +102,14 @@ def sample_pieces(  # noqa: PLR0913
     yield from draw_wanted(
         model, pieces, wishes, MELODY_PARTICLES, temperature, tries, tried, steered
     )
+
+
+def _wanted_homes(wishes: Wishes) -> Sequence[Key]:
+    """The keys that are wished for, or else that of the chords that are."""
+    if wishes.homes or not wishes.chart:
+        return wishes.homes
+    home = home_of_chart(wishes.chart)
+    return () if home is None else (home,)
 
 
 def _home_numbers(encoding: Encoding, homes: Sequence[Key]) -> list[int]:

@@ -46,6 +46,7 @@ from lnfgen.inference.block_drawing import (
 from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.known_part import KnownPart
 from lnfgen.inference.known_text import KnownText
+from lnfgen.inference.wanted_chords import WantedChords
 from lnfgen.inference.wishes import Wishes
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.parts import are_pitched
@@ -130,8 +131,9 @@ def _candidates(  # noqa: PLR0913
     over: Callable[[int], None],
 ) -> Iterator[_Candidate[Finished]]:
     """Plain pieces, and then one steered piece for each try."""
-    for plain in _plain_pieces(model, piece, particles, temperature):
-        yield _Candidate(plain, is_steered=False)
+    if not wishes.chart:  # hardly any plain piece has the chords of a chart
+        for plain in _plain_pieces(model, piece, particles, temperature):
+            yield _Candidate(plain, is_steered=False)
     for attempt in range(tries):
         if attempt:
             over(attempt)
@@ -188,7 +190,7 @@ def _steered_piece(  # noqa: PLR0913
         # All places together have some more particles than one.
         width = max(1, min(width // 4, MAX_ROWS // PLACES, MAX_ROW_STEPS // num_steps // PLACES))
     to_draw = [one.piece for one in limited]
-    potential = partial(_potential, wishes, piece, weight)
+    potential = partial(_potential, wishes, limited[0], weight)
     drawn = draw_values(model, to_draw, width, temperature, potential=potential)
     finished = [piece.finish(x) for x in drawn.x.numpy()]
     if len(finished) == 1:
@@ -204,22 +206,31 @@ def _steered_piece(  # noqa: PLR0913
 
 def _potential(
     wishes: Wishes,
-    piece: PieceToDraw[Any],
+    limited: "_Limited",
     weight: float,
     t: int,
     so_far: Callable[[], Tensor],
 ) -> Tensor | None:
     """The `Potential` of a piece, by the distance of what is drawn from the wishes."""
+    piece, _, chords = limited
     num_steps, _ = piece.shape
     is_whole = t == num_steps
-    if not is_whole and not _is_measured_after(piece.part, t):
+    starts_chord = chords is not None and t - 1 in chords.starts
+    if not is_whole and not starts_chord and not _is_measured_after(piece.part, t):
         return None
-    distances = []
-    for x in so_far().cpu().numpy():
-        found = piece.finish(x) if is_whole else piece.part.decoded_so_far(x)
-        distances.append(wishes.distance(found, t / num_steps))
-    now = WEIGHT if is_whole else weight
-    return -now * torch.tensor(distances, dtype=torch.float64)
+    rows = so_far().cpu()
+    cost = torch.zeros(len(rows), dtype=torch.float64)
+    share = t / num_steps
+    if wishes.count_at(share):
+        distances = []
+        for x in rows.numpy():
+            found = piece.finish(x) if is_whole else piece.part.decoded_so_far(x)
+            distances.append(wishes.distance(found, share))
+        now = WEIGHT if is_whole else weight
+        cost += now * torch.tensor(distances, dtype=torch.float64)
+    if chords is not None:
+        cost += chords.cost(rows)
+    return -cost
 
 
 def _is_measured_after(part: KnownPart, t: int) -> bool:
@@ -234,13 +245,20 @@ class _Limited(NamedTuple):
 
     piece: PieceToDraw[Any]
     log_ways: float = 0.0  # of the number of places at which its words could have been put
+    chords: WantedChords | None = None  # those that are wished for
 
 
 def _limited(piece: PieceToDraw[Any], wishes: Wishes) -> _Limited:
     """The piece with all that the wishes fix; places of words are chosen by its seed."""
     part = piece.part
     if isinstance(part, KnownMusic):
-        return _Limited(piece._replace(part=_on_wanted_keys(part, wishes)))
+        part = _on_wanted_keys(part, wishes)
+        if not wishes.chart:
+            return _Limited(piece._replace(part=part))
+        chords = WantedChords.of(part, wishes.chart)
+        leaning = chords.leaning(has_onsets=part.encoding.has_onsets)
+        limited = piece._replace(part=chords.fixed_in(part), leaning=leaning)
+        return _Limited(limited, chords=chords)
     with_words, log_ways = _with_contained_words(part, wishes, np.random.default_rng(piece.seed))
     return _Limited(piece._replace(part=with_words), log_ways)
 

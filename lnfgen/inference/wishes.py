@@ -23,7 +23,9 @@ from lnfgen.data.text_encoding import TextEncoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import read
 from lnfgen.inference import wish_measures
+from lnfgen.inference.wanted_chords import on_chords
 from lnfgen.inference.wish_measures import ENDS, FAR, Measured, time_signature_of
+from lnfgen.music.chart import Bar, parse_chart
 from lnfgen.music.figures import Figure, music_figures
 from lnfgen.music.lines import leaps
 from lnfgen.music.parts import ONE
@@ -53,6 +55,8 @@ OTHERS = {  # the wishes that are no numbers, by the kind of the piece
         "bass": "all pitches of the lowest line: C2..",
         "ends": "tonic: the last bass note is that of the key; cadence: from the dominant to the "
         "tonic, both in root position",
+        "chords": "a chart, from the first bar on that is drawn, again and again: C Am | F G7; or "
+        "a file with chords",
         "like": "a file: all figures of compare are near those of its piece",
     },
     "text": {
@@ -95,13 +99,19 @@ class Wish(NamedTuple):
     power: float = GROWING  # says when the wish counts
     # the same of a piece that is not whole yet, if it is measured otherwise
     on_the_way: Callable[[Any], Measured] | None = None
+    # if a song is measured as a whole, because it knows what was drawn, and not its roll alone
+    of_song: bool = False
 
-    def distance(self, piece: PianoRoll | str, *, is_whole: bool) -> float:
+    def found_in(self, piece: Song | PianoRoll | str) -> Measured:
+        """The figure of a piece and its distance; nan if there is no figure."""
+        return self.measured(piece if self.of_song else _roll_or_text(piece))
+
+    def distance(self, piece: Song | PianoRoll | str, *, is_whole: bool) -> float:
         """How far a piece is from the wish; 0 for nothing to measure before the piece is whole."""
-        measured = self.measured
         if self.on_the_way is not None and not is_whole:
-            measured = self.on_the_way
-        _, distance = measured(piece)
+            _, distance = self.on_the_way(_roll_or_text(piece))
+        else:
+            _, distance = self.found_in(piece)
         if not math.isnan(distance):
             return distance
         return FAR if is_whole else 0.0
@@ -117,11 +127,16 @@ class Wishes:
     contained: tuple[str, ...] = ()  # characters that a text has
     time_signature: TimeSignature | None = None  # that of the piece, if there is a wish for it
     homes: tuple[Key, ...] = ()  # the keys that are wanted, if there is a wish for the key
+    chart: tuple[Bar, ...] = ()  # the chords that are wanted, if there is a wish for them
 
     @property
     def steers(self) -> bool:
         """True if pieces must be drawn towards the wishes."""
         return bool(self.wishes)
+
+    def count_at(self, share: float) -> bool:
+        """True if any wish counts when this share of the steps is drawn."""
+        return any(share**wish.power > 0 for wish in self.wishes)
 
     def distance(self, piece: Song | PianoRoll | str, share: float = 1.0) -> float:
         """The sum of the distances, each by how much it counts.
@@ -132,14 +147,14 @@ class Wishes:
         for wish in self.wishes:
             weight = share**wish.power
             if weight > 0:
-                total += weight * wish.distance(_roll_or_text(piece), is_whole=share == 1)
+                total += weight * wish.distance(piece, is_whole=share == 1)
         return total
 
     def report(self, piece: Song | PianoRoll | str) -> dict[str, dict[str, Any]]:
         """For each wish the figure that the piece has, and if it holds, as plain JSON values."""
         found = {}
         for wish in (*self.sure, *self.wishes):
-            value, distance = wish.measured(_roll_or_text(piece))
+            value, distance = wish.found_in(piece)
             found[wish.words] = {"value": value, "held": distance == 0}
         return found
 
@@ -239,6 +254,7 @@ class _ReaderOfMusic(_WishReader):
         self._keys = np.ones((2, 12), np.bool_)  # those that all wishes admit
         self._low = float(encoding.pitch_range[0])
         self._high = float(encoding.pitch_range[-1])
+        self._chart: tuple[Bar, ...] = ()
 
     def _read_other(self, words: str, name: str, value: Any) -> None:
         if name == "time_signature":
@@ -252,6 +268,8 @@ class _ReaderOfMusic(_WishReader):
             if value not in ENDS:
                 raise ValueError("ends=tonic or ends=cadence")
             self._wishes.append(Wish(words, partial(wish_measures.ends_as, value), AT_THE_END))
+        elif name == "chords":
+            self._read_chart(words, value)
         elif name == "like":
             self._wishes += _wishes_like(value, self._encoding)
         else:
@@ -265,6 +283,12 @@ class _ReaderOfMusic(_WishReader):
         # The last bass so far is no close.
         on_the_way = partial(in_key, closes=False)
         self._wishes.append(Wish(words, in_key, on_the_way=on_the_way))
+
+    def _read_chart(self, words: str, value: Any) -> None:
+        chart = tuple(parse_chart(value))
+        self._require_agreement("chords", self._chart in ((), chart))
+        self._chart = chart
+        self._wishes.append(Wish(words, partial(on_chords, chart), AT_THE_END, of_song=True))
 
     def _read_line(self, words: str, top: bool, value: Any) -> None:
         first, last = _ends(value, 0.0)
@@ -286,6 +310,7 @@ class _ReaderOfMusic(_WishReader):
             keys=range(math.ceil(self._low), int(self._high) + 1),
             time_signature=self._time_signature,
             homes=self._homes(),
+            chart=self._chart,
         )
 
     def _homes(self) -> tuple[Key, ...]:

@@ -168,7 +168,7 @@ class LatentSteps(WeighedSteps):
             generators, num_rows, lambda count, one: observation.uniform(count, 1, one)[:, 0]
         )
         x, logits = self._sampler.draw(self._context[self._rows, t], uniform.to(device), known)
-        return x, observation.log_prob(logits, x, known.mask)
+        return x, observation.log_weight(logits, x, known)
 
     def reindex(self, rows: Tensor) -> None:
         self._sampler.reindex(rows)

@@ -6,6 +6,7 @@ of the P keys of each of R parts is an integer of two bits, sounding and onset (
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -46,6 +47,10 @@ class Symbols:
         """
         x = x.long().expand(logits.shape[:-1])
         return _where(counted, torch.log_softmax(logits, -1).gather(-1, x[..., None])[..., 0])
+
+    def log_weight(self, logits: Tensor, x: Tensor, known: "Known") -> Tensor:
+        """The logarithm of the probability of what is known of a step, `[...]`."""
+        return self.log_prob(logits, x, known.mask)
 
     def sounding_log_prob(self, logits: Tensor, x: Tensor) -> None:
         """None, because symbols have no onsets."""
@@ -152,6 +157,15 @@ class Frames:
         onset = _where(on_onset, _bernoulli(logits[..., self.num_pitches :], struck))
         return sounding + _where((x & SOUNDING).bool(), onset).sum(-1)
 
+    def log_weight(self, logits: Tensor, x: Tensor, known: "Known") -> Tensor:
+        """The logarithm of p(x) / q(x) of a step, `[...]`, which `sample` draws from q.
+
+        It is the probability of what is known, and corrects for the leaning of what is drawn.
+        """
+        if known.leaning is None:
+            return self.log_prob(logits, x, known.mask)
+        return self.log_prob(logits, x) - self.log_prob(logits + known.leaning, x, ~known.mask)
+
     def sounding_log_prob(self, logits: Tensor, x: Tensor) -> Tensor | None:
         """The share of `log_prob` for which keys sound, `[..., T]`; None if that is all of it.
 
@@ -177,8 +191,7 @@ class Frames:
 
     def known_of_part(self, known: "Known", part: int) -> "Known":
         """What is known of one part, `[..., bits_per_part]`."""
-        values = self.by_part(known.values)[..., part, :]
-        return Known(values, self.by_part(known.mask)[..., part, :])
+        return known.each(lambda bits: self.by_part(bits)[..., part, :])
 
     def uniform(self, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
         """The random numbers that `sample` needs, `[B, T, num_logits]`."""
@@ -196,12 +209,14 @@ class Frames:
         """
         of_parts = None
         if known is not None:
-            of_parts = Known(self.by_part(known.values), self.by_part(known.mask))
+            of_parts = known.each(self.by_part)
         return self.sample_part(self.by_part(logits), self.by_part(uniform), of_parts)
 
     def sample_part(self, logits: Tensor, uniform: Tensor, known: "Known | None" = None) -> Tensor:
         """`sample` for one part: `[..., bits_per_part]` -> uint8 `[..., P]`."""
         precise = logits.to(torch.promote_types(logits.dtype, uniform.dtype))
+        if known is not None and known.leaning is not None:
+            precise = precise + known.leaning
         drawn = uniform < torch.sigmoid(precise)
         if known is not None:
             drawn = torch.where(known.mask, known.values, drawn)
@@ -226,6 +241,15 @@ class Known(NamedTuple):
 
     values: Tensor
     mask: Tensor  # bool, True where the value is known
+    # of frames, what is added to the logits of hidden bits when they are drawn; see `log_weight`
+    leaning: Tensor | None = None
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Known":
+        """The same with changed tensors."""
+        leaning = None
+        if self.leaning is not None:
+            leaning = change(self.leaning)
+        return Known(change(self.values), change(self.mask), leaning)
 
 
 class FrameEmbedding(nn.Module):

@@ -114,12 +114,18 @@ def bar_lines(piece: PianoRoll) -> list[Fraction]:
     return [first + index * bar for index in range(math.ceil((end - first) / bar))]
 
 
-def changes_over(chart: Sequence[Bar], piece: PianoRoll) -> list[ChordChange]:
-    """The changes of a chart over a piece, again and again if it is shorter than the piece."""
+def changes_over(
+    chart: Sequence[Bar], piece: PianoRoll, begin: Fraction = Fraction(0)
+) -> list[ChordChange]:
+    """The changes of a chart over a piece, again and again if it is shorter than the piece.
+
+    It begins at the first bar line that is not before `begin`, in quarters.
+    """
     bar = bar_length(piece.time_signature, 1)
     end = Fraction(piece.num_steps, piece.steps_per_quarter)
+    lines = [line for line in bar_lines(piece) if line >= begin]
     changes: list[ChordChange] = []
-    for line, chords in zip(bar_lines(piece), itertools.cycle(chart), strict=False):
+    for line, chords in zip(lines, itertools.cycle(chart), strict=False):
         starts = cell_starts(len(chords), piece.time_signature)
         for share, chord in zip(starts, chords, strict=True):
             start = line + share * bar

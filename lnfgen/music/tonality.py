@@ -101,7 +101,11 @@ def key_profiles(roll: PianoRoll) -> np.ndarray:
     profiles of B. Aarden (2003) from folk songs.
     """
     classes = (roll.lowest_pitch + np.arange(roll.num_pitches)) % 12
-    durations = np.bincount(classes, roll.sounding.sum(axis=(0, 1)), minlength=12)
+    return profile_likeness(np.bincount(classes, roll.sounding.sum(axis=(0, 1)), minlength=12))
+
+
+def profile_likeness(durations: np.ndarray) -> np.ndarray:
+    """`key_profiles` of how long each pitch class sounds, float [12]; nan if none does."""
     if not durations.any():
         return np.full((2, 12), np.nan)
     centred = durations - durations.mean()

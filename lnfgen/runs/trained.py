@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from lnfgen.config import NAMED_MODELS
 from lnfgen.conventions import (
@@ -30,6 +30,7 @@ from lnfgen.errors import LnfgenError, LnfgenWarning
 from lnfgen.flows.blockwise import IN_TRAINING, BlockwiseFlow
 from lnfgen.inference.best import DrawnPiece, choose_best
 from lnfgen.inference.filling import added_steps, fill_pieces, vary_pieces
+from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.known_part import (
     GivenPiece,
     KnownPart,
@@ -42,6 +43,7 @@ from lnfgen.inference.known_part import (
 from lnfgen.inference.pitch_range import transposed_to_range
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.scoring import Score, marginal_nll, score
+from lnfgen.inference.wanted_chords import clash_remarks
 from lnfgen.inference.wishes import Want, Wishes, wishes_for
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
@@ -362,7 +364,10 @@ class TrainedModel:
         wishes = wishes_for(want, self.encoding)
         # A home that is wished for takes the place of that of the piece.
         hears_own_home = self.model.homes is not None and not wishes.homes
-        for remark in part.remarks(words, reads_home=hears_own_home):
+        remarks = part.remarks(words, reads_home=hears_own_home)
+        if wishes.chart and isinstance(part, KnownMusic):
+            remarks += clash_remarks(wishes.chart, part)
+        for remark in remarks:
             warnings.warn(remark, LnfgenWarning, stacklevel=3)
         if amount is None:
             found = fill_pieces(
@@ -519,12 +524,21 @@ def _warn_of_wishes(wishes: Wishes, piece: GivenPiece, index: int, count: int, t
     for words, found in wishes.report(piece).items():
         if found["held"]:
             continue
-        value = found["value"] or "none"
-        if isinstance(found["value"], float):
-            value = f"{found['value']:.3g}"
+        value = _in_words(found["value"])
         drawn = counted(tries, "try", "tries")
         remark = (
             f"{name} does not have {words}, but {value}: it is the nearest of {drawn}; "
             "more may find one"
         )
         warnings.warn(remark, LnfgenWarning, stacklevel=3)
+
+
+def _in_words(value: Any) -> str:
+    """What a piece has in place of what was wished for."""
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, dict):
+        return " and ".join([f"{share:.0%} of the {name}" for name, share in value.items()])
+    return str(value)

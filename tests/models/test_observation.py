@@ -92,3 +92,20 @@ def test_known_bits_stay_in_draws_and_only_counted_ones_are_scored(has_onsets):
     torch.testing.assert_close(everything, frames.log_prob(logits[None], x[None]))
     nothing = frames.log_prob(logits[None], x[None], torch.zeros_like(mask)[None])
     assert (nothing == 0).all()
+
+
+def test_a_leaning_is_undone_by_the_weight_of_a_draw():
+    """For each x, q(x) times the weight is p(x): of three keys, one is known to be struck."""
+    frames = Frames(3, has_onsets=True)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, 6, generator=generator)
+    leaning = 2 * torch.randn(1, 6, generator=generator)
+    mask = torch.tensor([[False, True, False, False, True, False]])
+    x = every_sequence(frames, 1)[:, 0]
+    x = x[x[:, 0, 1] == 3]
+    known = frames.known(x, mask.expand(len(x), -1))._replace(leaning=leaning)
+    log_q = frames.log_prob(logits + leaning, x, ~known.mask)
+    log_p = frames.log_prob(logits, x)
+    torch.testing.assert_close(log_q + frames.log_weight(logits, x, known), log_p)
+    assert torch.logsumexp(log_q, 0).item() == pytest.approx(0.0, abs=1e-5)
+    assert not torch.allclose(log_q, log_p)

@@ -1,0 +1,302 @@
+"""Chords that a piece is to have: what they fix of it, and what is weighed by particles.
+
+In the step where a chord starts, no key outside it sounds, but in a melody of a band; the bass of a
+band plays that of the chord or nothing. This is known before anything is drawn. The rest is a
+potential: notes outside the chord cost by how long they sound, and so does a chord whose lowest
+note is not its bass when it starts. Particles lean towards the chords when they are drawn, and
+their weights correct for it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lnfgen.inference.known_music import KnownMusic
+from lnfgen.inference.wish_measures import Measured
+from lnfgen.music.chart import Bar, ChordChange, bar_lines, changes_over
+from lnfgen.music.chord import Chord
+from lnfgen.music.harmony import pitch_classes
+from lnfgen.music.parts import MELODY, are_pitched
+from lnfgen.music.pianoroll import PianoRoll, pitched_parts
+from lnfgen.music.song import Song, as_song
+from lnfgen.music.time_signature import bar_length
+from lnfgen.music.tonality import Key, most_like, profile_likeness
+from lnfgen.music.tracks import BASS
+
+ENOUGH_INSIDE = 0.75
+"""The least share of the sounding time of a bar that is inside its chords, if it has them."""
+
+ENOUGH_HELD = 0.9
+"""A piece has its chords if at least this share of its bars is inside them, and of their basses."""
+
+COST_OUTSIDE = 60.0
+"""What a bar costs whose notes are all outside its chords, in nats."""
+
+COST_OF_BASS = 8.0
+"""What a chord costs that starts over another bass or in silence, in nats."""
+
+COST_OF_LATE_START = 40.0
+"""What silence costs where the first chord starts: it would become an upbeat."""
+
+LEANING = -4.0
+"""What is added to the logit of a key outside its chord."""
+
+LEANING_OF_BASS = -8.0
+"""And where a chord starts to those of low keys that are not its bass, so that it is the lowest."""
+
+LOW = 53
+"""Below this MIDI pitch, F3, a key is low: a bass has most of its notes there, and few others."""
+
+MOST_CLASHES = 0.5
+"""A bar clashes with its chords if a greater share of what it keeps is outside them."""
+
+MOST_NAMED = 8
+"""The most bars that a remark names."""
+
+# The major scale, and the minor one with both its sevenths.
+_SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10, 11))
+_OF_SCALE = 10.0  # what a scale with all notes adds to the correlation with a profile
+_OF_TRIAD = 0.5  # and the triad of a key as the first or the last chord
+
+_ABOVE_ALL = 128  # MIDI pitches
+
+
+class Span(NamedTuple):
+    """A chord and the steps in which it lasts."""
+
+    start: int
+    end: int
+    classes: np.ndarray  # bool [12], its pitch classes
+    bass: int
+
+    def moved(self, steps: int) -> "Span":
+        """The chord so many steps later."""
+        return self._replace(start=self.start + steps, end=self.end + steps)
+
+
+def wanted_changes(chart: Sequence[Bar], song: Song) -> list[ChordChange]:
+    """The changes of a chart over a piece, from the first bar on in which a model drew something.
+
+    If the song does not know what was drawn, it is the first bar of all.
+    """
+    roll = song.roll
+    begin = Fraction(0)
+    if song.drawn is not None and song.drawn.any():
+        first_drawn = int(song.drawn.any(axis=(1, 2)).argmax())
+        time = Fraction(first_drawn, roll.steps_per_quarter)
+        begin = max([line for line in bar_lines(roll) if line <= time], default=begin)
+    return changes_over(chart, roll, begin)
+
+
+def wanted_spans(chart: Sequence[Bar], song: Song) -> list[Span]:
+    """The chords of a chart over a piece in steps, without those that do not last a step.
+
+    Where the chart has no chord, there is no span.
+    """
+    changes = wanted_changes(chart, song)
+    edges = [round(start * song.roll.steps_per_quarter) for start, _ in changes]
+    edges.append(song.roll.num_steps)
+    spans = []
+    for number, (_, chord) in enumerate(changes):
+        start, end = edges[number : number + 2]
+        if end > start and not chord.is_silent:
+            classes = np.isin(np.arange(12), list(chord.pitch_classes))
+            spans.append(Span(start, end, classes, chord.bass))
+    return spans
+
+
+@dataclass(frozen=True)
+class WantedChords:
+    """The chords of a piece as a model sees it: T steps, R parts, P keys.
+
+    Attributes:
+        outside: bool [T, R, P], the keys outside the chord of their step; none of drums.
+        silent: bool [T, R, P], those that are silent where a chord starts.
+        starts: the step where each chord starts, and the keys with the pitch class of its bass,
+            bool [R, P].
+        pitches: int [R, P], the MIDI pitches of the keys.
+        is_pitched: bool [R], False for drums.
+    """
+
+    outside: np.ndarray
+    silent: np.ndarray
+    starts: dict[int, np.ndarray]
+    pitches: np.ndarray
+    is_pitched: np.ndarray
+    steps_per_bar: float
+
+    @classmethod
+    def of(cls, part: KnownMusic, chart: Sequence[Bar]) -> "WantedChords":
+        """The chords of a chart over a piece of which a part is known."""
+        encoding = part.encoding
+        roll = part.song.roll
+        pitches = encoding.columns_of(0) - part.shift
+        is_pitched = are_pitched(encoding.roles)
+        outside = np.zeros(part.values.shape, np.bool_)
+        silent = np.zeros_like(outside)
+        starts: dict[int, np.ndarray] = {}
+        skipped = 0 if part.unheard is None else len(part.unheard[0])
+        for own in wanted_spans(chart, replace(part.song, drawn=part.hidden_cells)):
+            span = own.moved(part.ahead - skipped)
+            if span.end <= 0 or span.start >= len(outside):
+                continue
+            is_outside = ~span.classes[pitches % 12] & is_pitched[:, None]
+            outside[max(span.start, 0) : span.end] = is_outside
+            if span.start >= 0:
+                is_bass = pitches % 12 == span.bass
+                starts[span.start] = is_bass
+                silent[span.start] = _silent_at_start(encoding.roles, is_outside, is_bass)
+        return cls(
+            outside=outside,
+            silent=silent,
+            starts=starts,
+            pitches=pitches,
+            is_pitched=is_pitched,
+            steps_per_bar=float(bar_length(roll.time_signature, roll.steps_per_quarter)),
+        )
+
+    def fixed_in(self, part: KnownMusic) -> KnownMusic:
+        """The piece in which the keys that are silent where a chord starts are known."""
+        silent = part.hidden & self.silent
+        values = np.where(silent, 0, part.values).astype(part.values.dtype)
+        return replace(part, values=values, hidden=part.hidden & ~silent)
+
+    def leaning(self, *, has_onsets: bool) -> Tensor:
+        """What is added to the logits of keys when they are drawn, float32 `[T, num_logits]`."""
+        num_steps, num_parts, num_keys = self.outside.shape
+        bits_per_key = 2 if has_onsets else 1
+        leaning = np.zeros((num_steps, num_parts, bits_per_key, num_keys), np.float32)
+        of_sounding = leaning[:, :, 0]
+        of_sounding[self.outside] = LEANING
+        is_low = (self.pitches < LOW) & self.is_pitched[:, None]
+        for start, is_bass in self.starts.items():
+            of_sounding[start, is_low & ~is_bass] += LEANING_OF_BASS
+        return torch.from_numpy(leaning.reshape(num_steps, -1))
+
+    def cost(self, x: Tensor) -> Tensor:
+        """What the first t steps of N rows cost, in nats: uint8 `[N, t, R, P]` -> float64 `[N]`."""
+        num_steps = x.shape[1]
+        sounding = x[:, :, torch.from_numpy(self.is_pitched)] > 0
+        is_outside = torch.from_numpy(self.outside[:num_steps, self.is_pitched])
+        num_sounding = sounding.sum((2, 3)).double()
+        num_outside = (sounding & is_outside).sum((2, 3)).double()
+        share = num_outside / num_sounding.clamp(min=1)
+        cost = COST_OUTSIDE / self.steps_per_bar * share.sum(1)
+        pitches = torch.from_numpy(self.pitches[self.is_pitched]).flatten()
+        first = min(self.starts, default=0)
+        for start, is_bass in self.starts.items():
+            if start < num_steps:
+                keys = sounding[:, start].flatten(1)
+                lowest = torch.where(keys, pitches, _ABOVE_ALL).argmin(1)
+                is_right = torch.from_numpy(is_bass[self.is_pitched]).flatten()[lowest]
+                is_silent = ~keys.any(1)
+                cost += COST_OF_BASS * (is_silent | ~is_right)
+                if start == first:
+                    cost += COST_OF_LATE_START * is_silent
+        return cost
+
+
+def _silent_at_start(
+    roles: Sequence[str], is_outside: np.ndarray, is_bass: np.ndarray
+) -> np.ndarray:
+    """The keys that are silent where a chord starts, bool [R, P]."""
+    silent = is_outside.copy()
+    for number, role in enumerate(roles):
+        if role == MELODY:
+            silent[number] = False
+        elif role == BASS:
+            silent[number] = ~is_bass[number]
+    return silent
+
+
+def on_chords(chart: Sequence[Bar], piece: PianoRoll | Song) -> Measured:
+    """How much of a piece is on its chords: the share of its bars, and of the chords' basses.
+
+    A bar is if `ENOUGH_INSIDE` of what sounds is inside its chords, and a bass if it is the lowest
+    note where its chord starts. The distance is 0 if both are at least `ENOUGH_HELD`.
+    """
+    song = as_song(piece)
+    spans = wanted_spans(chart, song)
+    roll = pitched_parts(song.roll)
+    inside = list(inside_of_bars(spans, roll).values())
+    if not inside or not spans:
+        return None, math.nan
+    bars = float(np.mean(np.array(inside) >= ENOUGH_INSIDE))
+    basses = float(np.mean([_starts_on_bass(span, roll) for span in spans]))
+    distance = max(0.0, ENOUGH_HELD - bars) + max(0.0, ENOUGH_HELD - basses)
+    return {"bars": round(bars, 3), "basses": round(basses, 3)}, distance
+
+
+def inside_of_bars(spans: Sequence[Span], roll: PianoRoll) -> dict[int, float]:
+    """The share of the sounding time of each bar that is inside its chords, by its number.
+
+    Bars without chords or without notes have none. The roll has one part.
+    """
+    cells = pitch_classes(roll, roll.sounding)  # [T, 12]
+    inside = np.zeros(len(cells))
+    total = np.zeros(len(cells))
+    for start, end, classes, _ in spans:
+        inside[start:end] = cells[start:end, classes].sum(axis=1)
+        total[start:end] = cells[start:end].sum(axis=1)
+    bars = roll.bars()
+    ends = [*list(bars.values())[1:], roll.num_steps]
+    shares: dict[int, float] = {}
+    for (number, start), end in zip(bars.items(), ends, strict=True):
+        if total[start:end].any():
+            shares[number] = float(inside[start:end].sum() / total[start:end].sum())
+    return shares
+
+
+def _starts_on_bass(span: Span, roll: PianoRoll) -> bool:
+    """True if the lowest note where a chord starts is its bass, in a roll of one part."""
+    keys = roll.sounding[span.start, 0]
+    if not keys.any():
+        return False
+    return (int(keys.argmax()) + roll.lowest_pitch) % 12 == span.bass
+
+
+def clash_remarks(chart: Sequence[Bar], part: KnownMusic) -> list[str]:
+    """A remark on the bars whose kept notes clash with their chords, if there are any."""
+    spans = wanted_spans(chart, replace(part.song, drawn=part.hidden_cells))
+    shares = inside_of_bars(spans, pitched_parts(part.known_notes))
+    clashing = [str(number) for number, share in shares.items() if share < 1 - MOST_CLASHES]
+    if not clashing:
+        return []
+    bars = "bar" if len(clashing) == 1 else "bars"
+    named = ", ".join(clashing[:MOST_NAMED])
+    more = len(clashing) - MOST_NAMED
+    if more > 0:
+        named += f" and {more} more"
+    return [f"what is kept clashes with the chords in {bars} {named}; it stays as it is"]
+
+
+def home_of_chart(chart: Sequence[Bar]) -> Key | None:
+    """The key of a chart: the one whose scale has most of the notes of its chords.
+
+    Of several, it is the one whose triad begins or ends the chart, or else whose profile is most
+    like its notes. All bars count alike. It is none if the chart has no chord.
+    """
+    durations = np.zeros(12)
+    every: list[Chord] = []
+    for bar in chart:
+        for chord in bar:
+            every.append(chord)
+            for pitch_class in chord.pitch_classes:
+                durations[pitch_class] += 1 / len(bar)
+    if not durations.any():
+        return None
+    likeness = profile_likeness(durations)
+    for mode, third in ((0, 4), (1, 3)):
+        for tonic in range(12):
+            scale = [(tonic + step) % 12 for step in _SCALES[mode]]
+            likeness[mode, tonic] += _OF_SCALE * durations[scale].sum() / durations.sum()
+            for chord in (every[0], every[-1]):
+                if chord.root == tonic and third in chord.intervals:
+                    likeness[mode, tonic] += _OF_TRIAD
+    return most_like(likeness)

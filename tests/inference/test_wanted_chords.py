@@ -1,0 +1,254 @@
+"""Chords that are wished for: what they fix, what they cost, and pieces that have them."""
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from command import Call
+from toy_bands import FOUR, band_encoding
+from toy_music import band
+
+import lnfgen
+from lnfgen.data.music_encoding import MusicEncoding
+from lnfgen.errors import LnfgenError, LnfgenWarning
+from lnfgen.inference.known_music import KnownMusic
+from lnfgen.inference.known_part import known_intro, known_part, nothing_known
+from lnfgen.inference.wanted_chords import (
+    COST_OF_BASS,
+    COST_OF_LATE_START,
+    COST_OUTSIDE,
+    WantedChords,
+    clash_remarks,
+    home_of_chart,
+    on_chords,
+    wanted_changes,
+    wanted_spans,
+)
+from lnfgen.inference.wishes import wishes_for
+from lnfgen.music.chart import parse_chart
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.song import Song
+from lnfgen.runs.trained import TrainedModel
+
+GRID = 2  # steps per quarter
+PIANO = MusicEncoding(lowest_pitch=36, num_pitches=49, steps_per_quarter=GRID)
+
+
+@pytest.fixture(scope="module")
+def chorales() -> TrainedModel:
+    return lnfgen.load("chorales", "cpu")
+
+
+def blocks(text: str, num_bars: int) -> PianoRoll:
+    """Bars of 4/4 in which the chords of a chart sound, each over its bass."""
+    steps = 4 * GRID * num_bars
+    silence = PianoRoll.from_notes([], steps_per_quarter=GRID, num_steps=steps)
+    notes = []
+    for start, end, classes, bass in wanted_spans(parse_chart(text), Song(silence)):
+        length = end - start
+        notes.append((start, length, 36 + bass))
+        for pitch_class in np.flatnonzero(classes).tolist():
+            notes.append((start, length, 60 + pitch_class))
+    return PianoRoll.from_notes(notes, steps_per_quarter=GRID, num_steps=steps)
+
+
+def cells(roll: PianoRoll) -> torch.Tensor:
+    """The keys of a roll as a row of the piano, uint8 [1, T, 1, P]."""
+    return torch.from_numpy(PIANO.encode(roll.in_range(36, 49)))[None]
+
+
+def free(num_bars: int) -> KnownMusic:
+    part = nothing_known(PIANO, 4 * GRID * num_bars, (4, 4))
+    assert isinstance(part, KnownMusic)
+    return part
+
+
+def test_a_chart_begins_in_the_first_bar_that_is_drawn() -> None:
+    drawn = np.zeros((32, 1, 128), np.bool_)
+    drawn[19:] = True  # from within the third bar on
+    roll = blocks("C", 4).in_range(0, 128)
+    changes = wanted_changes(parse_chart("Dm G"), Song(roll, drawn=drawn))
+    assert [(start, str(chord)) for start, chord in changes] == [(8, "Dm"), (12, "G")]
+    assert wanted_changes(parse_chart("Dm G"), Song(roll))[0].start == 0
+
+
+def test_no_chord_asks_for_nothing() -> None:
+    spans = wanted_spans(parse_chart("C N.C."), Song(blocks("C", 2)))
+    assert [(span.start, span.end) for span in spans] == [(0, 8)]
+    wanted = WantedChords.of(free(2), parse_chart("C N.C."))
+    assert not wanted.outside[8:].any()
+    assert wanted.outside[:8].any()
+
+
+def test_keys_outside_are_silent_where_a_chord_starts() -> None:
+    part = free(2)
+    limited = WantedChords.of(part, parse_chart("C | F G")).fixed_in(part)
+    is_silent = ~limited.hidden[:, 0]
+    assert np.flatnonzero(is_silent.any(axis=1)).tolist() == [0, 8, 12]
+    classes = {
+        start: {(36 + key) % 12 for key in np.flatnonzero(~is_silent[start])} for start in (0, 8)
+    }
+    assert classes == {0: {0, 4, 7}, 8: {5, 9, 0}}
+    assert not limited.values[is_silent[:, None]].any()
+
+
+def test_what_is_known_stays() -> None:
+    roll = blocks("Db", 2)
+    part = known_part(PIANO, roll, ["keys:C4-C5"])
+    assert isinstance(part, KnownMusic)
+    limited = WantedChords.of(part, parse_chart("C")).fixed_in(part)
+    assert np.array_equal(limited.values[~part.hidden], part.values[~part.hidden])
+    assert clash_remarks(parse_chart("C"), part) == [
+        "what is kept clashes with the chords in bars 1, 2; it stays as it is"
+    ]
+    assert clash_remarks(parse_chart("Db"), part) == []
+
+
+def test_in_a_band_the_bass_plays_the_bass_and_drums_and_melody_are_free() -> None:
+    encoding = band_encoding(FOUR)
+    part = nothing_known(encoding, 32, (4, 4))
+    assert isinstance(part, KnownMusic)
+    wanted = WantedChords.of(part, parse_chart("C/E"))
+    pitches = encoding.columns_of(0)
+    silent = dict(zip(encoding.roles, wanted.silent[0], strict=True))
+    free_classes = {
+        role: set((pitches[number][~silent[role]] % 12).tolist())
+        for number, role in enumerate(encoding.roles)
+    }
+    assert free_classes["bass"] == {4}
+    assert free_classes["chords"] == {0, 4, 7}
+    assert len(free_classes["melody"]) == len(free_classes["drums"]) == 12
+    drums = encoding.roles.index("drums")
+    assert not wanted.outside[:, drums].any()
+    assert wanted.outside[:, encoding.roles.index("melody")].any()
+
+
+def test_music_on_its_chords_costs_nothing() -> None:
+    chart = parse_chart("C Am/C | F Dm7 | G7 | C")
+    wanted = WantedChords.of(free(8), chart)
+    roll = blocks("C Am/C | F Dm7 | G7 | C", 8)
+    assert wanted.cost(cells(roll)).tolist() == [0.0]
+    assert on_chords(chart, roll) == ({"bars": 1.0, "basses": 1.0}, 0.0)
+
+
+def test_each_fault_has_its_cost() -> None:
+    wanted = WantedChords.of(free(2), parse_chart("C G"))
+    on_g = blocks("G", 2)
+    assert wanted.cost(cells(blocks("C/E G", 2))).tolist() == [COST_OF_BASS]
+    # C, E and G sound over a bass on G, so a quarter of what sounds is inside for a bar.
+    half = wanted.cost(cells(on_g)).item()
+    outside = 2 / 4  # B and D of B, D, G and the bass
+    assert half == pytest.approx(COST_OUTSIDE * outside + COST_OF_BASS)
+    silence = torch.zeros(1, 16, 1, 49, dtype=torch.uint8)
+    assert wanted.cost(silence).item() == 2 * COST_OF_BASS + COST_OF_LATE_START
+
+
+def test_the_cost_grows_step_by_step_and_rows_are_independent() -> None:
+    wanted = WantedChords.of(free(4), parse_chart("C F#m | Bb7 D"))
+    rows = torch.randint(0, 2, (5, 32, 1, 49), generator=torch.Generator().manual_seed(0))
+    together = wanted.cost(rows.to(torch.uint8))
+    alone = torch.cat([wanted.cost(row[None].to(torch.uint8)) for row in rows])
+    assert torch.equal(together, alone)
+    so_far = [wanted.cost(rows[:1, :t].to(torch.uint8)).item() for t in range(1, 33)]
+    assert so_far == sorted(so_far)
+
+
+def test_an_intro_goes_on_with_the_first_chord() -> None:
+    intro = blocks("C", 2)
+    part = known_intro(PIANO, intro, 16)
+    assert isinstance(part, KnownMusic)
+    starts = WantedChords.of(part, parse_chart("F G")).starts
+    assert sorted(starts) == [16, 24]
+    near = replace(part, unheard=(part.values[:8], part.values[:0]), values=part.values[8:])
+    assert sorted(WantedChords.of(near, parse_chart("F G")).starts) == [8, 16]
+
+
+@pytest.mark.parametrize(
+    ("text", "home"),
+    [
+        ("C Am F G7", "C major"),
+        ("Am Dm E7 Am", "A minor"),
+        ("F#m D A E", "F# minor"),
+        ("D A E A", "A major"),
+        ("Bb Gm Cm7 F7", "Bb major"),
+    ],
+)
+def test_chords_have_a_home(text: str, home: str) -> None:
+    assert str(home_of_chart(parse_chart(text))) == home
+
+
+def test_a_chart_without_chords_has_no_home() -> None:
+    assert home_of_chart(parse_chart("N.C.")) is None
+
+
+@pytest.mark.parametrize("text", ["C Am F G7", "Gm | D7/F# Gm | Cm D"])
+def test_samples_have_their_chords(chorales: TrainedModel, text: str) -> None:
+    want = {"chords": text}
+    choices = list(chorales.draw(1, bars=4, seed=1, want=want, tries=8))
+    for choice in choices:
+        assert choice.is_steered
+        assert isinstance(choice.piece, PianoRoll)
+        value, distance = on_chords(parse_chart(text), choice.piece)
+        assert distance == 0, value
+        assert wishes_for(want, chorales.encoding).report(choice.piece) == {
+            f"chords={text}": {"value": value, "held": True}
+        }
+    again = chorales.sample(1, bars=4, seed=1, want=want, tries=8)
+    assert again == [choice.piece for choice in choices], "the same again"
+
+
+def test_a_melody_is_harmonised_by_chords(chorales: TrainedModel) -> None:
+    pitches = (67, 67, 69, 67, 65, 64, 62, 60)
+    notes = [(2 * place, 2, pitch) for place, pitch in enumerate(pitches)]
+    melody = PianoRoll.from_notes(notes, steps_per_quarter=2)
+    (song,) = chorales.harmonize(melody, seed=1, want=["chords=C F | G7 C"])
+    assert isinstance(song, Song)
+    line = song.roll.edge_keys(True)[:16] + song.roll.lowest_pitch
+    assert np.array_equal(line, melody.edge_keys(True) + melody.lowest_pitch)
+    spans = wanted_spans(parse_chart("C F | G7 C"), song)
+    struck = song.roll.sounding[:, 0]
+    lowest = [(int(struck[span.start].argmax()) + song.roll.lowest_pitch) % 12 for span in spans]
+    assert sum(found == span.bass for found, span in zip(lowest, spans, strict=True)) >= 3
+    with pytest.warns(LnfgenWarning, match=r"clashes with the chords in bar 1; it stays as it is"):
+        chorales.harmonize(melody, seed=1, want=["chords=F#m | C"], tries=1)
+
+
+@pytest.mark.parametrize(
+    ("want", "said"),
+    [
+        (["chords=C H7"], r"'H7' is no chord symbol; expected one such as C, F#m7 or Bb/D"),
+        (["chords="], r"at least one chord, as in C Am \| F G7"),
+        (["chords=C", "chords=G"], r"one chords for a piece, but found chords=C too"),
+    ],
+)
+def test_wishes_for_chords_that_cannot_be_are_refused(
+    chorales: TrainedModel, want: list[str], said: str
+) -> None:
+    with pytest.raises(LnfgenError, match=said):
+        chorales.sample(bars=1, want=want)
+
+
+def test_a_band_has_its_chords_also_where_a_part_is_kept() -> None:
+    encoding = band_encoding(FOUR)
+    piece = band(32, bass=[(0, 8, 36), (16, 8, 43)], melody=[(0, 4, 72)])
+    part = known_part(encoding, piece, ["part:chords"])
+    assert isinstance(part, KnownMusic)
+    limited = WantedChords.of(part, parse_chart("F C")).fixed_in(part)
+    assert np.array_equal(limited.values[~part.hidden], part.values[~part.hidden])
+
+
+def test_the_command_says_how_much_of_the_chords_is_there(call: Call) -> None:
+    words = ("--bars", "2", "--seed", "1", "--out", "c.mid", "--json")
+    done = call("sample", "chorales", *words, "--want", "chords=C | G7 C")
+    assert done.returncode == 0, done.stderr
+    (piece,) = json.loads(done.stdout)["pieces"]
+    found = piece["wishes"]["chords=C | G7 C"]
+    assert set(found["value"]) == {"bars", "basses"}
+    assert piece["steered"] is True
+    refused = call("sample", "chorales", *words, "--want", "chords=C Q")
+    assert refused.returncode == 1
+    assert refused.stderr.count(b"\n") == 1
+    assert Fraction(found["value"]["bars"]) <= 1
