@@ -10,48 +10,49 @@ Computer Music Journal 26(2), 2002. The search is the algorithm of A. Viterbi. I
 songs 1 to 150 of POP909, whose other songs `examples/chords_heard.py` measures.
 """
 
+import itertools
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from lnfgen.music.chart import ChordChange
+from lnfgen.music.chart import ChordChange, chart_of, chart_text
 from lnfgen.music.chord import NO_CHORD, Chord
 from lnfgen.music.harmony import pitch_classes
+from lnfgen.music.key_signature import signature_for
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song
 from lnfgen.music.time_signature import bar_and_beats
 
-_KINDS = (
-    ((0, 4, 7), 0.0),
-    ((0, 3, 7), 0.0),
-    ((0, 4, 7, 10), 0.1),
-    ((0, 3, 7, 10), 0.1),
-    ((0, 4, 7, 11), 0.1),
-    ((0, 3, 6), 0.1),
-    ((0, 4, 8), 0.15),
-    ((0, 5, 7), 0.1),
-    ((0, 2, 7), 0.15),
-    ((0, 4, 7, 9), 0.2),
-    ((0, 3, 7, 9), 0.2),
-    ((0, 3, 6, 10), 0.15),
-    ((0, 3, 6, 9), 0.2),
-    ((0, 5, 7, 10), 0.15),
+_TRIADS = ((0, 4, 7), (0, 3, 7))
+_SEVENTHS = ((0, 4, 7, 10), (0, 3, 7, 10), (0, 4, 7, 11))
+_RARE = (
+    (0, 3, 6),
+    (0, 4, 8),
+    (0, 5, 7),
+    (0, 2, 7),
+    (0, 5, 7, 10),
+    (0, 4, 7, 9),
+    (0, 3, 7, 9),
+    (0, 3, 6, 10),
+    (0, 3, 6, 9),
 )
+_KINDS = ((_TRIADS, 0.0), (_SEVENTHS, 0.15), (_RARE, 0.2))
 """The kinds of chords, as semitones above the root, and what each note that sounds for a quarter
-costs in one. Those with more notes, or rare ones, cost more."""
+costs in one: chords with more notes fit more, and some are rare."""
 
 # In quarters of a note that fits.
 _OTHER_NOTE = 0.5  # what a note outside the chord costs, for each quarter
 _MOST_KEYS = 3.0  # of one pitch class that count at a time
-_HIGHEST = 0.3  # what the highest key counts, which has the melody
+_MELODY = 0.3  # what the highest key counts where it stands apart from the others,
+_APART = 6  # by so many semitones: then it has the melody
 _BASS = 1.0  # the lowest note, where it is the bass of the chord
-_INVERSION = 0.5  # the cost of a bass that is not the root, for each quarter
-_SILENCE = 0.3  # the gain of no chord, for each quarter
+_INVERSION = 0.6  # the cost of a bass that is not the root, for each quarter
+_SILENCE = 0.7  # the gain of no chord, for each quarter
 _CHANGE = 1.5  # the cost of a change on a beat
 _OFF_BEAT = 1.2  # what it costs more off the beat
-_BASS_STRUCK = 0.8  # what it costs less where the lowest note is struck
+_BASS_STRUCK = 1.0  # what it costs less where the lowest note is struck
 
 # The beats of a piece are where its bars have them, unless so many times as many notes are struck
 # at another place, as in a recording whose file begins anywhere.
@@ -88,6 +89,12 @@ def chords_of(song: Song) -> tuple[ChordChange, ...]:
     return song.origin.chords or tuple(find_chords(song.roll))
 
 
+def song_chart(song: Song) -> str:
+    """The chart of a song with the chords of `chords_of`, spelled under its signature."""
+    signature = signature_for(song.roll, song.origin.key)
+    return chart_text(chart_of(chords_of(song), song.roll), signature.sharps)
+
+
 @lru_cache(maxsize=1)
 def _chords_and_table() -> tuple[list[Chord], np.ndarray]:
     """All S chords, and the score of each for a quarter of each feature, float [25, S].
@@ -96,8 +103,8 @@ def _chords_and_table() -> tuple[list[Chord], np.ndarray]:
     """
     chords: list[Chord] = []
     columns: list[np.ndarray] = []
-    for intervals, cost in _KINDS:
-        for root in range(12):
+    for kinds, cost in _KINDS:
+        for intervals, root in itertools.product(kinds, range(12)):
             tones = [(root + interval) % 12 for interval in intervals]
             of_notes = np.full(12, -_OTHER_NOTE)
             of_notes[tones] = 1.0
@@ -121,10 +128,8 @@ def _spans(roll: PianoRoll) -> _Spans:
     begins[0] = True
     starts = np.flatnonzero(begins)
     lowest = sounding.argmax(axis=1)
-    highest = roll.num_pitches - 1 - sounding[:, ::-1].argmax(axis=1)
     basses = _classes_of(lowest, roll) * sounds[:, None]
-    melody = _classes_of(highest, roll) * (sounds & (highest != lowest))[:, None]
-    keys = pitch_classes(roll, roll.sounding) - (1 - _HIGHEST) * melody
+    keys = pitch_classes(roll, roll.sounding) - (1 - _MELODY) * _melody(roll)
     keys = np.minimum(keys, _MOST_KEYS)
     all_steps = np.ones((roll.num_steps, 1))
     of_steps = np.concatenate([keys, basses, all_steps], axis=1)
@@ -134,6 +139,16 @@ def _spans(roll: PianoRoll) -> _Spans:
     is_on_beat = _is_on_beat(roll, starts, num_struck)
     costs = _CHANGE + _OFF_BEAT * ~is_on_beat - _BASS_STRUCK * bass_is_struck
     return _Spans(starts, features, costs)
+
+
+def _melody(roll: PianoRoll) -> np.ndarray:
+    """bool [T, 12]: the pitch class of the highest key at each step, where it stands apart."""
+    highest = roll.edge_keys(top=True)[:, 0]
+    below = roll.sounding[:, 0].copy()
+    below[np.arange(roll.num_steps), highest] = False
+    second = roll.num_pitches - 1 - below[:, ::-1].argmax(axis=1)
+    is_apart = below.any(axis=1) & (highest - second >= _APART)
+    return _classes_of(highest, roll) * is_apart[:, None]
 
 
 def _classes_of(keys: np.ndarray, roll: PianoRoll) -> np.ndarray:
