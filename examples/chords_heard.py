@@ -17,7 +17,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import mido  # type: ignore[import-untyped]
+import mido
 import numpy as np
 from mir_eval import chord as chord_scores  # type: ignore[import-not-found]
 from mir_eval import util

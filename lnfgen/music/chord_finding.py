@@ -122,9 +122,9 @@ def _spans(roll: PianoRoll) -> _Spans:
     """The spans of a roll of one part."""
     sounding = roll.sounding[:, 0]
     struck = roll.struck()[:, 0]
-    sounds = sounding.any(axis=1)
+    sounds = np.any(sounding, axis=1)
     falls_silent = np.append(False, sounds[:-1] & ~sounds[1:])
-    begins = struck.any(axis=1) | falls_silent
+    begins = np.any(struck, axis=1) | falls_silent
     begins[0] = True
     starts = np.flatnonzero(begins)
     lowest = sounding.argmax(axis=1)
@@ -169,7 +169,8 @@ def _is_on_beat(roll: PianoRoll, starts: np.ndarray, num_struck: np.ndarray) -> 
     near = beat // _NEAR
     places = (starts - roll.upbeat) % beat
     at_place = np.bincount(places, num_struck, minlength=beat)
-    around = sum(np.roll(at_place, shift) for shift in range(-near, near + 1))
+    rolled = [np.roll(at_place, shift) for shift in range(-near, near + 1)]
+    around = np.sum(rolled, axis=0)
     first = int(np.argmax(around))
     if around[first] <= _CLEARLY * around[0]:
         first = 0
