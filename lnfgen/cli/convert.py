@@ -29,7 +29,9 @@ def command(  # noqa: PLR0913
     ],
     to: Annotated[
         str | None,
-        typer.Option(help="Format to write each IN in: mid, musicxml, npz, txt, png, html, wav."),
+        typer.Option(
+            help="Format to write each IN in: mid, musicxml, npz, txt, chords, png, html, wav."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -57,6 +59,9 @@ def command(  # noqa: PLR0913
 
     The song of a band keeps its parts: drums, bass, chords and melody. --transpose and --key leave
     the drums where they are.
+
+    A .chords is the chart of a piece: its chords over its bars, four bars a line. They are those of
+    the file, or found from the notes.
 
     IN and OUT may be -, for stdin and stdout. Stdout takes one piece, as MIDI (music) or UTF-8
     (text).

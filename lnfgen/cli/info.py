@@ -1,7 +1,7 @@
 """`lnfgen info`."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,10 @@ from lnfgen.cli import console, options
 from lnfgen.errors import LnfgenError
 from lnfgen.wording import counted, shown
 
+if TYPE_CHECKING:
+    from lnfgen.music.song import Song
+
+MOST_CHART_LINES = 64  # of four bars each
 MOST_ROWS = 1000  # of a table: a file may hold many thousand pieces, and rows take long to lay out
 
 
@@ -38,9 +42,13 @@ def command(  # noqa: PLR0913
 ) -> None:
     """Print the contents of a file, folder, dataset or run: sizes, notes, tracks, settings, scores.
 
+    Of a piece it also prints the chords over the bars: those of the file, or those that are found
+    from the notes.
+
     Of a folder of music it says whether this suits a training, or what to do about it.
     """
     from lnfgen.cli.sources import for_each
+    from lnfgen.data.facts import chord_facts
     from lnfgen.runs.folder import metrics_csv
     from lnfgen.runs.naming import METRICS, find
 
@@ -51,8 +59,10 @@ def command(  # noqa: PLR0913
         if as_csv:
             console.result(metrics_csv(find(path, "run").path / METRICS).rstrip())
             return
-        facts, each = _facts(path, steps_per_quarter, tracks, parts)
+        facts, each, song = _facts(path, steps_per_quarter, tracks, parts)
         if as_json:
+            if song is not None:
+                facts["chords"] = chord_facts(song)
             console.result_json({"path": path, **facts}, lines=True)
             return
         if path != paths[0]:
@@ -61,6 +71,8 @@ def command(  # noqa: PLR0913
             _show_folder(path, facts)
         else:
             _show(path, facts, each)
+        if song is not None:
+            _show_chart(song)
 
     if for_each(paths, tell):
         raise typer.Exit(1)
@@ -100,10 +112,30 @@ def _show(path: str, facts: dict[str, Any], pieces: list[dict[str, Any]]) -> Non
     _show_list("track", tracks, left_out=("number", "channel"))
 
 
+def _show_chart(song: "Song") -> None:
+    """Print the chart of a song that has any chord, up to `MOST_CHART_LINES`."""
+    from lnfgen.music.chart import BARS_OF_LINE
+    from lnfgen.music.chord_finding import chords_of, song_chart
+
+    if all(chord.is_silent for _, chord in chords_of(song)):
+        return
+    lines = song_chart(song).splitlines()
+    console.result("")
+    console.result("chords of the file:" if song.origin.chords else "chords heard:")
+    for line in lines[:MOST_CHART_LINES]:
+        console.result(line)
+    if len(lines) > MOST_CHART_LINES:
+        more = song.roll.num_bars - MOST_CHART_LINES * BARS_OF_LINE
+        console.result(f"and {counted(more, 'more bar')}")
+
+
 def _facts(
     path: str, steps_per_quarter: int, tracks: str, parts: str
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the facts of what is at a path, and if it is a file those of each of its pieces."""
+) -> "tuple[dict[str, Any], list[dict[str, Any]], Song | None]":
+    """Return the facts of what is at a path.
+
+    If it is a file, the facts of each of its pieces follow, and if it holds one song, this song.
+    """
     from lnfgen.cli.sources import read_pieces
     from lnfgen.data.dataset_options import Options
     from lnfgen.data.facts import dataset_facts, file_facts, piece_facts
@@ -115,15 +147,19 @@ def _facts(
     if path != "-":
         kind, place = find(path, "run", "dataset", "files")
         if kind == "run":
-            return run_facts(place), []
+            return run_facts(place), [], None
         if kind != "files":
-            return dataset_facts(open_source(place)), []
+            return dataset_facts(open_source(place)), [], None
         if place.is_dir():
             with console.jobs() as progress:
                 how = Options(steps_per_quarter=steps_per_quarter, tracks=tracks, parts=parts)
-                return folder_facts(place, how, progress), []
-    each = [piece_facts(piece) for piece in read_pieces(path, steps_per_quarter, tracks, parts)]
-    return file_facts(each), each
+                return folder_facts(place, how, progress), [], None
+    pieces = read_pieces(path, steps_per_quarter, tracks, parts)
+    each = [piece_facts(piece) for piece in pieces]
+    only = pieces[0]
+    if len(pieces) > 1 or isinstance(only, str):
+        return file_facts(each), each, None
+    return file_facts(each), each, only
 
 
 def _shared(pieces: list[dict[str, Any]], facts: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from typing import Any
 
 from lnfgen.data.dataset import Dataset
 from lnfgen.formats.text import LINE_ENDS
+from lnfgen.music.chord_finding import chords_of
 from lnfgen.music.conversion import FINER, REPORTED, ConversionReport
+from lnfgen.music.key_signature import signature_for
 from lnfgen.music.parts import ROLES, in_roles
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song, as_song
@@ -132,6 +134,15 @@ def _track_facts(track: Track) -> dict[str, Any]:
     facts["kept"] = track.kept
     facts["part"] = track.role or None
     facts["by"] = track.why or None
+    return facts
+
+
+def chord_facts(song: Song) -> list[dict[str, Any]]:
+    """The chords of a song: where each starts, in quarters, and its symbol."""
+    sharps = signature_for(song.roll, song.origin.key).sharps
+    facts: list[dict[str, Any]] = []
+    for start, chord in chords_of(song):
+        facts.append({"start": float(start), "chord": chord.name(sharps)})
     return facts
 
 

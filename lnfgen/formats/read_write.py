@@ -21,6 +21,7 @@ from lnfgen.formats.scores import read_score
 from lnfgen.formats.song import midi_of
 from lnfgen.formats.sound import require_synthesiser, wav_bytes
 from lnfgen.formats.text import bytes_of, decode_utf8
+from lnfgen.music.chord_finding import song_chart
 from lnfgen.music.instruments import Programs, programs_of
 from lnfgen.music.parts import ONE, Part, wanted_roles
 from lnfgen.music.pianoroll import LOWEST_PITCH, STEPS_PER_QUARTER, PianoRoll
@@ -36,10 +37,11 @@ MIDI = (".mid", ".midi")
 SCORES = (".musicxml", ".xml", ".mxl", ".abc", ".krn")
 ROLLS = (".npz", ".txt")  # a .txt may be a text as well
 READABLE = (*MIDI, *SCORES, *ROLLS)
-WRITABLE_MUSIC = (".mid", ".midi", ".musicxml", ".npz", ".txt", ".png", ".html", ".wav")
+WRITABLE_MUSIC = (".mid", ".midi", ".musicxml", ".npz", ".txt", ".chords", ".png", ".html", ".wav")
 WRITABLE_TEXT = (".txt", ".abc")
 PAGE = ".html"  # its file holds any number of pieces; a file with another suffix holds one piece
 SOUND = ".wav"
+CHART = ".chords"  # the chords of a piece over its bars, as text
 WITH_VOICES = (*MIDI, ".musicxml", PAGE, SOUND)  # formats that can hold voices apart
 
 # Bytes of MIDI or of a roll as text, which are read in at most a few seconds and 300 MB
@@ -88,6 +90,10 @@ def read(
     path = Path(path)
     is_nameless_pipe = path.is_fifo() and not path.suffix
     suffix = None if is_nameless_pipe else path.suffix.lower()
+    if suffix == CHART and path.is_file():
+        raise UnreadableFileError(
+            f"{path} is a chart of chords, which has no notes; expected one of {' '.join(READABLE)}"
+        )
     if suffix not in (*READABLE, None) and path.is_file():
         raise UnreadableFileError(
             f"{path} has an unknown suffix {suffix!r}; expected one of {' '.join(READABLE)}"
@@ -396,9 +402,14 @@ def _text_bytes(song: Song) -> bytes:
     return roll_to_text(song.roll).encode("utf-8")
 
 
+def _chart_bytes(song: Song) -> bytes:
+    return f"{song_chart(song)}\n".encode()
+
+
 # The formats that take no options
 _WRITERS: dict[str, Callable[[Song], bytes]] = {
     ".png": png_bytes,
     ".npz": _npz_bytes,
     ".txt": _text_bytes,
+    CHART: _chart_bytes,
 }

@@ -6,7 +6,7 @@ windows of the first side that are inside the 5 to 95 % range of the second. Wha
 ahead of a window counts as no repetition.
 
 The classifier of `lnfgen.music.two_sample` is fitted to these figures, but for the longest copy and
-the pairs of chords that are new: those of train are its own.
+the pairs of chords that are new, because those of train are its own, and for the chords heard.
 
 Ends, which are of whole pieces, have the share of the pieces that have them.
 """
@@ -29,13 +29,19 @@ from lnfgen.music.figures import Figure, music_figures, usual_voices
 from lnfgen.music.home import find_home
 from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
-from lnfgen.music.progressions import KnownPairs, chord_pairs, pairs_at_home
+from lnfgen.music.progressions import KnownPairs, chord_changes, chord_pairs, pairs_at_home
 from lnfgen.music.two_sample import TwoSampleTest, standardised
 
 # The length of a window, eight bars of 4/4; less where half of the pieces of a side are shorter
 WINDOW_QUARTERS = 32
 LONGEST_COPY = "longest_copy"
 NEW_PAIRS = "new_chord_pairs"
+OF_CHORDS = {
+    "chord_changes": "chords heard: changes a bar",
+    "fifth_rate": "chords heard: changes by a fourth or fifth",
+}
+"""The labels of the values of `chord_changes`, by name."""
+
 # windows of a side among which distances are taken, so that large sets need no more memory
 _MOST_DISTANT = 1000
 
@@ -96,7 +102,8 @@ class MusicComparison:
 
     Attributes:
         figures: by name, those of `lnfgen.music.figures.music_figures`, the longest copy, in
-            quarters, and the share of the pairs of chords that the corpus does not have.
+            quarters, the share of the pairs of chords that the corpus does not have, and those of
+            `OF_CHORDS`.
         ends: by name, those of `lnfgen.music.endings.END_FIGURES`.
         auc: how well a classifier distinguishes samples from the reference by these figures: 0.5 is
             not at all, 1 is always. Well below 0.5, both sides hold the same pieces.
@@ -214,6 +221,10 @@ def compare_pieces(
         _new_pairs_of(first, known_pairs),
         _new_pairs_of(second, known_pairs, is_corpus=corpus is None),
     )
+    first_chords = _chord_changes_of(first)
+    second_chords = _chord_changes_of(second)
+    for column, (name, label) in enumerate(OF_CHORDS.items()):
+        rows[name] = FigureRow(label, first_chords[:, column], second_chords[:, column])
     test = TwoSampleTest(
         first_values, second_values, np.array(first.owners), np.array(second.owners), seed
     )
@@ -300,6 +311,14 @@ def _new_pairs_of(side: _Side, known: KnownPairs, *, is_corpus: bool = False) ->
             share = known.new_rate(chord_pairs(window, home.tonic), int(is_corpus))
         shares.append(share)
     return np.array(shares)
+
+
+def _chord_changes_of(side: _Side) -> np.ndarray:
+    """float [windows, 2]: the values of `chord_changes` of each window."""
+    values = np.zeros((len(side.windows), 2))
+    for row, window in enumerate(side.windows):
+        values[row] = chord_changes(window)
+    return values
 
 
 def _ends(samples: Sequence[PianoRoll], reference: Sequence[PianoRoll]) -> dict[str, EndRow]:

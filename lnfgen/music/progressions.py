@@ -1,19 +1,24 @@
-"""How chords follow each other: pairs of chords, and which of them a corpus has.
+"""How chords follow each other: pairs of chords, which of them a corpus has, and moves of the root.
 
-A chord is the bass note, as semitones above the tonic of its piece, and the pitch classes above it.
-So a pair of chords in any key is the same pair.
+In a pair, a chord is the bass note, as semitones above the tonic of its piece, and the pitch
+classes above it. So a pair of chords in any key is the same pair. Roots are those of the chords
+that `find_chords` hears.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
 
 from lnfgen.music.averages import share
+from lnfgen.music.chord_finding import find_chords
 from lnfgen.music.harmony import pitch_classes, set_number
 from lnfgen.music.home import find_home
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
+from lnfgen.music.time_signature import bar_length
 
+_BY_A_FIFTH = (5, 7)  # semitones that a root moves up by a fourth, or by a fifth
 _CHORDS = 12 << 12  # the numbers of chords: 12 basses, each with a set of pitch classes
 
 
@@ -64,3 +69,22 @@ class KnownPairs:
         """
         num_new = sum(self._pieces[pair] <= own for pair in pairs.tolist())
         return share(num_new, len(pairs))
+
+
+def chord_changes(piece: PianoRoll) -> tuple[float, float]:
+    """How often the chord heard changes a bar, and the share of changes with a root a fifth away.
+
+    Another bass under the same chord is no change, nor is a silence. A fourth up is a fifth down.
+    The share is nan if the chord never changes.
+    """
+    heard = find_chords(piece)
+    num_changes = 0
+    num_by_fifths = 0
+    for (_, before), (_, after) in itertools.pairwise(heard):
+        is_same = (before.root, before.intervals) == (after.root, after.intervals)
+        if is_same or before.is_silent or after.is_silent:
+            continue
+        num_changes += 1
+        num_by_fifths += (after.root - before.root) % 12 in _BY_A_FIFTH
+    num_bars = piece.num_steps / bar_length(piece.time_signature, piece.steps_per_quarter)
+    return float(num_changes / num_bars), share(num_by_fifths, num_changes)

@@ -12,7 +12,7 @@ import typer
 from command import Call, fails
 from html_page import Page
 from toy_bands import band_file
-from toy_music import ROLL, TUNES
+from toy_music import ROLL, TUNES, struck_chords
 
 from lnfgen.cli import convert
 from lnfgen.errors import LnfgenError
@@ -71,6 +71,16 @@ def test_music_that_cannot_become_text_leaves_no_folder(tmp_path: Path, here: Ca
     (tmp_path / "a.mid").write_bytes(to_bytes(ROLL, ".mid"))
     fails(here("convert", tmp_path / "a.mid", "--to", "abc", "--out", tmp_path / "new"), ".abc")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_chart_is_written_and_read_by_people_alone(here: Call, tmp_path: Path) -> None:
+    song = struck_chords((39, 55, 58, 63), (46, 56, 62, 65), grid=1, length=4)
+    write(tmp_path / "a.npz", song)
+    assert here("convert", "a.npz", "a.chords").returncode == 0
+    assert (tmp_path / "a.chords").read_text() == "| Eb | Bb7 |\n"
+    fails(here("convert", "a.chords", "b.mid"), "a.chords is a chart of chords", "expected one of")
+    (tmp_path / "b.txt").write_text("Dear diary")
+    fails(here("convert", "b.txt", "b.chords"), "cannot write a text as '.chords'")
 
 
 def test_several_pieces_are_numbered_files(

@@ -9,11 +9,13 @@ import typer
 from command import Call
 from toy_bands import band_file
 from toy_config import toy_config
-from toy_music import ROLL, TUNES
+from toy_music import ROLL, TUNES, struck_chords
 
 from lnfgen.cli import info
 from lnfgen.errors import LnfgenError, RunError
 from lnfgen.formats.read_write import to_bytes, write
+from lnfgen.music.parts import DRUMS, Part
+from lnfgen.music.pianoroll import PianoRoll
 
 
 def test_info_of_a_piece(lnfgen: Call, here: Call, tmp_path: Path) -> None:
@@ -57,10 +59,16 @@ def test_info_of_a_piece(lnfgen: Call, here: Call, tmp_path: Path) -> None:
         "time_signature": "3/4",
         "upbeat": 0,
         **dict.fromkeys(lost.split(), 0),
+        "chords": [
+            {"start": 0.0, "chord": "C"},
+            {"start": 2.0, "chord": "Em"},
+            {"start": 3.0, "chord": "N.C."},
+        ],
     }
     (tmp_path / "a.mid").write_bytes(content)
     table = here("info", "a.mid").stdout.decode()
     assert "lowest note" in table
+    assert table.endswith("chords heard:\n| C Em | N.C. | % | % |\n")
     assert "\x1b" not in table
 
 
@@ -68,6 +76,29 @@ def facts_of(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object
     info.command([str(path)], as_json=True)
     facts: dict[str, object] = json.loads(capsys.readouterr().out)
     return facts
+
+
+def test_a_long_song_has_its_first_bars_in_the_chart_and_all_in_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chords = ((48, 55, 63), (53, 60, 68))  # C minor and F minor, so that both are spelled in flats
+    song = struck_chords(*(chords * 150), grid=1, length=4)
+    write(tmp_path / "a.npz", song)
+    info.command([str(tmp_path / "a.npz")])
+    _, chart = capsys.readouterr().out.split("chords heard:\n")
+    lines = chart.splitlines()
+    assert lines == ["| Cm | Fm | Cm | Fm |"] * info.MOST_CHART_LINES + ["and 44 more bars"]
+    heard = facts_of(tmp_path / "a.npz", capsys)["chords"]
+    assert isinstance(heard, list)
+    assert len(heard) == 300
+    assert heard[1] == {"start": 4.0, "chord": "Fm"}
+
+
+def test_drums_have_no_chart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    struck = PianoRoll.from_notes([(step, 1, 36) for step in range(16)])
+    write(tmp_path / "a.npz", PianoRoll.of_parts([struck], [Part(DRUMS)]))
+    info.command([str(tmp_path / "a.npz")])
+    assert "chords" not in capsys.readouterr().out
 
 
 def test_what_all_pieces_of_a_book_share_is_told_once(

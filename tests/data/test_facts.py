@@ -1,5 +1,6 @@
 """Facts of pieces, files and datasets, and words on what pieces lose."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,21 @@ import pytest
 from midi_hexdumps import END, midi
 from toy_dataset import write_dataset
 
-from lnfgen.data.facts import dataset_facts, file_facts, piece_facts, report_in_words
+from lnfgen.data.facts import (
+    chord_facts,
+    dataset_facts,
+    file_facts,
+    piece_facts,
+    report_in_words,
+)
 from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.data.text_encoding import TextEncoding
 from lnfgen.formats.midi import read_midi
 from lnfgen.formats.text import UNKNOWN
+from lnfgen.music.chart import ChordChange
+from lnfgen.music.chord import parse_chord
 from lnfgen.music.conversion import ConversionReport
+from lnfgen.music.key_signature import KeySignature
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Origin, Song
 
@@ -28,6 +38,14 @@ def test_the_facts_of_a_piece_of_music() -> None:
     assert (piece_facts(song)["title"], facts["title"]) == ("A tune", None)
     silent = piece_facts(PianoRoll(np.zeros((4, 1, 88), np.bool_), None))
     assert (silent["lowest_note"], silent["notes_per_sounding_step"]) == (None, 0.0)
+
+
+def test_chords_are_spelled_under_the_signature() -> None:
+    chords = (ChordChange(Fraction(0), parse_chord("F#")),)
+    roll = PianoRoll.from_notes([(0, 4, 66), (0, 4, 70), (0, 4, 73)])
+    for sharps, name in ((6, "F#"), (-6, "Gb")):
+        song = Song(roll, Origin(key=KeySignature(sharps), chords=chords))
+        assert chord_facts(song) == [{"start": 0.0, "chord": name}]
 
 
 def test_drums_alone_have_no_keys_a_step() -> None:

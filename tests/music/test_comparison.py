@@ -180,7 +180,8 @@ def test_wrong_drums_are_heard_and_the_pitches_are_as_before() -> None:
     assert wrong.figures["bass_root_rate"].samples.tolist() == roots
     assert 0.2 < alike.auc < 0.8
     assert alike.window_quarters == 32
-    assert set(alike.figures) == {*music_figures(4, ROLES), "longest_copy", "new_chord_pairs"}
+    beside = ("longest_copy", "new_chord_pairs", "chord_changes", "fifth_rate")
+    assert set(alike.figures) == {*music_figures(4, ROLES), *beside}
     finer = [song.on_grid(2 * song.steps_per_quarter) for song in songs[:12]]
     assert compare_pieces(finer, songs[12:]).auc == alike.auc
 

@@ -1,4 +1,4 @@
-"""Pairs of chords, and which of them a corpus has."""
+"""Pairs of chords, which of them a corpus has, and how often and by what the root moves."""
 
 import math
 
@@ -8,7 +8,7 @@ from toy_music import chorale, struck_chords
 
 from lnfgen.formats.scores import read_score
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.progressions import KnownPairs, chord_pairs
+from lnfgen.music.progressions import KnownPairs, chord_changes, chord_pairs
 
 C_MAJOR = (48, 55, 64)
 F_MAJOR = (53, 60, 69)
@@ -50,3 +50,24 @@ def test_a_pair_is_new_if_no_other_piece_has_it() -> None:
     assert known.new_rate(np.array([1, 2, 3, 4])) == 0.25
     assert known.new_rate(one, own=1) == pytest.approx(1 / 3)  # 1 is in itself alone
     assert math.isnan(known.new_rate(np.zeros(0, int)))
+
+
+def test_changes_are_counted_by_bars_and_by_fifths() -> None:
+    a_minor = (45, 52, 60)
+    rest: tuple[int, ...] = ()
+    halves = struck_chords(C_MAJOR, a_minor, F_MAJOR, G_SEVENTH, C_MAJOR, C_MAJOR, grid=2, length=4)
+    changes, by_fifths = chord_changes(halves)
+    assert (changes, by_fifths) == (4 / 3, 0.25)
+    with_rest = struck_chords(C_MAJOR, rest, rest, F_MAJOR, grid=1, length=4)
+    assert chord_changes(with_rest)[0] == 0
+    assert math.isnan(chord_changes(with_rest)[1])
+
+
+def test_another_bass_is_no_change_of_chord() -> None:
+    in_thirds = struck_chords(C_MAJOR, (52, 55, 60), F_MAJOR, grid=1, length=4)
+    assert chord_changes(in_thirds) == (1 / 3, 1.0)
+
+
+def test_other_keys_have_the_same_changes() -> None:
+    (song,) = read_score(chorale(), ".mxl")
+    assert chord_changes(song.roll.transposed(3)) == chord_changes(song.roll)
