@@ -157,6 +157,9 @@ def report_in_words(
         lines.append(f"struck a key that sounds already, at {count}")
     if report["out_of_range"]:
         lines.append(f"left out {counted(report['out_of_range'], 'note')} outside {keys}")
+    if report["unread_chords"]:
+        texts = counted(report["unread_chords"], "text")
+        lines.append(f"left out {texts} in the place of chord symbols, which name no chord")
     of_time = _changes(report, tempo="tempo", time_signature="time signature")
     if of_time:
         has = "a piano-roll has one tempo and time signature"
