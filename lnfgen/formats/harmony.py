@@ -192,7 +192,7 @@ def _symbol_class() -> Any:
 
         def transpose(self, value: Any, *, inPlace: bool = False) -> Any:  # noqa: N803
             moved = super().transpose(value, inPlace=inPlace)
-            changed = self if inPlace else moved
+            changed: Any = self if inPlace else moved
             if self.chord is not None:
                 changed.chord = self.chord.transposed(round(value.semitones))
             return moved
@@ -299,9 +299,7 @@ def _length(measure: Element, divisions: int) -> Fraction:
     return max((end for _, _, _, end in _events(measure, divisions)), default=Fraction(0))
 
 
-def _events(
-    measure: Element, divisions: int
-) -> Iterator[tuple[int, str, Fraction, Fraction]]:
+def _events(measure: Element, divisions: int) -> Iterator[tuple[int, str, Fraction, Fraction]]:
     """What moves the time of a measure: its index, its tag, and where it starts and ends."""
     now = Fraction(0)
     for place, element in enumerate(measure):
