@@ -17,7 +17,7 @@ from lnfgen.music.tracks import Track
 from lnfgen.wording import counted, counted_ends, frequencies
 
 # Facts of a piece that add up over the pieces of a file.
-_SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", *REPORTED)
+_SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", "chord_symbols", *REPORTED)
 # a finer grid is advised if it would round at most this share of the starts and ends that were
 # rounded
 _FEW = 0.1
@@ -106,6 +106,7 @@ def _music_facts(song: Song) -> dict[str, Any]:
         "tempo_bpm": roll.tempo_bpm,
         "time_signature": "{}/{}".format(*roll.time_signature),
         "upbeat": roll.upbeat,
+        "chord_symbols": len(origin.chords),
     }
     if pitches:
         facts["lowest_note"] = pitch_name(min(pitches))

@@ -9,6 +9,7 @@ from typing import Any
 
 from lnfgen.errors import LnfgenError
 from lnfgen.music.conversion import NEAR, ConversionReport
+from lnfgen.music.parts import is_lead_sheet
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER
 from lnfgen.music.song import Song
 from lnfgen.music.tonality import find_key
@@ -36,6 +37,7 @@ class _Piece:
     """What the survey keeps of a piece."""
 
     tracks: Sequence[Track]
+    symbols: int  # of chords
     minutes: float
     bars: int
     notes_at_a_time: float  # the mean over the steps at which something sounds
@@ -49,6 +51,7 @@ class _Piece:
         num_sounding = whole.sounding.any(axis=(1, 2)).sum()
         return cls(
             tracks=song.origin.tracks,
+            symbols=len(song.origin.chords),
             minutes=roll.seconds / 60,
             bars=roll.num_bars,
             notes_at_a_time=float(whole.sounding.sum() / max(num_sounding, 1)),
@@ -165,6 +168,8 @@ class Survey:
             "median_bars": median([piece.bars for piece in pieces] or [0]),
             "notes": self.report["notes"],
             "notes_at_a_time": round(fmean(at_a_time or [0]), 2),
+            "chord_symbols": sum(piece.symbols for piece in pieces),
+            "lead_sheets": sum(is_lead_sheet(piece.tracks) for piece in pieces),
             "time_signatures": frequencies(sorted(piece.time_signature for piece in pieces)),
             "commonest_keys": frequencies(sorted(piece.key for piece in pieces), 6),
         }

@@ -17,6 +17,11 @@ from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.formats.abc import read_tunes
 from lnfgen.formats.events import MAX_STEPS, Events, Sound, join_ties, with_choice
 from lnfgen.formats.harmony import chords_of_part, symbol_of_xml
+from lnfgen.formats.lead_sheet import (
+    add_accompaniment,
+    choice_of_lead_sheet,
+    is_lead_sheet,
+)
 from lnfgen.formats.midi import midi_of_score, with_midi
 from lnfgen.formats.sandbox import restart_clock
 from lnfgen.music.key_signature import TONIC_OF_MODE, KeySignature
@@ -51,7 +56,8 @@ def read_score(  # noqa: PLR0913
     Args:
         content: the whole file. MusicXML may be compressed.
         suffix: `.musicxml`, `.xml`, `.mxl`, `.abc` or `.krn`.
-        name, tracks, roles: as `read_midi` takes them; the parts of a score are its tracks.
+        name, tracks, roles: as `read_midi` takes them; the parts of a score are its tracks. With
+            roles, a lead sheet has tracks that play its chord symbols, too.
 
     Raises:
         UnreadableFileError: if the score is damaged, or holds no notes or none of those parts.
@@ -111,7 +117,12 @@ def roll_of_score(
 def _song(
     events: Events, name: str, steps_per_quarter: int, tracks: str, roles: Sequence[str] = ()
 ) -> Song:
-    chosen = with_choice([track for track, _ in events.tracks], tracks, roles, name)
+    if not is_lead_sheet(events, roles):
+        chosen = with_choice([track for track, _ in events.tracks], tracks, roles, name)
+        return events.song(chosen, roles, Fraction(1), steps_per_quarter, name)
+    alone = [track for track, _ in events.tracks]
+    add_accompaniment(events, events.song(alone, (), Fraction(1), steps_per_quarter, name))
+    chosen = choice_of_lead_sheet([track for track, _ in events.tracks], tracks, roles, name)
     return events.song(chosen, roles, Fraction(1), steps_per_quarter, name)
 
 
