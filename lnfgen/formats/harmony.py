@@ -119,9 +119,12 @@ def _intervals(harmony: Element, kind: str) -> frozenset[int]:
     """The semitones above the root of a `<harmony>` of this kind; none if it cannot be read."""
     suffix = (_KINDS | _OTHER_KINDS).get(kind)
     degrees = harmony.findall("degree")
-    if suffix is None:
-        return _intervals_of_text(harmony, kind) or _with_degrees(frozenset([0]), degrees)
-    return _with_degrees(_intervals_of_suffix(suffix), degrees)
+    if suffix is not None:
+        return _with_degrees(_intervals_of_suffix(suffix), degrees)
+    intervals = _intervals_of_text(harmony, kind)
+    if not intervals and degrees and kind == _ROOT_ALONE:
+        intervals = _with_degrees(frozenset([0]), degrees)
+    return intervals
 
 
 def _intervals_of_text(harmony: Element, kind: str) -> frozenset[int]:

@@ -9,7 +9,7 @@ const DRUM = 9; // pixels of the row of a drum
 const GAP = 6; // pixels above all drums
 const BAR_NUMBERS = 20; // pixels above the keys
 const CHORDS = 15; // pixels of the names of chords above the bar numbers
-const LETTER = 7.5; // pixels that a letter of these takes at most, on average
+const LETTER = 7; // pixels that a letter of these takes at most, on average
 const SHADES = ["low", "tenor", "alto", "high"];
 const NEARLY = 1e-9; // quarters, for what rounding adds
 
