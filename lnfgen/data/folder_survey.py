@@ -9,11 +9,10 @@ from typing import Any
 
 from lnfgen.errors import LnfgenError
 from lnfgen.music.conversion import NEAR, ConversionReport
-from lnfgen.music.parts import is_lead_sheet
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER
 from lnfgen.music.song import Song
 from lnfgen.music.tonality import find_key
-from lnfgen.music.tracks import ALL, DRUMS, Track, said_of
+from lnfgen.music.tracks import ALL, DRUMS, Track, is_lead_sheet, said_of
 from lnfgen.wording import frequencies
 
 NO_MUSIC = "is text; expected music"  # the end of the reason to refuse a text
@@ -92,7 +91,10 @@ class Survey:
         return result
 
     def merged(self) -> str:
-        """How many pieces have several tracks, and which of these are merged; empty if none has."""
+        """How many pieces have several tracks, and which of these are merged; empty if none has.
+
+        A lead sheet that is played as a band has several.
+        """
         several = [piece.tracks for piece in self.pieces if len(piece.tracks) > 1]
         if not several:
             return ""

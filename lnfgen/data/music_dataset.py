@@ -33,14 +33,13 @@ from lnfgen.music.parts import (
     ONE,
     ROLES,
     Part,
-    is_lead_sheet,
     usual_parts,
     wanted_roles,
 )
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song
 from lnfgen.music.time_signature import bar_length
-from lnfgen.music.tracks import ALL, BASS, DRUMS, Track
+from lnfgen.music.tracks import ALL, BASS, DRUMS, Track, is_lead_sheet
 from lnfgen.wording import counted
 
 MAX_PIECE_STEPS = 256

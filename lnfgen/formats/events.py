@@ -174,11 +174,11 @@ class Events:
             songs.append(self._merged(numbers, quarter, steps_per_quarter, name))
             parts.append(self._part(role, playing, grid, whole.roll))
         # Notes that meet within a part; in the whole, those of two parts meet too.
-        in_parts = ConversionReport()
+        report = ConversionReport(origin.report)
         for key in ("merged", "overlapping"):
-            in_parts[key] = sum(song.origin.report[key] for song in songs)
+            report[key] = sum(song.origin.report[key] for song in songs)
         band = PianoRoll.of_parts([song.roll for song in songs], parts)
-        return Song(band, replace(origin, report=origin.report | in_parts))
+        return Song(band, replace(origin, report=report))
 
     def _merged(
         self,

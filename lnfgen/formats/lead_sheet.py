@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 
-from lnfgen.formats.events import Events, with_choice
-from lnfgen.music.chart import bar_lines
+from lnfgen.formats.events import Events, nearest, with_choice
+from lnfgen.music.chart import ChordChange, bar_lines
 from lnfgen.music.lead_sheet import accompaniment
-from lnfgen.music.parts import BY_SYMBOLS, CHORDS, MELODY
+from lnfgen.music.parts import CHORDS, MELODY
 from lnfgen.music.song import Song
-from lnfgen.music.tracks import ALL, BASS, ONE_AT_A_TIME, Track
+from lnfgen.music.tracks import ALL, BASS, BY_SYMBOLS, ONE_AT_A_TIME, Track
 
 _PROGRAMS = {CHORDS: 0, BASS: 32}  # of General MIDI: a piano, and an acoustic bass
 
@@ -29,9 +30,13 @@ def add_accompaniment(events: Events, song: Song) -> None:
 
     Args:
         events: the score, in quarters.
-        song: what it is as one part, whose bars the accompaniment has.
+        song: what it is as one part, whose steps and bars the accompaniment has.
     """
-    played = accompaniment(song.origin.chords, bar_lines(song.roll), events.end)
+    grid = song.roll.steps_per_quarter
+    changes: list[ChordChange] = []
+    for start, chord in song.origin.chords:
+        changes.append(ChordChange(Fraction(nearest(start * grid), grid), chord))
+    played = accompaniment(changes, bar_lines(song.roll), events.end)
     if played.bass:
         events.add(list(played.chords), CHORDS, _PROGRAMS[CHORDS])
         events.add(list(played.bass), BASS, _PROGRAMS[BASS])

@@ -31,7 +31,6 @@ ONE = "1"
 _FEWER = {ONE: (), "2": (CHORDS, MELODY), "3": (DRUMS, CHORDS, MELODY), "4": ROLES}
 BY_NAME = "its name"  # why a track has a part
 BY_PROGRAM = "its program"
-BY_SYMBOLS = "its chord symbols"
 # programs without pitches; tinkle bells and steel drums have them
 _NOISES = (113, *range(115, 128))
 # of the median number of notes: what a melody has at least, where no other line can be one
@@ -141,11 +140,6 @@ def wanted_roles(parts: str) -> tuple[str, ...]:
                 f"found the part {name!r}; expected 1 to 4, or some of {', '.join(ROLES)}"
             )
     return tuple(role for role in ROLES if role in names)
-
-
-def is_lead_sheet(tracks: Sequence[Track]) -> bool:
-    """True if these tracks of a song are those of a lead sheet that is played as a band."""
-    return any(track.why == BY_SYMBOLS for track in tracks)
 
 
 def in_roles(
