@@ -9,7 +9,8 @@ const DRUM = 9; // pixels of the row of a drum
 const GAP = 6; // pixels above all drums
 const BAR_NUMBERS = 20; // pixels above the keys
 const CHORDS = 15; // pixels of the names of chords above the bar numbers
-const LETTER = 7; // pixels that a letter of these takes at most, on average
+const RULER = document.createElement("canvas").getContext("2d"); // measures these
+RULER.font = '600 11px system-ui, -apple-system, "Segoe UI", sans-serif'; // as in style.css
 const SHADES = ["low", "tenor", "alto", "high"];
 const NEARLY = 1e-9; // quarters, for what rounding adds
 
@@ -255,7 +256,7 @@ class Roll {
       if (left < free) continue;
       const place = { class: "chord-name", x: left + 1, y: CHORDS - 4 };
       svg("text", place, row.root).textContent = name;
-      free = left + (name.length + 1) * LETTER;
+      free = left + RULER.measureText(name).width + 6;
     }
   }
 
