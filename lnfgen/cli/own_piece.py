@@ -154,7 +154,7 @@ def _of_no_file(song: "Song") -> "Song":
     """What was heard and drawn, without the file, beside which it would be written else."""
     from lnfgen.music.song import Origin, Song
 
-    origin = Origin(title=song.origin.title, key=song.origin.key)
+    origin = Origin(title=song.origin.title, key=song.origin.key, chords=song.origin.chords)
     return Song(song.roll, origin, song.drawn)
 
 

@@ -31,7 +31,8 @@ class Options:
     # those of MIDI files and parts of scores to merge into a piano-roll, as `lnfgen.read` takes
     # them
     tracks: str = ALL
-    # of a band, as `lnfgen.read` takes them; auto: up to 4, where files have drums or name a melody
+    # of a band, as `lnfgen.read` takes them; auto: up to 4, where files have drums, name a melody
+    # or are lead sheets
     parts: str = AUTO
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from lnfgen.music.tracks import Track
 from lnfgen.wording import counted, counted_ends, frequencies
 
 # Facts of a piece that add up over the pieces of a file.
-_SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", *REPORTED)
+_SUMS = ("steps", "bars", "seconds", "notes", "characters", "lines", "chord_symbols", *REPORTED)
 # a finer grid is advised if it would round at most this share of the starts and ends that were
 # rounded
 _FEW = 0.1
@@ -108,6 +108,7 @@ def _music_facts(song: Song) -> dict[str, Any]:
         "tempo_bpm": roll.tempo_bpm,
         "time_signature": "{}/{}".format(*roll.time_signature),
         "upbeat": roll.upbeat,
+        "chord_symbols": len(origin.chords),
     }
     if pitches:
         facts["lowest_note"] = pitch_name(min(pitches))
@@ -168,6 +169,9 @@ def report_in_words(
         lines.append(f"struck a key that sounds already, at {count}")
     if report["out_of_range"]:
         lines.append(f"left out {counted(report['out_of_range'], 'note')} outside {keys}")
+    if report["unread_chords"]:
+        texts = counted(report["unread_chords"], "text")
+        lines.append(f"left out {texts} in the place of chord symbols, which name no chord")
     of_time = _changes(report, tempo="tempo", time_signature="time signature")
     if of_time:
         has = "a piano-roll has one tempo and time signature"

@@ -12,7 +12,7 @@ from lnfgen.music.conversion import NEAR, ConversionReport
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER
 from lnfgen.music.song import Song
 from lnfgen.music.tonality import find_key
-from lnfgen.music.tracks import ALL, DRUMS, Track, said_of
+from lnfgen.music.tracks import ALL, DRUMS, Track, is_lead_sheet, said_of
 from lnfgen.wording import frequencies
 
 NO_MUSIC = "is text; expected music"  # the end of the reason to refuse a text
@@ -36,6 +36,7 @@ class _Piece:
     """What the survey keeps of a piece."""
 
     tracks: Sequence[Track]
+    symbols: int  # of chords
     minutes: float
     bars: int
     notes_at_a_time: float  # the mean over the steps at which something sounds
@@ -49,6 +50,7 @@ class _Piece:
         num_sounding = whole.sounding.any(axis=(1, 2)).sum()
         return cls(
             tracks=song.origin.tracks,
+            symbols=len(song.origin.chords),
             minutes=roll.seconds / 60,
             bars=roll.num_bars,
             notes_at_a_time=float(whole.sounding.sum() / max(num_sounding, 1)),
@@ -89,7 +91,10 @@ class Survey:
         return result
 
     def merged(self) -> str:
-        """How many pieces have several tracks, and which of these are merged; empty if none has."""
+        """How many pieces have several tracks, and which of these are merged; empty if none has.
+
+        A lead sheet that is played as a band has several.
+        """
         several = [piece.tracks for piece in self.pieces if len(piece.tracks) > 1]
         if not several:
             return ""
@@ -165,6 +170,8 @@ class Survey:
             "median_bars": median([piece.bars for piece in pieces] or [0]),
             "notes": self.report["notes"],
             "notes_at_a_time": round(fmean(at_a_time or [0]), 2),
+            "chord_symbols": sum(piece.symbols for piece in pieces),
+            "lead_sheets": sum(is_lead_sheet(piece.tracks) for piece in pieces),
             "time_signatures": frequencies(sorted(piece.time_signature for piece in pieces)),
             "commonest_keys": frequencies(sorted(piece.key for piece in pieces), 6),
         }

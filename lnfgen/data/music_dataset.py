@@ -22,7 +22,7 @@ from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.data.source_files import SourceFile, gather
 from lnfgen.data.splits import deal, distinct, in_random_order, num_splits, split_in_order
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
-from lnfgen.formats.read_write import MIDI, read
+from lnfgen.formats.read_write import MIDI, WITH_SYMBOLS, read
 from lnfgen.formats.sandbox import in_parallel
 from lnfgen.music.parts import (
     AUTO,
@@ -39,7 +39,7 @@ from lnfgen.music.parts import (
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song
 from lnfgen.music.time_signature import bar_length
-from lnfgen.music.tracks import ALL, BASS, DRUMS, Track
+from lnfgen.music.tracks import ALL, BASS, DRUMS, Track, is_lead_sheet
 from lnfgen.wording import counted
 
 MAX_PIECE_STEPS = 256
@@ -97,16 +97,17 @@ def in_known_parts(
     """The options with the parts of these files in place of `auto`.
 
     The parts are those of a band if enough of some files are one: files with drums, or with a track
-    that is named a melody beside others. A part is left out that hardly any of them has.
+    that is named a melody beside others, or scores that are lead sheets. A part is left out that
+    hardly any of them has.
     """
     if options.parts != AUTO:
         return options
-    midi = [file for file in files if file.suffix in MIDI]
     is_chosen = options.tracks != ALL and "=" not in options.tracks
-    if is_chosen or 2 * len(midi) < len(files):
+    usual = _usual_files(files)
+    if is_chosen or not usual:
         return replace(options, parts=ONE)
-    every = -(-len(midi) // FILES_LOOKED_AT)
-    results = reading(midi[::every], replace(options, parts=",".join(ROLES)), progress, jobs)
+    every = -(-len(usual) // FILES_LOOKED_AT)
+    results = reading(usual[::every], replace(options, parts=",".join(ROLES)), progress, jobs)
     pieces: list[tuple[Track, ...]] = []
     for result in results:
         if not isinstance(result, LnfgenError):
@@ -114,18 +115,30 @@ def in_known_parts(
     return replace(options, parts=",".join(_usual_roles(pieces)) or ONE)
 
 
+def _usual_files(files: Sequence[SourceFile]) -> list[SourceFile]:
+    """The MIDI files if half of the files or more are such, or the scores; else none."""
+    for suffixes in (MIDI, WITH_SYMBOLS):
+        of_kind = [file for file in files if file.suffix in suffixes]
+        if 2 * len(of_kind) >= len(files):
+            return of_kind
+    return []
+
+
 def _usual_roles(pieces: Sequence[Sequence[Track]]) -> list[str]:
     """The roles that are not rare among pieces with these tracks; none if too few are of a band."""
     counts: Counter[str] = Counter()
     with_named_melody = 0
+    lead_sheets = 0
     for tracks in pieces:
         counts.update({track.role for track in tracks})
+        lead_sheets += is_lead_sheet(tracks)
         if any(track.role == MELODY and track.why == BY_NAME for track in tracks):
             with_named_melody += 1
     bands = counts[DRUMS]
     if counts[CHORDS] + counts[BASS]:
         bands = max(bands, with_named_melody)
-    if not pieces or bands < BAND_SHARE * len(pieces):
+    are_lead_sheets = 2 * lead_sheets > len(pieces)
+    if not pieces or (bands < BAND_SHARE * len(pieces) and not are_lead_sheets):
         return []
     return [role for role in ROLES if counts[role] >= RARE_SHARE * len(pieces)]
 

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from lnfgen.formats.abc_fields import (
     ALTERATIONS,
+    chord_of,
     key_signature,
     note_length,
     octave_shifts,
@@ -23,7 +24,7 @@ from lnfgen.formats.abc_fields import (
     without_clef,
     written_key,
 )
-from lnfgen.formats.abc_voices import OVERLAY, Item, Repeat, Voice, lay_out
+from lnfgen.formats.abc_voices import OVERLAY, ChordSymbol, Item, Repeat, Voice, lay_out
 from lnfgen.formats.events import Events
 from lnfgen.music.tonality import NATURALS
 
@@ -33,7 +34,8 @@ MAX_BARS = 1000  # of one rest; more are a misprint, and would fill the memory
 _TOKENS = re.compile(
     r"""
     (?P<field> ^[A-Za-z]:(?!\|).* | \[[A-Za-z]:[^\]\n]{0,300}\] )
-    | (?P<words> %.* | "[^"\n]*" | ![^!|\n]{1,20}! )
+    | (?P<symbol> "(?P<text>[^"\n]*)" )
+    | (?P<words> %.* | ![^!|\n]{1,20}! )
     | (?P<tuplet> \((?P<numbers>\d(?::\d?){0,2}) )
     | (?P<bar>
         (?P<line> :*\|[|\]:]* | ::+ | \[\|[\]:]* )
@@ -54,6 +56,7 @@ _TOKENS = re.compile(
 # How many notes last as long as those of a tuplet (4.13). Of other numbers it is 3 in a compound
 # time signature, and else 2.
 _NORMAL_NOTES = {1: 1, 2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
+_PLACES = "^_<>@"  # of texts above, below and beside a note
 
 
 @dataclass
@@ -138,6 +141,7 @@ class _Tune:
         self.defined = {name: octave_shifts(properties) for name, properties in voice_lines}
         self.readers: dict[str, Callable[[re.Match[str]], None]] = {
             "field": self._read_field,
+            "symbol": self._read_symbol,
             "tuplet": self._read_tuplet,
             "bar": self._read_bar,
             "grace": self._read_grace,
@@ -204,6 +208,12 @@ class _Tune:
     def _read_rest(self, token: re.Match[str]) -> None:
         if self.chord is None:
             self.voice.add(note_length(token["length_of_rest"]), {})
+
+    def _read_symbol(self, token: re.Match[str]) -> None:
+        """Read a chord symbol (4.18). Other texts begin with their place (4.19)."""
+        text = token["text"].strip()
+        if text and text[0] not in _PLACES:
+            self.voice.items.append(ChordSymbol(chord_of(text)))
 
     def _read_grace(self, token: re.Match[str]) -> None:
         """Read grace notes. They do not sound, but their accidentals hold to the end of the bar."""

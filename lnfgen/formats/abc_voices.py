@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from lnfgen.formats.events import Events, FileNote, Sound, join_ties
+from lnfgen.music.chord import Chord
 from lnfgen.music.tonality import NATURALS
 
 BAR_LINE = "|"
@@ -29,8 +30,16 @@ class VoiceSound:
     tied: set[int] = field(default_factory=set)  # pitches that are tied to the next sound
 
 
-# A sound, `BAR_LINE`, `OVERLAY` for the start of an overlay, or a tempo in quarters a minute.
-Item = VoiceSound | str | float
+@dataclass(frozen=True)
+class ChordSymbol:
+    """A chord symbol above the next sound; None if its text names no chord."""
+
+    chord: Chord | None
+
+
+# A sound, `BAR_LINE`, `OVERLAY` for the start of an overlay, a tempo in quarters a minute, or a
+# chord symbol.
+Item = VoiceSound | str | float | ChordSymbol
 
 
 @dataclass
@@ -175,10 +184,11 @@ class Voice:
 def lay_out(items: Sequence[Item], time_signature: tuple[int, int] | None, events: Events) -> None:
     """Put the items of a voice one after the other into `events`.
 
-    They become a track, tempos and changes of the time signature. `time_signature` is the one at
-    the start.
+    They become a track, tempos and changes of the time signature, and the chord symbols of the
+    piece if no other voice had any. `time_signature` is the one at the start.
     """
     sounds: list[Sound] = []
+    chords: list[tuple[Fraction, Chord | None]] = []
     lines: set[int] = set()
     # Times are integers in the largest unit that divides all lengths, because the arithmetic of
     # fractions is slow. They become quarters at the end.
@@ -197,12 +207,15 @@ def lay_out(items: Sequence[Item], time_signature: tuple[int, int] | None, event
             time += length
         elif isinstance(item, float):
             events.tempos.append((Fraction(time, unit), item))
+        elif isinstance(item, ChordSymbol):
+            chords.append((Fraction(time, unit), item.chord))
         else:
             furthest = max(furthest, time)
             if item == BAR_LINE:
                 bar_start = furthest
             time = bar_start  # an overlay sounds from the last bar line on
             lines.add(bar_start)
+    events.chords = events.chords or chords
     _add_track(events, sounds, lines, max(furthest, time), unit)
 
 

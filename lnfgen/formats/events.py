@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lnfgen.errors import UnreadableFileError
+from lnfgen.music.chart import ChordChange
+from lnfgen.music.chord import Chord
 from lnfgen.music.conversion import FINER, NEAR, ConversionReport, report_of_notes
 from lnfgen.music.key_signature import KeySignature
 from lnfgen.music.notes import Note
@@ -91,6 +93,7 @@ class Events:
         lost: what no roll can have, by the number of the track.
         velocities: (time, velocity) of notes, by the number of the track.
         title: that of the piece; empty if there is none.
+        chords: (time, chord) of each chord symbol, None for one that cannot be read.
     """
 
     tracks: list[tuple[Track, list[FileNote]]] = field(default_factory=list)
@@ -102,6 +105,7 @@ class Events:
     lost: dict[int, ConversionReport] = field(default_factory=dict)
     velocities: dict[int, list[tuple[Any, int]]] = field(default_factory=dict)
     title: str = ""
+    chords: list[tuple[Any, Chord | None]] = field(default_factory=list)
 
     def add(
         self,
@@ -170,11 +174,11 @@ class Events:
             songs.append(self._merged(numbers, quarter, steps_per_quarter, name))
             parts.append(self._part(role, playing, grid, whole.roll))
         # Notes that meet within a part; in the whole, those of two parts meet too.
-        in_parts = ConversionReport()
+        report = ConversionReport(origin.report)
         for key in ("merged", "overlapping"):
-            in_parts[key] = sum(song.origin.report[key] for song in songs)
+            report[key] = sum(song.origin.report[key] for song in songs)
         band = PianoRoll.of_parts([song.roll for song in songs], parts)
-        return Song(band, replace(origin, report=origin.report | in_parts))
+        return Song(band, replace(origin, report=report))
 
     def _merged(
         self,
@@ -214,8 +218,22 @@ class Events:
         for number, lost in self.lost.items():
             if number in chosen:
                 report += lost
-        origin = Origin(title=in_one_line(self.title), key=self._key(), report=report)
+        report["unread_chords"] = sum(chord is None for _, chord in self.chords)
+        origin = Origin(
+            title=in_one_line(self.title),
+            key=self._key(),
+            chords=self._changes(quarter),
+            report=report,
+        )
         return Song(roll.with_upbeat(grid.step(upbeat)), origin)
+
+    def _changes(self, quarter: Fraction) -> tuple[ChordChange, ...]:
+        """The chord symbols that can be read; of several at one time the last one."""
+        at: dict[Fraction, Chord] = {}
+        for time, chord in sorted(self.chords, key=itemgetter(0)):
+            if chord is not None and time < self.end:
+                at[time / quarter] = chord
+        return tuple(ChordChange(start, chord) for start, chord in at.items())
 
     def _key(self) -> KeySignature | None:
         """The key signature that lasts longest, if there is any; the first one has no key ahead."""

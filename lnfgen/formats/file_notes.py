@@ -21,6 +21,7 @@ from lnfgen.formats.events import nearest
 from lnfgen.formats.messages import MidiNote, channel_notes, ticks_per_quarter
 from lnfgen.formats.midi import track_events
 from lnfgen.formats.midi_file import MidiFile, read_file
+from lnfgen.music.chart import ChordChange
 from lnfgen.music.conversion import ConversionReport
 from lnfgen.music.notes import Note
 from lnfgen.music.pianoroll import PianoRoll
@@ -107,7 +108,10 @@ def in_time(song: Song) -> Song:
     opened = opened._replace(timing=timing)
     report = ConversionReport(song.origin.report)
     report["rounded"] = _num_rounded(opened)
-    origin = replace(song.origin, timing=timing, report=report)
+    chords: list[ChordChange] = []
+    for start, chord in song.origin.chords:
+        chords.append(ChordChange(max(timing.written(start), Fraction(0)), chord))
+    origin = replace(song.origin, timing=timing, chords=tuple(chords), report=report)
     return replace(song, roll=_on_its_beats(song.roll, opened), origin=origin)
 
 

@@ -14,6 +14,7 @@ from lnfgen.errors import UnreadableFileError
 from lnfgen.formats.events import DEFAULT_BPM
 from lnfgen.formats.midi_file import FIRST_SYSTEM, META, Event, MidiFile, TrackEvents, events_in
 from lnfgen.music.key_signature import MAJOR, KeySignature
+from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM
 from lnfgen.music.tracks import DRUM_CHANNEL
 
 DRUMS_FROM_0 = DRUM_CHANNEL - 1  # messages count their channels from 0
@@ -28,6 +29,7 @@ CHANNEL_PRESSURE = 0xD
 PITCH_WHEEL = 0xE
 # The types of meta events
 TRACK_NAME = 0x03
+MARKER = 0x06
 END_OF_TRACK = 0x2F
 TEMPO = 0x51
 TIME_SIGNATURE = 0x58
@@ -86,10 +88,24 @@ def last_tick(tracks: Sequence[TrackEvents]) -> int:
     return max((track[-1].tick for track in tracks if track), default=0)
 
 
-def tempo_of(event: Event) -> int:
-    """The microseconds of a quarter that a meta event sets."""
+def bpm_of(event: Event) -> float | None:
+    """The quarters a minute that a meta event sets; None if its quarter has no length."""
     _require_data(event, 3, "tempo")
-    return int.from_bytes(event.data[:3], "big")
+    microseconds = int.from_bytes(event.data[:3], "big")
+    return _tidy_bpm(microseconds) if microseconds else None
+
+
+def _tidy_bpm(microseconds: int) -> float:
+    """The tempo in quarters a minute, from the microseconds of a quarter.
+
+    It is the shortest decimal number that MIDI writes as these microseconds.
+    """
+    exact = min(max(60e6 / microseconds, MIN_BPM), MAX_BPM)
+    for digits in range(4):
+        rounded = round(exact, digits)
+        if rounded >= MIN_BPM and round(60e6 / rounded) == microseconds:
+            return rounded
+    return exact
 
 
 def time_signature_of(event: Event) -> tuple[int, int]:
@@ -121,8 +137,8 @@ def bend_of(event: Event) -> int:
     return (high << 7 | low) - 0x2000
 
 
-def name_of(event: Event) -> str:
-    """A name in UTF-8, or in Latin-1 if it is not valid UTF-8."""
+def text_of(event: Event) -> str:
+    """The text of an event, such as a name, in UTF-8, or in Latin-1 if it is not valid UTF-8."""
     try:
         return event.data.decode("utf-8")
     except UnicodeDecodeError:
@@ -290,9 +306,12 @@ def end_of_track(tick: int) -> Event:
     return _at(tick, mido.MetaMessage("end_of_track"))
 
 
-def _name_event(name: str) -> Event:
-    """The name of a track, in UTF-8. mido knows no encoding beside that of a whole process."""
-    return _at(0, mido.UnknownMetaMessage(TRACK_NAME, name.encode()))
+def text_event(tick: int, kind: int, text: str) -> Event:
+    """A text of a kind such as `MARKER`, in UTF-8.
+
+    mido knows no encoding beside that of a whole process.
+    """
+    return _at(tick, mido.UnknownMetaMessage(kind, text.encode()))
 
 
 def voice_events(
@@ -304,7 +323,7 @@ def voice_events(
     """
     events: list[Event] = []
     if name is not None:
-        events.append(_name_event(name))
+        events.append(text_event(0, TRACK_NAME, name))
     if program is not None:
         events.append(_at(0, mido.Message("program_change", channel=channel, program=program)))
     for start, end, pitch, velocity in notes:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from lnfgen.errors import LnfgenError, UnreadableFileError, unreadable
 from lnfgen.formats.events import Events, with_choice
+from lnfgen.formats.markers import chords_of_markers, marker_events
 from lnfgen.formats.messages import (
     CONTROL,
     DRUMS_FROM_0,
@@ -22,27 +23,28 @@ from lnfgen.formats.messages import (
     TIME_SIGNATURE,
     TRACK_NAME,
     bend_of,
+    bpm_of,
     channel_notes,
     key_signature_event,
     key_signature_of,
     last_tick,
     message_type,
     meta_type,
-    name_of,
     new_track,
     tempo_event,
-    tempo_of,
+    text_of,
     ticks_per_quarter,
     time_signature_event,
     time_signature_of,
     voice_events,
 )
 from lnfgen.formats.midi_file import Event, MidiFile, TrackEvents, file_bytes, new_file, read_file
+from lnfgen.music.chart import ChordChange
 from lnfgen.music.conversion import ConversionReport
-from lnfgen.music.key_signature import KeySignature
+from lnfgen.music.key_signature import KeySignature, signature_for
 from lnfgen.music.notes import Note
 from lnfgen.music.parts import part_programs
-from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM, STEPS_PER_QUARTER, PianoRoll
+from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.separation import separate_voices, voice_names
 from lnfgen.music.song import Song
 from lnfgen.music.time_signature import bar_length, is_time_signature
@@ -152,6 +154,7 @@ def midi_bytes(
     programs: Sequence[int] = (),
     voices: int | None = None,
     key: KeySignature | None = None,
+    chords: Sequence[ChordChange] = (),
 ) -> bytes:
     """A MIDI file: tempo, time signature and programs, and the notes. Silence at both ends is kept.
 
@@ -168,6 +171,7 @@ def midi_bytes(
             file has format 1 with a track and a channel for each. With None it has a voice for each
             program; one track if there is only one.
         key: the key signature, if there is one.
+        chords: they become markers, which `read_midi` reads again.
 
     Raises:
         LnfgenError: for voices out of range, or fewer voices than programs.
@@ -181,13 +185,15 @@ def midi_bytes(
         tracks = _voice_tracks(roll, programs or [0], voices)
     ticks_per_step = max(1, TICKS_PER_QUARTER // roll.steps_per_quarter)
     head = _head_events(roll, key, ticks_per_step)
+    ticks = ticks_per_step * roll.steps_per_quarter
+    if chords:
+        head += marker_events(chords, ticks, signature_for(roll, key).sharps)
     sounding = [_voice_events(one, roll.upbeat, ticks_per_step) for one in tracks]
     kind = 1
     all_events = [head, *sounding]
     if voices is None and not roll.parts:
         kind = 0
         all_events = [head + sounding[0]]
-    ticks = ticks_per_step * roll.steps_per_quarter
     end = roll.num_steps * ticks_per_step
     return file_bytes(new_file(kind, ticks, [new_track(events, end) for events in all_events]))
 
@@ -339,9 +345,10 @@ def track_events(tracks: Sequence[TrackEvents], after: int = 0) -> Events:
     """
     events = Events()
     for track in tracks:
-        events.tempos += _settings(track, TEMPO, _bpm_of)
+        events.tempos += _settings(track, TEMPO, bpm_of)
         events.signatures += _settings(track, TIME_SIGNATURE, time_signature_of)
         events.keys += _settings(track, KEY_SIGNATURE, key_signature_of)
+    events.chords = chords_of_markers(tracks)
     events.end = last_tick(tracks)
     programs = _programs_by_channel(tracks)
     lost = [_bends_and_pedals(track) for track in tracks]
@@ -363,7 +370,7 @@ def _name_of_track(track: TrackEvents) -> str:
     """The first name of a track; empty without one."""
     for event in track:
         if meta_type(event) == TRACK_NAME:
-            return name_of(event)
+            return text_of(event)
     return ""
 
 
@@ -392,12 +399,6 @@ def _settings(
             if value is not None:
                 found.append((event.tick, value))
     return found
-
-
-def _bpm_of(event: Event) -> float | None:
-    """The quarters a minute that a tempo sets; None if its quarter has no length."""
-    microseconds = tempo_of(event)
-    return _tidy_bpm(microseconds) if microseconds else None
 
 
 def _bends_and_pedals(track: TrackEvents) -> defaultdict[int, ConversionReport]:
@@ -435,16 +436,3 @@ def _program_at(tick: int, changes: Sequence[tuple[int, int]]) -> int:
         if start <= tick:
             program = changed
     return program
-
-
-def _tidy_bpm(microseconds: int) -> float:
-    """The tempo in quarters a minute, from the microseconds of a quarter.
-
-    It is the shortest decimal number that MIDI writes as these microseconds.
-    """
-    exact = min(max(60e6 / microseconds, MIN_BPM), MAX_BPM)
-    for digits in range(4):
-        rounded = round(exact, digits)
-        if rounded >= MIN_BPM and round(60e6 / rounded) == microseconds:
-            return rounded
-    return exact

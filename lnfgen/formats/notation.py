@@ -10,18 +10,10 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from lnfgen.errors import LnfgenError, UnreadableFileError
+from lnfgen.formats.harmony import add_chords
 from lnfgen.formats.sandbox import in_child, restart_clock
 from lnfgen.formats.scores import quiet
-from lnfgen.formats.staves import (
-    CHOIR,
-    PERCUSSION,
-    Staff,
-    is_choral,
-    staves_of_band,
-    staves_of_file,
-    staves_of_piano,
-    staves_of_voices,
-)
+from lnfgen.formats.staves import PERCUSSION, Staff, staves_of
 from lnfgen.formats.symbols import Symbol, bars_of_voice
 from lnfgen.music.drums import drum_of
 from lnfgen.music.instruments import INSTRUMENTS
@@ -50,12 +42,12 @@ def musicxml_bytes(
     `roll.struck()` then. A band has a staff for each of its parts, the drums among them.
 
     Notes that a model drew in a person's piece have staves of their own, below those of the tracks
-    of its file.
+    of its file. The chord symbols of a song stand above its first staff.
 
     Args:
         voices: four is a choir's score on two staves, another number a score with a staff for each
-            voice. None: a choir's score if the piece is for one (see `is_choral`), else a piano's,
-            divided at middle C.
+            voice. None: a choir's score if the piece is for one (see `is_choral`), a staff for a
+            line with chord symbols, else a piano's, divided at middle C.
         title: stands above the music, without characters that cannot be printed.
         drawn_name: names the staves of drawn notes.
 
@@ -82,23 +74,13 @@ def _write(song: Song, voices: int | None, title: str, drawn_name: str) -> bytes
     restart_clock()
     title = "".join(filter(str.isprintable, title))
     roll = song.roll
-    is_for_piano = False
-    if roll.parts:
-        staves = staves_of_band(roll)
-    elif song.is_own_file:
-        staves = staves_of_file(song, voices, drawn_name)
-    elif voices is not None:
-        staves = staves_of_voices(roll, voices)
-    elif is_choral(roll):
-        staves = staves_of_voices(roll, CHOIR)
-    else:
-        staves = staves_of_piano(roll)
-        is_for_piano = True
+    staves = staves_of(song, voices, drawn_name)
+    is_for_piano = all(staff.is_hand for staff in staves)
     try:
         with quiet():
             key = signature_for(roll, song.origin.key)
             score = _score(roll.merged, staves, title, key, is_for_piano=is_for_piano)
-            return _xml_of(score, has_title=bool(title))
+            return _xml_of(score, song, key.sharps, has_title=bool(title))
     # music21 raises errors of many kinds for a duration without a note value.
     except Exception as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
@@ -391,8 +373,8 @@ def _note_values(length: Fraction) -> tuple[Fraction, ...]:
     return (length,)
 
 
-def _xml_of(score: Any, *, has_title: bool) -> bytes:
-    """The bytes of a score, which are the same on any day."""
+def _xml_of(score: Any, song: Song, sharps: int, *, has_title: bool) -> bytes:
+    """The bytes of a score with the chord symbols of a song, the same on any day."""
     from music21.musicxml.m21ToXml import GeneralObjectExporter, ScoreExporter
 
     exporter = ScoreExporter(GeneralObjectExporter().fromGeneralObject(score))
@@ -407,6 +389,7 @@ def _xml_of(score: Any, *, has_title: bool) -> bytes:
     if not has_title:
         _remove(root, "movement-title")
     _write_drums_apart(root)
+    add_chords(root, song.origin.chords, sharps)
     content: bytes = exporter.asBytes()
     return content
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lnfgen.formats.chord_names import chord_names
 from lnfgen.music.drums import drum_of, drum_rows
 from lnfgen.music.notes import Note
 from lnfgen.music.parts import ROLES
@@ -31,6 +32,9 @@ _RIGHT = 0.2
 _HEAD = 0.3  # above all lines, for the title; as much again for the legend of a band
 _FOOT = 0.2
 _ABOVE = 0.38  # above each line, for its bar numbers
+_CHORDS = 0.17  # above these, for the names of chords
+_SIZE_OF_CHORDS = 9  # points
+_WIDTH_OF_LETTER = 0.09  # of these names, on average
 
 _SHAPE = 1.3  # the height of a picture over its width, which decides how many bars go on a line
 _DPI = 110
@@ -79,6 +83,7 @@ class _Layout:
     line_height: float
     left: float
     head: float
+    above: float  # a line
 
     @property
     def width(self) -> float:
@@ -86,7 +91,7 @@ class _Layout:
 
     @property
     def height(self) -> float:
-        return self.head + len(self.lines) * (_ABOVE + self.line_height) + _FOOT
+        return self.head + len(self.lines) * (self.above + self.line_height) + _FOOT
 
     @property
     def inches_per_step(self) -> float:
@@ -94,7 +99,7 @@ class _Layout:
 
     def place_of_line(self, index: int) -> tuple[float, float, float, float]:
         """Left, bottom, width and height of a line, as shares of the picture."""
-        bottom = self.height - self.head - (index + 1) * (_ABOVE + self.line_height)
+        bottom = self.height - self.head - (index + 1) * (self.above + self.line_height)
         return (
             self.left / self.width,
             bottom / self.height,
@@ -123,7 +128,8 @@ def png_bytes(piece: Song | PianoRoll) -> bytes:
 
     Each note is a box with a dark edge where it is known to be struck. Notes that were given are
     grey beside those that a model drew. Rows of black keys are shaded, and each C has its name.
-    Pitches that do not sound are left out. Each part of a band has its colour, and each of its
+    Pitches that do not sound are left out. The names of a song's chords stand above the bar numbers
+    where there is room. Each part of a band has its colour, and each of its
     drums a row below the pitches.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -131,7 +137,7 @@ def png_bytes(piece: Song | PianoRoll) -> bytes:
 
     song = as_song(piece)
     roll = song.roll
-    layout = _layout(roll)
+    layout = _layout(song)
     layers = _layers(song, layout.drums)
     most_wide, most_high = _MOST_PIXELS
     dpi = min(_DPI, most_wide / layout.width, most_high / layout.height)
@@ -140,12 +146,14 @@ def png_bytes(piece: Song | PianoRoll) -> bytes:
     figure.text(layout.left / layout.width, head, _title(roll), fontsize=10)
     if roll.parts or song.drawn is not None:
         _add_legend(figure, layout, layers)
+    names = chord_names(song)
     for index, line in enumerate(layout.lines):
         axes = figure.add_axes(layout.place_of_line(index))
         axes.set_xlim(line.start, line.start + layout.span)
         axes.set_ylim(layout.lowest - 0.5, layout.pitches.stop - 0.5)
         _mark_pitches(axes, layout, line)
         _mark_time(axes, roll, line, layout.inches_per_step)
+        _mark_chords(axes, names, line, layout.inches_per_step)
         for layer in layers:
             _draw_notes(axes, layer, line, layout.inches_per_step)
     buffer = io.BytesIO()
@@ -153,7 +161,8 @@ def png_bytes(piece: Song | PianoRoll) -> bytes:
     return buffer.getvalue()
 
 
-def _layout(roll: PianoRoll) -> _Layout:
+def _layout(song: Song) -> _Layout:
+    roll = song.roll
     keys_of_drums = drum_rows(roll)
     has_drums = bool(keys_of_drums)
     merged = roll.merged  # without the drums
@@ -173,6 +182,9 @@ def _layout(roll: PianoRoll) -> _Layout:
     head = _HEAD
     if roll.parts:
         head += _HEAD
+    above = _ABOVE
+    if song.origin.chords:
+        above += _CHORDS
     return _Layout(
         pitches=pitches,
         drums=drums,
@@ -183,6 +195,7 @@ def _layout(roll: PianoRoll) -> _Layout:
         line_height=line_height,
         left=left,
         head=head,
+        above=above,
     )
 
 
@@ -341,6 +354,34 @@ def _mark_time(axes: Any, roll: PianoRoll, line: _Line, inches_per_step: float) 
             fontsize=8,
             color=_STRIKE,
         )
+
+
+def _mark_chords(
+    axes: Any, names: Iterable[tuple[float, str]], line: _Line, inches_per_step: float
+) -> None:
+    """Write the names of chords above a line, without those that the name before leaves no room.
+
+    The chord at the start of a line is named there again.
+    """
+    _, high = axes.get_ylim()
+    own = [(step, name) for step, name in names if line.start <= step < line.end]
+    before = [name for step, name in names if step <= line.start]
+    if before and (not own or own[0][0] > line.start):
+        own.insert(0, (line.start, before[-1]))
+    free = float(line.start)
+    for step, name in own:
+        if step < free:
+            continue
+        axes.annotate(
+            name,
+            (step, high),
+            xytext=(0, 3 + 72 * _CHORDS),
+            textcoords="offset points",
+            fontsize=_SIZE_OF_CHORDS,
+            fontweight="bold",
+            color=_STRIKE,
+        )
+        free = step + (len(name) + 1) * _WIDTH_OF_LETTER / inches_per_step
 
 
 def _draw_notes(axes: Any, layer: _Layer, line: _Line, inches_per_step: float) -> None:

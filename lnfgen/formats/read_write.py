@@ -35,6 +35,7 @@ GivenPiece = Piece | PianoRoll
 
 MIDI = (".mid", ".midi")
 SCORES = (".musicxml", ".xml", ".mxl", ".abc", ".krn")
+WITH_SYMBOLS = (".musicxml", ".xml", ".mxl", ".abc")  # scores of which chord symbols are read
 ROLLS = (".npz", ".txt")  # a .txt may be a text as well
 READABLE = (*MIDI, *SCORES, *ROLLS)
 WRITABLE_MUSIC = (".mid", ".midi", ".musicxml", ".npz", ".txt", ".chords", ".png", ".html", ".wav")

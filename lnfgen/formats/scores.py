@@ -16,6 +16,12 @@ from xml.etree import ElementTree
 from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.formats.abc import read_tunes
 from lnfgen.formats.events import MAX_STEPS, Events, Sound, join_ties, with_choice
+from lnfgen.formats.harmony import chords_of_part, symbol_of_xml
+from lnfgen.formats.lead_sheet import (
+    add_accompaniment,
+    choice_of_lead_sheet,
+    is_lead_sheet,
+)
 from lnfgen.formats.midi import midi_of_score, with_midi
 from lnfgen.formats.sandbox import restart_clock
 from lnfgen.music.key_signature import TONIC_OF_MODE, KeySignature
@@ -50,7 +56,8 @@ def read_score(  # noqa: PLR0913
     Args:
         content: the whole file. MusicXML may be compressed.
         suffix: `.musicxml`, `.xml`, `.mxl`, `.abc` or `.krn`.
-        name, tracks, roles: as `read_midi` takes them; the parts of a score are its tracks.
+        name, tracks, roles: as `read_midi` takes them; the parts of a score are its tracks. With
+            roles, a lead sheet has tracks that play its chord symbols, too.
 
     Raises:
         UnreadableFileError: if the score is damaged, or holds no notes or none of those parts.
@@ -110,7 +117,12 @@ def roll_of_score(
 def _song(
     events: Events, name: str, steps_per_quarter: int, tracks: str, roles: Sequence[str] = ()
 ) -> Song:
-    chosen = with_choice([track for track, _ in events.tracks], tracks, roles, name)
+    if not is_lead_sheet(events, roles):
+        chosen = with_choice([track for track, _ in events.tracks], tracks, roles, name)
+        return events.song(chosen, roles, Fraction(1), steps_per_quarter, name)
+    alone = [track for track, _ in events.tracks]
+    add_accompaniment(events, events.song(alone, (), Fraction(1), steps_per_quarter, name))
+    chosen = choice_of_lead_sheet([track for track, _ in events.tracks], tracks, roles, name)
     return events.song(chosen, roles, Fraction(1), steps_per_quarter, name)
 
 
@@ -118,7 +130,7 @@ def _read_with_music21(text: str, kind: str) -> list[Events]:
     from music21 import converter, stream
 
     restart_clock()
-    with quiet(), _rests_as_written():
+    with quiet(), _as_written():
         parsed = converter.parseData(text, format=kind.lower(), forceSource=True)
         scores = parsed.scores if isinstance(parsed, stream.Opus) else [parsed]
         return [_events(score) for score in scores]
@@ -148,11 +160,16 @@ def _parts_of(score: Any) -> list[Any]:
 
 
 def _add_part(events: Events, part: Any) -> None:
-    """Add the notes, time signatures and first bar lines of a part of music21."""
+    """Add the notes, time signatures and first bar lines of a part of music21.
+
+    The chord symbols are those of the first part that has any.
+    """
     from music21 import instrument, stream
 
     flat = part.flatten()
     events.end = max(events.end, Fraction(flat.highestTime))
+    if not events.chords:
+        events.chords = chords_of_part(flat)
     notes = join_ties(_sounds(flat))
     if notes:
         player = next(iter(part.recurse().getElementsByClass(instrument.Instrument)), None)
@@ -297,25 +314,29 @@ def _pair_repeats_of_part(part: Any) -> None:
 
 
 @contextlib.contextmanager
-def _rests_as_written() -> Iterator[None]:
-    """Make music21 stretch a whole rest of MusicXML to its bar only where it is alone in the bar.
+def _as_written() -> Iterator[None]:
+    """Make music21 read whole rests and chord symbols of MusicXML as they are written.
 
-    Where one staff of a bar is empty, music21 would stretch the first rest of any staff.
+    A whole rest is stretched to its bar only where it is alone in the bar. Where one staff of a bar
+    is empty, music21 would stretch the first rest of any staff.
     """
     from music21.musicxml import xmlToM21
 
     parser: Any = xmlToM21.MeasureParser
     parse = parser.parse
+    read_symbol = parser.xmlToChordSymbol
 
     def parse_strictly(self: Any) -> None:
         parse(self)
         self.fullMeasureRest &= self.restAndNoteCount == {"rest": 1, "note": 0}
 
     parser.parse = parse_strictly
+    parser.xmlToChordSymbol = lambda _, harmony: symbol_of_xml(harmony)
     try:
         yield
     finally:
         parser.parse = parse
+        parser.xmlToChordSymbol = read_symbol
 
 
 @contextlib.contextmanager

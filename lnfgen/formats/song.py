@@ -109,7 +109,13 @@ def midi_of(
             f"{counted(voices, 'voice')} of a band; expected none, because it has parts"
         )
     if not song.is_own_file:
-        return midi_bytes(song.roll, programs=programs, voices=voices, key=song.origin.key)
+        return midi_bytes(
+            song.roll,
+            programs=programs,
+            voices=voices,
+            key=song.origin.key,
+            chords=song.origin.chords,
+        )
     return _with_drawn_notes(song, programs, voices, drawn_name)
 
 

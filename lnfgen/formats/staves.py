@@ -2,7 +2,8 @@
 
 Music of four voices is for a choir, with two staves, as in a hymnal: soprano and alto, with stems
 up and down, above tenor and bass. A band has a staff for each part, the melody above the drums. A
-person's file has staves for each of its tracks. Any other piece is for a piano.
+person's file has staves for each of its tracks. A line with chord symbols has one staff. Any other
+piece is for a piano.
 """
 
 import itertools
@@ -15,7 +16,7 @@ from lnfgen.formats.file_notes import file_parts, opened_file
 from lnfgen.formats.song import drawn_parts
 from lnfgen.formats.symbols import beat_length
 from lnfgen.music.notes import Note
-from lnfgen.music.parts import Part
+from lnfgen.music.parts import MELODY, Part
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.separation import separate_voices, voice_names, with_unisons
 from lnfgen.music.song import Song
@@ -38,6 +39,7 @@ class Staff:
     voices: Sequence[Sequence[Note]]
     has_stems_by_voice: bool = False  # those of the first voice go up, and of the second one down
     program: int | None = None  # of General MIDI
+    is_hand: bool = False  # of a pianist
 
 
 def is_choral(roll: PianoRoll) -> bool:
@@ -54,10 +56,28 @@ def is_choral(roll: PianoRoll) -> bool:
     return bool(fits.mean() >= _CHORAL and is_full.mean() >= 0.5)
 
 
+def staves_of(song: Song, voices: int | None, drawn_name: str) -> list[Staff]:
+    """The staves of a song, as `musicxml_bytes` has them."""
+    roll = song.roll
+    if roll.parts:
+        return staves_of_band(roll)
+    if song.is_own_file:
+        return staves_of_file(song, voices, drawn_name)
+    if voices is not None:
+        return staves_of_voices(roll, voices)
+    if is_choral(roll):
+        return staves_of_voices(roll, CHOIR)
+    if song.origin.chords and len(_layers(roll.notes())) == 1:
+        return [Staff(MELODY.title(), _clef_of(roll.notes()), [roll.notes()])]
+    return staves_of_piano(roll)
+
+
 def staves_of_piano(roll: PianoRoll) -> list[Staff]:
     """The staves of both hands, divided at middle C."""
     high, low = _hands(roll.notes())
-    return [Staff("Piano", "treble", _layers(high)), Staff("Piano", "bass", _layers(low))]
+    right = Staff("Piano", "treble", _layers(high), is_hand=True)
+    left = Staff("Piano", "bass", _layers(low), is_hand=True)
+    return [right, left]
 
 
 def staves_of_voices(roll: PianoRoll, voices: int) -> list[Staff]:

@@ -212,7 +212,8 @@ class KnownMusic:
         """The whole piece that was drawn, uint8 [T, R, P], where the known one was.
 
         It has the file of the known piece, its tempo, time signature and upbeat, and knows which
-        cells were drawn. After an intro it has only the outer voices.
+        cells were drawn. It has no chord symbols, which may not fit what was drawn. After an intro
+        it has only the outer voices.
         """
         if self.voices is not None:
             x = self._with_outer_voices(x, self.voices)
@@ -220,7 +221,7 @@ class KnownMusic:
             _, after = self.unheard
             x = np.concatenate([x, after])
         roll = replace(self.decoded_so_far(x), parts=self.song.roll.parts)
-        origin = replace(self.song.origin, report=ConversionReport())
+        origin = replace(self.song.origin, chords=(), report=ConversionReport())
         return Song(roll, origin, self.hidden_cells)
 
     def _with_outer_voices(self, x: np.ndarray, voices: int) -> np.ndarray:

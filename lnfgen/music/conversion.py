@@ -18,6 +18,7 @@ ConversionReport = Counter[str]
   grid with 12 times as many steps (one of `FINER`) would round.
 - `merged` are notes that start together with another of their key, `overlapping` those that start
   while one sounds, `out_of_range` those that no column or no part has.
+- `unread_chords` are texts in the place of chord symbols that name no chord.
 - `tempo_changes` and so on, for each of `CHANGES`, are what a roll has no place for.
 - `far_3` are notes that start over a quarter of a step off a grid with 3 times as many steps (one
   of `NEAR`). `agree_3` is the length of the sum of their places between its steps, as vectors round
@@ -31,6 +32,7 @@ REPORTED = (
     "merged",
     "overlapping",
     "out_of_range",
+    "unread_chords",
     *(f"{what}_changes" for what in CHANGES),
 )
 """The counts that a person is shown of each file and dataset."""

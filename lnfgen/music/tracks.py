@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lnfgen.errors import UnreadableFileError
+from lnfgen.wording import counted
 
 ALL = "all"
 DRUMS = "drums"
 BASS = "bass"
+BY_SYMBOLS = "its chord symbols"  # why a track of a lead sheet has a part
 DRUM_CHANNEL = 10  # of General MIDI, which counts channels from 1
 
 # of General MIDI 1, eight programs each
@@ -149,8 +151,24 @@ def _no_track(tracks: Sequence[Track], word: str, name: str) -> UnreadableFileEr
     )
 
 
+def is_lead_sheet(tracks: Sequence[Track]) -> bool:
+    """True if these tracks of a song are those of a lead sheet that is played as a band."""
+    return any(track.why == BY_SYMBOLS for track in tracks)
+
+
 def said_of(pieces: Sequence[Sequence[Track]]) -> str:
     """A few words on how many tracks of these pieces are merged or kept, and how many left out."""
+    others = [tracks for tracks in pieces if not is_lead_sheet(tracks)]
+    words = [_said_of_files(others)] if others else []
+    num_sheets = len(pieces) - len(others)
+    if num_sheets:
+        sheets = counted(num_sheets, "lead sheet")
+        words.append(f"{sheets}, of which chords and bass play the chord symbols")
+    return "; ".join(words)
+
+
+def _said_of_files(pieces: Sequence[Sequence[Track]]) -> str:
+    """The words on pieces whose files have all these tracks."""
     tracks = list(itertools.chain.from_iterable(pieces))
     kept = [track for track in tracks if track.kept]
     if any(track.role for track in tracks):

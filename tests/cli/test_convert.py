@@ -423,3 +423,42 @@ def test_voices_are_of_one_piano_roll(song: str, tmp_path: Path) -> None:
     convert.command([song, out], program="73,48,33")
     programs = {track.name: track.program for track in band_in(out).origin.tracks}
     assert programs == {"Drums": 16, "Bass": 33, "Chords": 48, "Melody": 73}
+
+
+SHEET = """X:1
+T:Sheet
+M:3/4
+L:1/4
+K:F
+C | "F"A2c | "C7/E"B3 | "hm""F"A2 |]
+"""
+
+
+def test_chord_symbols_go_from_file_to_file(here: Call, tmp_path: Path) -> None:
+    (tmp_path / "a.abc").write_text(SHEET)
+    for source, target in (("a.abc", "b.musicxml"), ("b.musicxml", "c.mid"), ("c.mid", "d.mid")):
+        done = here("convert", source, target)
+        assert done.returncode == 0, done.stderr
+        found = [
+            (float(start), str(chord)) for start, chord in song_in(tmp_path / target).origin.chords
+        ]
+        assert found == [(1, "F"), (4, "C7/E"), (7, "F")]
+        is_first = source == "a.abc"
+        assert (b"left out 1 text in the place of chord symbols" in done.stderr) == is_first
+    here("convert", "c.mid", "e.mid", "--transpose", -3)
+    moved = song_in(tmp_path / "e.mid").origin.chords
+    assert [str(chord.transposed(3)) for _, chord in moved] == ["F", "C7/E", "F"]
+    facts = json.loads(here("info", "b.musicxml", "--json").stdout)
+    assert (facts["chord_symbols"], facts["unread_chords"]) == (3, 0)
+
+
+def test_a_lead_sheet_becomes_a_band_if_parts_are_asked_for(here: Call, tmp_path: Path) -> None:
+    (tmp_path / "a.abc").write_text(SHEET)
+    done = here("convert", "a.abc", "band.mid", "--parts", 4)
+    assert done.returncode == 0, done.stderr
+    assert b"1 lead sheet, of which chords and bass play the chord symbols" in done.stderr
+    names = [track.name for track in mido.MidiFile(tmp_path / "band.mid").tracks]
+    assert names[1:] == ["Drums", "Bass", "Chords", "Melody"]
+    here("convert", "a.abc", "alone.mid")
+    band = song_in(tmp_path / "band.mid", "4").roll
+    assert band.notes(3) == roll_in(tmp_path / "alone.mid").notes()

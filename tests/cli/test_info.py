@@ -39,8 +39,8 @@ def test_info_of_a_piece(lnfgen: Call, here: Call, tmp_path: Path) -> None:
         "by": "the others",
     }
     lost = (
-        "rounded merged overlapping out_of_range tempo_changes time_signature_changes "
-        "velocity_changes bend_changes pedal_changes"
+        "rounded merged overlapping out_of_range unread_chords tempo_changes "
+        "time_signature_changes velocity_changes bend_changes pedal_changes"
     )
     assert facts == {
         "path": "-",
@@ -58,6 +58,7 @@ def test_info_of_a_piece(lnfgen: Call, here: Call, tmp_path: Path) -> None:
         "tempo_bpm": 120.0,
         "time_signature": "3/4",
         "upbeat": 0,
+        "chord_symbols": 0,
         **dict.fromkeys(lost.split(), 0),
         "chords": [
             {"start": 0.0, "chord": "C"},

@@ -98,13 +98,16 @@ def test_the_facts_of_a_dataset(tmp_path: Path) -> None:
 
 def test_each_loss_has_a_line() -> None:
     lost = ConversionReport(notes=10, rounded=10, rounded_2=9, rounded_3=1, rounded_6=0, merged=2)
-    lost += ConversionReport(overlapping=1, out_of_range=3, tempo_changes=2, pedal_changes=4)
+    lost += ConversionReport(
+        overlapping=1, out_of_range=3, unread_chords=1, tempo_changes=2, pedal_changes=4
+    )
     assert report_in_words(lost, 4) == [
         "rounded 10 of 20 starts and ends of notes to 4 steps per quarter;"
         " --steps-per-quarter 12 would round 1",
         "merged 2 of 10 notes with another of the same key and start",
         "struck a key that sounds already, at 1 of 10 notes",
         "left out 3 notes outside a piano's 88 keys (A0 to C8)",
+        "left out 1 text in the place of chord symbols, which name no chord",
         "a piano-roll has one tempo and time signature; left out changes: 2 of tempo",
         "a piano-roll has no velocities, pitch bends or pedal; left out changes: 4 of pedal",
     ]

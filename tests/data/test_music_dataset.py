@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from lnfgen.data.preprocessing import prepare
 from lnfgen.errors import DatasetError, UnreadableFileError
 from lnfgen.formats.read_write import read, write
 from lnfgen.music.parts import LOWEST, NUM_KEYS
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.pianoroll import LOWEST_PITCH, PianoRoll
 from lnfgen.music.song import Song
 
 
@@ -143,3 +144,52 @@ def test_parts_of_a_song_are_an_axis_of_its_sequences(tmp_path: Path) -> None:
         inside = [note for note in whole.notes(part) if note[2] in keys]
         assert piece.notes(part) == inside
         assert inside
+
+
+SHEET = """X:1
+T:Sheet {number}
+M:4/4
+L:1/4
+K:C
+"C"CDE{note} | "F"A4 | "G7"GF"Dm"ED | "C"C4 |]
+"""
+
+
+def _sheets(folder: Path, symbols: bool = True) -> Path:
+    folder.mkdir()
+    for number, note in enumerate("CDEFGABcdefg"):
+        text = SHEET.format(number=number, note=note)
+        if not symbols:
+            text = re.sub(r'"[^"]*"', "", text)
+        (folder / f"{number}.abc").write_text(text)
+    return folder
+
+
+def test_lead_sheets_are_bands_unless_one_part_is_asked_for(tmp_path: Path) -> None:
+    source = _sheets(tmp_path / "sheets")
+    dataset = prepare([source], tmp_path / "d")
+    assert dataset.encoding.roles == ("bass", "chords", "melody")
+    assert dataset.survey is not None
+    music = dataset.survey.facts(source)["music"]
+    assert (music["lead_sheets"], music["chord_symbols"]) == (12, 60)
+    remarks = " ".join(dataset.manifest["preprocessing"]["remarks"])
+    assert "12 lead sheets, of which chords and bass play the chord symbols" in remarks
+    melodies = prepare([source], tmp_path / "m", Options(parts="1"))
+    assert melodies.encoding.roles == ()
+    melody = melodies.split("train")[0]
+    assert any(np.array_equal(melody[:, 0], _keys(band)) for band in dataset.split("train"))
+
+
+def _keys(band: np.ndarray) -> np.ndarray:
+    """The melody of a band on the keys of a piano."""
+    first = LOWEST["melody"] - LOWEST_PITCH
+    return np.pad(band[:, 2], ((0, 0), (first, 88 - first)))[:, :88]
+
+
+def test_scores_that_are_no_lead_sheets_are_one_part(tmp_path: Path) -> None:
+    source = _sheets(tmp_path / "tunes", symbols=False)
+    assert prepare([source], tmp_path / "d").encoding.roles == ()
+    for number in range(12, 42):
+        (source / f"{number}.abc").write_text(SHEET.format(number=number, note="GABc"[number % 4]))
+    # now most of them are lead sheets
+    assert prepare([source], tmp_path / "e").encoding.roles == ("bass", "chords", "melody")

@@ -282,3 +282,29 @@ def test_lines_of_abc_may_end_in_any_way_and_a_key_may_have_accidentals() -> Non
     assert len(rolls) == 3
     for roll in rolls:
         assert (roll.time_signature, len(roll.notes()), roll.num_steps) == ((3, 4), 3, 12)
+
+
+SYMBOLS = """X:1
+M:4/4
+L:1/4
+K:G
+D |: "G"GA"^slower"Bc | "Am7"d2 z2 |1 "D7(F#dim)"d4 :|2 "Fine""G/B"G4 |]
+"""
+
+
+def test_chord_symbols_are_repeated_with_the_music_and_other_texts_are_none() -> None:
+    song = one_song(read_score(SYMBOLS.encode(), ".abc"))
+    symbols = [(float(start), str(chord)) for start, chord in song.origin.chords]
+    first = [(1, "G"), (5, "Am7"), (9, "D7")]
+    assert symbols == [*first, (13, "G"), (17, "Am7"), (21, "G/B")]
+    assert song.origin.report["unread_chords"] == 1  # Fine, but not the annotation
+    assert song.roll.notes()[0] == (0, 4, 62)
+
+
+def test_symbols_stay_in_order_of_the_sections_and_are_of_the_first_voice_that_has_any() -> None:
+    tune = 'X:1\nP:BA\nL:1/4\nK:C\nP:A\n"C"C4 |\nP:B\n"F"F4 |\n'
+    song = one_song(read_score(tune.encode(), ".abc"))
+    assert [str(chord) for _, chord in song.origin.chords] == ["F", "C"]
+    tune = 'X:1\nL:1/4\nK:C\nV:1\nC4 |\nV:2\n"Am"C4 |\nV:3\n"G"C4 |\n'
+    song = one_song(read_score(tune.encode(), ".abc"))
+    assert [str(chord) for _, chord in song.origin.chords] == ["Am"]

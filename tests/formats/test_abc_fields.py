@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 
 from lnfgen.formats.abc_fields import (
+    chord_of,
     key_signature,
     note_length,
     octave_shifts,
@@ -15,6 +16,7 @@ from lnfgen.formats.abc_fields import (
     without_clef,
     written_key,
 )
+from lnfgen.music.chord import parse_chord
 from lnfgen.music.key_signature import KeySignature
 
 
@@ -113,3 +115,16 @@ def test_sections_are_written_out_in_their_order() -> None:
 )
 def test_a_key_is_a_signature_with_a_mode(key: str, expected: KeySignature | None) -> None:
     assert written_key(key) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("Am7", "Am7"), ("G(Em)", "G"), ("C(add9)", "Cadd9"), (" D/F# ", "D/F#"), ("N.C.", "N.C.")],
+)
+def test_a_text_names_a_chord(text: str, name: str) -> None:
+    assert chord_of(text) == parse_chord(name)
+
+
+@pytest.mark.parametrize("text", ["Fine", "", "(Em)", "D.C.", "1st time"])
+def test_other_texts_name_none(text: str) -> None:
+    assert chord_of(text) is None

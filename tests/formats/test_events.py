@@ -11,7 +11,7 @@ from music21 import meter, note, stream
 from music21.musicxml.m21ToXml import GeneralObjectExporter
 from reading import one_song
 
-from lnfgen.formats.events import Events, longest_lasting, num_changes
+from lnfgen.formats.events import Events, longest_lasting, num_changes, with_choice
 from lnfgen.formats.read_write import read
 
 Bars = list[tuple[int, int]]
@@ -85,3 +85,16 @@ def test_signatures_that_a_roll_cannot_have_do_not_count() -> None:
 def test_changes_are_counted_where_something_sounds() -> None:
     assert num_changes([(0, 1), (4, 2), (4, 1), (6, 3), (9, 1)], 9) == 1
     assert num_changes([], 4) == 0
+
+
+def test_notes_of_two_parts_that_share_a_key_do_not_meet() -> None:
+    events = Events(end=Fraction(8))
+    for name, pitches in (("melody", (60, 72)), ("bass", (60, 40)), ("piano", (64, 67))):
+        events.add([(Fraction(0), Fraction(4), pitch) for pitch in pitches], name)
+    tracks = [track for track, _ in events.tracks]
+    merged = events.song(tracks, (), Fraction(1), 4, "-")
+    assert merged.origin.report["merged"] == 1
+    roles = ("bass", "chords", "melody")
+    chosen = with_choice(tracks, "melody=1,bass=2,chords=3", roles, "-")
+    band = events.song(chosen, roles, Fraction(1), 4, "-")
+    assert band.origin.report["merged"] == 0

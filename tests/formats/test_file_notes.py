@@ -1,5 +1,6 @@
 """Where the notes of a person's file lie on the grid: its bars, its outermost line, its tracks."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import mido
@@ -18,6 +19,8 @@ from lnfgen.formats.file_notes import (
     opened_file,
 )
 from lnfgen.formats.midi import read_midi
+from lnfgen.music.chart import ChordChange
+from lnfgen.music.chord import NO_CHORD
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song
 from lnfgen.music.timing import Timing
@@ -101,3 +104,12 @@ def test_a_song_in_time_has_its_notes_on_the_beats(timing: Timing) -> None:
 def test_a_song_without_a_file_is_in_time() -> None:
     song = Song(PianoRoll.from_notes([(0, 4, 60)]))
     assert in_time(song) is song
+
+
+def test_chord_symbols_move_to_the_beats_with_the_notes() -> None:
+    timing = Timing(Fraction(17, 96))
+    roll = PianoRoll.from_notes([(4 + 2 * place, 2, 60 + place % 7) for place in range(60)])
+    song = played(timing, roll)
+    chords = tuple(ChordChange(timing.played(Fraction(bar)), NO_CHORD) for bar in (1, 5))
+    song = replace(song, origin=replace(song.origin, chords=chords))
+    assert [start for start, _ in in_time(song).origin.chords] == [1, 5]

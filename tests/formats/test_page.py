@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from lnfgen import PianoRoll
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.midi import midi_bytes
 from lnfgen.formats.page import page_bytes
+from lnfgen.music.chart import ChordChange
+from lnfgen.music.chord import NO_CHORD, parse_chord
 from lnfgen.music.notes import Note
 from lnfgen.music.parts import Part
-from lnfgen.music.song import Song
+from lnfgen.music.song import Origin, Song
 
 
 def a_roll(**options: Any) -> PianoRoll:
@@ -226,3 +229,11 @@ def test_one_page_holds_what_other_formats_put_in_numbered_files(tmp_path: Path)
     with pytest.raises(LnfgenError, match="no pieces"):
         lnfgen.write(tmp_path / "none.html", [])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.html", "one.html"]
+
+
+def test_the_page_has_the_names_of_chords_at_their_steps() -> None:
+    chords = (ChordChange(Fraction(0), parse_chord("C")), ChordChange(Fraction(5, 2), NO_CHORD))
+    song = Song(a_roll(), Origin(chords=chords))
+    with_chords, without = Page(page_bytes([song, SONGS[0]])).data
+    assert with_chords["chords"] == [[0, "C"], [10, "N.C."]]
+    assert "chords" not in without

@@ -1,9 +1,11 @@
 """The page of pieces in a headless Chromium: it plays, and works from the keyboard."""
 
 import io
+import itertools
 import time
 import wave
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,10 @@ from browser import Browser
 
 import lnfgen
 from lnfgen import PianoRoll
+from lnfgen.music.chart import ChordChange
+from lnfgen.music.chord import parse_chord
 from lnfgen.music.parts import ROLES, Part
-from lnfgen.music.song import Song
+from lnfgen.music.song import Origin, Song
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -442,3 +446,27 @@ def test_it_fits_a_phone_and_prints_without_controls(page: Browser) -> None:
     finally:
         page.call("Emulation.setEmulatedMedia", media="")
         page.call("Emulation.clearDeviceMetricsOverride")
+
+
+def test_names_of_chords_do_not_overlap_and_each_row_begins_with_one(
+    browser: Browser, tmp_path: Path
+) -> None:
+    roll = PianoRoll.from_notes([(4 * beat, 4, 60) for beat in range(160)])
+    changes = []
+    for beat in range(160):
+        chord = parse_chord(("Cm7b5", "F7", "Bbmaj7")[beat % 3])
+        changes.append(ChordChange(Fraction(beat), chord))
+    lnfgen.write(tmp_path / "chords.html", Song(roll, Origin(chords=tuple(changes))))
+    browser.open(tmp_path / "chords.html")
+    boxes = "[...row.root.querySelectorAll('.chord-name')].map((name) => name.getBBox())"
+    edges = f"({boxes}).map((box) => [box.x, box.x + box.width, box.y + box.height])"
+    rows = browser.evaluate(f"rolls[0].rows.map((row) => {edges})")
+    assert len(rows) > 1
+    gutter = browser.evaluate("rolls[0].gutter")
+    for row in rows:
+        assert len(row) > 3
+        assert row[0][0] < gutter + 4
+        for (_, right, bottom), (left, _, _) in itertools.pairwise(row):
+            assert right < left
+            assert bottom < browser.evaluate("rolls[0].head") - 9
+    assert not browser.errors

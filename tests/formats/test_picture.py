@@ -1,18 +1,22 @@
 """Pictures have the shape of a page, and show what was given and who plays what."""
 
 import io
+import itertools
 import struct
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
 from toy_music import WALTZ
 
-from lnfgen.formats.picture import png_bytes
+from lnfgen.formats.picture import _Line, _mark_chords, png_bytes
+from lnfgen.music.chart import ChordChange
+from lnfgen.music.chord import parse_chord
 from lnfgen.music.parts import ROLES, Part
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.song import Song
+from lnfgen.music.song import Origin, Song
 from lnfgen.music.tracks import BASS
 
 COLOURS = ("9c4695", "0c7a80", "4762b5", "cc5428")  # of drums, bass, chords and melody
@@ -96,3 +100,31 @@ def test_a_picture_has_the_shape_of_a_page(bars: int, signature: tuple[int, int]
     width, height = struct.unpack(">II", png_bytes(roll)[16:24])
     assert width < 3500
     assert 0.3 * width < height < 2.2 * width
+
+
+def test_names_of_chords_stand_above_each_line() -> None:
+    chords = []
+    for quarter in range(WALTZ.num_steps // WALTZ.steps_per_quarter):
+        chords.append(ChordChange(Fraction(quarter), parse_chord("C7b5b9" if quarter % 2 else "F")))
+    named = pixels(Song(WALTZ, Origin(chords=tuple(chords))))
+    plain = pixels(WALTZ)
+    added = named.shape[0] - plain.shape[0]
+    assert added > 0
+    # all else stays: below the names of the last line the pictures are the same
+    assert np.array_equal(named[-100:], plain[-100:])
+
+
+def test_names_that_have_no_room_are_left_out() -> None:
+    names = [(float(step), "Cmaj7#11") for step in range(32)]
+    placed: list[float] = []
+
+    class Axes:
+        def get_ylim(self) -> tuple[float, float]:
+            return 0.0, 1.0
+
+        def annotate(self, name: str, place: tuple[float, float], **style: object) -> None:
+            placed.append(place[0])
+
+    _mark_chords(Axes(), names, _Line(4, 32, {}), inches_per_step=0.075)
+    assert placed[0] == 4  # the name at the start of the line
+    assert all(later - earlier > 8 for earlier, later in itertools.pairwise(placed))

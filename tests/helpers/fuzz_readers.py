@@ -23,6 +23,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,12 @@ from lnfgen.data.dataset import open_dataset
 from lnfgen.data.preprocessing import prepare
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import read, to_bytes, write
+from lnfgen.music.chart import ChordChange
+from lnfgen.music.chord import NO_CHORD, parse_chord
 from lnfgen.music.notes import Note
 from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.song import Origin, Song
 
 LIMITS = {"LNFGEN_READ_SECONDS": "5", "LNFGEN_READ_MB": "1000"}
 EXTREMES = (
@@ -67,7 +71,7 @@ M:3/4
 L:1/8
 Q:1/4=90
 K:D
-|: "D"F2-F2 A2 | [DF]4 z2 |1 (3ABc d2 e2 :|2 {g}f4 A2 |]
+|: "D"F2-F2 A2 "Bm7(b5)/A" | [DF]4 z2 |1 (3ABc d2 e2 :|2 {g}f4 A2 |]
 V:2
 D,6- | D,6 |]
 """
@@ -98,6 +102,13 @@ KRN = """**kern\t**kern
 *-\t*-
 """
 
+
+CHORDS = (
+    ChordChange(Fraction(0), parse_chord("C7b5b9")),
+    ChordChange(Fraction(5, 2), parse_chord("Bbm7(addb13)/D")),
+    ChordChange(Fraction(4), NO_CHORD),
+    ChordChange(Fraction(9), parse_chord("F#sus4")),
+)
 
 SLOWEST = 60  # seconds of the processor in which a reader in this process must end
 
@@ -177,7 +188,7 @@ def a_band() -> PianoRoll:
 
 def midis() -> list[bytes]:
     """The rolls as lnfgen writes them, and as the tracks of a file of format 1 and of format 2."""
-    contents = [to_bytes(roll, ".mid") for roll in rolls()]
+    contents = [to_bytes(Song(roll, Origin(chords=CHORDS)), ".mid") for roll in rolls()]
     tracks = b"".join(content[14:] for content in contents)
     division = contents[0][12:14]
     for kind in (1, 2):
@@ -204,7 +215,8 @@ def scores() -> list[bytes]:
     repeat = (
         b'<barline location="right"><repeat direction="backward" times="3"/></barline></measure>'
     )
-    return [*plain, plain[1].replace(b"</measure>", repeat, 1)]
+    with_chords = to_bytes(Song(rolls()[0], Origin(chords=CHORDS)), ".musicxml")
+    return [*plain, plain[1].replace(b"</measure>", repeat, 1), with_chords]
 
 
 def compressed_scores() -> list[bytes]:

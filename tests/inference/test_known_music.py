@@ -1,6 +1,7 @@
 """Music of which a part is known, on the grid and the keys of a model, and back."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from lnfgen.formats.read_write import to_bytes
 from lnfgen.inference.filling import fill_pieces
 from lnfgen.inference.known_music import KnownMusic, on_grid
 from lnfgen.inference.known_part import known_part, known_whole
+from lnfgen.music.chart import ChordChange
+from lnfgen.music.chord import parse_chord
 from lnfgen.music.conversion import ConversionReport
 from lnfgen.music.key_signature import KeySignature
 from lnfgen.music.pianoroll import PianoRoll
@@ -79,7 +82,8 @@ def test_a_piece_stays_at_its_bar_lines(fills: bool) -> None:
 
 def test_a_song_keeps_its_file_and_knows_what_was_drawn() -> None:
     encoding = MusicEncoding(steps_per_quarter=4)
-    origin = Origin(midi=b"MThd", title="Tune", report=ConversionReport(rounded=3))
+    chords = (ChordChange(Fraction(0), parse_chord("C")),)
+    origin = Origin(midi=b"MThd", title="Tune", chords=chords, report=ConversionReport(rounded=3))
     roll = PianoRoll.from_notes([(0, 4, 60), (4, 4, 62)])
     song = on_grid(encoding, Song(roll, origin))
     hidden = np.zeros_like(song.roll.sounding)
@@ -88,6 +92,8 @@ def test_a_song_keeps_its_file_and_knows_what_was_drawn() -> None:
     found = part.decoded(part.values)
     assert (found.origin.midi, found.origin.title) == (b"MThd", "Tune")
     assert not found.origin.report
+    assert song.origin.chords == chords
+    assert not found.origin.chords, "they may not fit what was drawn"
     assert found.drawn is not None
     assert found.drawn.any(axis=(1, 2)).tolist() == [False] * 4 + [True] * 4
     again = on_grid(encoding, found)

@@ -34,6 +34,7 @@ LOST = {
     "merged": 1,
     "overlapping": 4,
     "out_of_range": 1,
+    "unread_chords": 0,
     "tempo_changes": 1,
     "time_signature_changes": 1,
     "velocity_changes": 2,

@@ -20,6 +20,7 @@ from typing import Any
 
 from lnfgen.errors import LnfgenError
 from lnfgen.files import numbered
+from lnfgen.formats.chord_names import chord_names
 from lnfgen.formats.song import midi_of
 from lnfgen.music.drums import drum_rows
 from lnfgen.music.instruments import INSTRUMENTS
@@ -99,7 +100,8 @@ def _data(song: Song) -> dict[str, Any]:
     """What the scripts need of a song. Times are in steps.
 
     `notes` has a list for each part, with three numbers for each note: where it begins, its length
-    and its pitch. `given` has the places of given notes in each list.
+    and its pitch. `given` has the places of given notes in each list. `chords` has the step and the
+    name of each chord.
     """
     roll = song.roll
     notes = []
@@ -117,6 +119,9 @@ def _data(song: Song) -> dict[str, Any]:
         "notes": notes,
         "given": given,
     }
+    names = chord_names(song)
+    if names:
+        data["chords"] = names
     if roll.parts:
         data["parts"] = [asdict(part) for part in roll.parts]
         data["drums"] = list(drum_rows(roll).items())

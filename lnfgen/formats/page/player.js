@@ -90,6 +90,7 @@ function pieceOf(data) {
     notes,
     parts,
     drums: data.drums ?? [],
+    chords: (data.chords ?? []).map(([step, name]) => [step / data.grid, name]),
     events: eventsOf(notes, length),
     sounds: [...new Set(notes.map((note) => note.sound))], // in the order in which they come
     length,

@@ -7,7 +7,10 @@ const GUTTER = 34; // pixels of the keyboard
 const NAMES_OF_DRUMS = 60; // pixels of a keyboard beside drums
 const DRUM = 9; // pixels of the row of a drum
 const GAP = 6; // pixels above all drums
-const HEAD = 20; // pixels of the bar numbers
+const BAR_NUMBERS = 20; // pixels above the keys
+const CHORDS = 15; // pixels of the names of chords above the bar numbers
+const RULER = document.createElement("canvas").getContext("2d"); // measures these
+RULER.font = '600 11px system-ui, -apple-system, "Segoe UI", sans-serif'; // as in style.css
 const SHADES = ["low", "tenor", "alto", "high"];
 const NEARLY = 1e-9; // quarters, for what rounding adds
 
@@ -31,6 +34,7 @@ class Roll {
     this.id = `pitches-${index}`;
     this.gutter = piece.drums.length ? NAMES_OF_DRUMS : GUTTER;
     this.drumRow = new Map(piece.drums.map(([key], row) => [key, row]));
+    this.head = BAR_NUMBERS + (piece.chords.length ? CHORDS : 0);
     this.choosePitches();
     const lengths = piece.notes.map((note) => note.end - note.start);
     this.longest = lengths.reduce((longest, length) => Math.max(longest, length), 0);
@@ -61,7 +65,7 @@ class Roll {
   }
 
   y(pitch) {
-    return HEAD + (this.high - pitch) * this.step;
+    return this.head + (this.high - pitch) * this.step;
   }
 
   // The top and the height of the row of a note. Drums are below all keys.
@@ -91,8 +95,8 @@ class Roll {
       this.rows.push(this.draw(from, to, drawn));
     }
     this.element.replaceChildren(drawn);
-    const line = svg("path", { d: `M0 ${HEAD - 2}V${this.rows[0].height}` });
-    const handle = svg("path", { d: `M-4.5 ${HEAD - 8}h9L0 ${HEAD - 1}z` });
+    const line = svg("path", { d: `M0 ${this.head - 2}V${this.rows[0].height}` });
+    const handle = svg("path", { d: `M-4.5 ${this.head - 8}h9L0 ${this.head - 1}z` });
     this.playhead.replaceChildren(line, handle);
     this.show(this.position);
   }
@@ -132,15 +136,16 @@ class Roll {
       right: gutter + (to - from) * scale,
       x: (quarters) => gutter + (quarters - from) * scale,
     };
-    const sheets = [[HEAD, keysEnd], [drumsTop, bottom]].filter(([top, end]) => end > top);
+    const sheets = [[this.head, keysEnd], [drumsTop, bottom]].filter(([top, end]) => end > top);
     const sheet = ([top, end]) => box(gutter, top, row.right - gutter, end - top);
     svg("path", { class: "sheet", d: sheets.map(sheet).join("") }, row.root);
     const keys = this.keys(row);
     svg("path", { class: "black-rows", d: keys.rows }, row.root);
     svg("path", { class: "octaves", d: keys.octaves }, row.root);
     this.drawTime(row);
+    this.drawChords(row);
     this.drawNotes(row);
-    svg("path", { class: "ivory", d: box(0, HEAD, gutter, keysEnd - HEAD) }, row.root);
+    svg("path", { class: "ivory", d: box(0, this.head, gutter, keysEnd - this.head) }, row.root);
     svg("path", { class: "key-lines", d: keys.lines }, row.root);
     svg("path", { class: "ebony", d: keys.ebony }, row.root);
     const frame = ([top, end]) => {
@@ -220,7 +225,7 @@ class Roll {
     if (beat * this.scale >= 6) {
       const firstBeat = row.from || upbeat % beat; // the upbeat may begin inside a beat
       for (let at = firstBeat; at < row.to - NEARLY; at += beat) {
-        beats += `M${middle(at)} ${HEAD}V${row.bottom}`;
+        beats += `M${middle(at)} ${this.head}V${row.bottom}`;
       }
     }
     const first = Math.max(0, Math.round((row.from - upbeat) / bar));
@@ -231,11 +236,28 @@ class Roll {
     for (let index = first; index < end; index++) {
       const left = middle(upbeat + index * bar);
       const isNumbered = index % every === 0;
-      if (isNumbered) svg("text", { x: left + 2, y: HEAD - 9 }, row.root).textContent = index + 1;
-      if (isNumbered || bar * this.scale >= 4) bars += `M${left} ${HEAD - 16}V${row.bottom}`;
+      if (isNumbered) svg("text", { x: left + 2, y: this.head - 9 }, row.root).textContent = index + 1;
+      if (isNumbered || bar * this.scale >= 4) bars += `M${left} ${this.head - 16}V${row.bottom}`;
     }
     svg("path", { class: "beats", d: beats }, row.root);
     svg("path", { class: "bars", d: bars }, row.root);
+  }
+
+  // The names of chords where they begin, but for those that the one before leaves no room. The
+  // chord at the start of a row is named there again.
+  drawChords(row) {
+    const { chords } = this.piece;
+    const own = chords.filter(([start]) => start > row.from && start < row.to);
+    const first = chords.filter(([start]) => start <= row.from).pop();
+    if (first) own.unshift([row.from, first[1]]);
+    let free = 0;
+    for (const [start, name] of own) {
+      const left = row.x(start);
+      if (left < free) continue;
+      const place = { class: "chord-name", x: left + 1, y: CHORDS - 4 };
+      svg("text", place, row.root).textContent = name;
+      free = left + RULER.measureText(name).width + 6;
+    }
   }
 
   // The notes that sound somewhere from `from` to `to`, in quarters.
