@@ -137,6 +137,8 @@ class Task:
             facts = {"wishes": self.wishes.report(piece), **self.facts}
         if self.options.flat and not isinstance(piece, str):
             piece = _of_no_file(piece)
+        if not isinstance(piece, str):
+            piece = self.wishes.with_chords(piece)
         self.writer.write(piece, facts)
 
     def close(self, **facts: Any) -> None:

@@ -111,7 +111,9 @@ def command(  # noqa: PLR0913
                     _warn_of_silence(writer.next_name, temperature)
                 if tempo is not None:
                     piece = replace(piece, tempo_bpm=tempo)
-            writer.write(piece, facts)
+                writer.write(wishes.with_chords(piece), facts)
+            else:
+                writer.write(piece, facts)
     writer.close(seed=own_seed)
 
 

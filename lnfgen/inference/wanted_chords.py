@@ -36,7 +36,7 @@ ENOUGH_HELD = 0.9
 """A piece has its chords if at least this share of its bars is inside them, and of their basses."""
 
 COST_OUTSIDE = 60.0
-"""What a bar costs whose notes are all outside its chords, in nats."""
+"""What a bar costs whose notes are all outside its chords, or which is silent, in nats."""
 
 COST_OF_BASS = 8.0
 """What a chord costs that starts over another bass or in silence, in nats."""
@@ -187,6 +187,9 @@ class WantedChords:
         num_sounding = sounding.sum((2, 3)).double()
         num_outside = (sounding & is_outside).sum((2, 3)).double()
         share = num_outside / num_sounding.clamp(min=1)
+        # Silence costs too, or else it would be the way out.
+        has_chord = is_outside.any(2).any(1)
+        share = torch.where((num_sounding == 0) & has_chord, 1.0, share)
         cost = COST_OUTSIDE / self.steps_per_bar * share.sum(1)
         pitches = torch.from_numpy(self.pitches[self.is_pitched]).flatten()
         first = min(self.starts, default=0)

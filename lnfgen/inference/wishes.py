@@ -9,7 +9,7 @@ counts little at first, as the rest may still mend it.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,17 +21,19 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.data.text_encoding import TextEncoding
 from lnfgen.errors import LnfgenError
-from lnfgen.formats.read_write import read
+from lnfgen.formats.read_write import CHART, MIDI, SCORES, read
+from lnfgen.formats.text import read_text
 from lnfgen.inference import wish_measures
-from lnfgen.inference.wanted_chords import on_chords
+from lnfgen.inference.wanted_chords import on_chords, wanted_changes
 from lnfgen.inference.wish_measures import ENDS, FAR, Measured, time_signature_of
-from lnfgen.music.chart import Bar, parse_chart
+from lnfgen.music.chart import Bar, chart_of, parse_chart
+from lnfgen.music.chord_finding import chords_of
 from lnfgen.music.figures import Figure, music_figures
 from lnfgen.music.lines import leaps
 from lnfgen.music.parts import ONE
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.rhythm import notes_per_bar
-from lnfgen.music.song import Song
+from lnfgen.music.song import Song, as_song
 from lnfgen.music.tonality import MODES, Key, key_of, pitch_name, pitch_number
 
 # Figures and their values: `{"key": "G", "notes_per_bar": (8, 12)}`, or words such as
@@ -149,6 +151,18 @@ class Wishes:
             if weight > 0:
                 total += weight * wish.distance(piece, is_whole=share == 1)
         return total
+
+    def with_chords(self, piece: Song | PianoRoll) -> Song:
+        """A piece with the chords that were wished for, which its file then names.
+
+        Before the first bar that was drawn it keeps those of its own.
+        """
+        song = as_song(piece)
+        if not self.chart:
+            return song
+        wanted = wanted_changes(self.chart, song)
+        own = [change for change in song.origin.chords if change.start < wanted[0].start]
+        return replace(song, origin=replace(song.origin, chords=(*own, *wanted)))
 
     def report(self, piece: Song | PianoRoll | str) -> dict[str, dict[str, Any]]:
         """For each wish the figure that the piece has, and if it holds, as plain JSON values."""
@@ -285,7 +299,7 @@ class _ReaderOfMusic(_WishReader):
         self._wishes.append(Wish(words, in_key, on_the_way=on_the_way))
 
     def _read_chart(self, words: str, value: Any) -> None:
-        chart = tuple(parse_chart(value))
+        chart = tuple(_chart(value))
         self._require_agreement("chords", self._chart in ((), chart))
         self._chart = chart
         self._wishes.append(Wish(words, partial(on_chords, chart), AT_THE_END, of_song=True))
@@ -388,6 +402,18 @@ def _wishes_like(value: Any, encoding: MusicEncoding) -> list[Wish]:
             high = number + figure.unit
             wishes.append(_wish_for_number(words, figure, low, high))
     return wishes
+
+
+def _chart(value: Any) -> list[Bar]:
+    """The bars of a chart, or of the chords of a file: its symbols, else those of its notes."""
+    if isinstance(value, Song):
+        return chart_of(chords_of(value), value.roll)
+    path = Path(value)
+    if path.suffix == CHART:
+        return parse_chart(read_text(path))
+    if path.suffix in (*MIDI, *SCORES):
+        return _chart(read(path)[0])
+    return parse_chart(value)
 
 
 def _ends(value: Any, unit: float) -> tuple[float, float]:

@@ -143,7 +143,8 @@ def test_each_fault_has_its_cost() -> None:
     outside = 2 / 4  # B and D of B, D, G and the bass
     assert half == pytest.approx(COST_OUTSIDE * outside + COST_OF_BASS)
     silence = torch.zeros(1, 16, 1, 49, dtype=torch.uint8)
-    assert wanted.cost(silence).item() == 2 * COST_OF_BASS + COST_OF_LATE_START
+    expected = 2 * COST_OUTSIDE + 2 * COST_OF_BASS + COST_OF_LATE_START
+    assert wanted.cost(silence).item() == expected
 
 
 def test_the_cost_grows_step_by_step_and_rows_are_independent() -> None:
