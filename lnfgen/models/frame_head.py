@@ -344,6 +344,7 @@ class FrameHead(OutputHead):
         if rules is not None:
             scores = torch.where(free, scores + rules, FORBIDDEN)
         none = self._score_of_none(turn, voice, h, state)
+        none, scores, onset = turn.sharpened(none, scores, onset, state.parts)
         choice = MixedChoice.of(none, scores, turn.copied(state.copies, free))
         if voice == LAST_VOICE:
             sounds = tempered(scores, temperature)

@@ -132,9 +132,9 @@ class Gate(nn.Module):
     """The weights of the model and of the copies for a frame.
 
     They follow from how much each copy recalls, and from the context of the frame. In a band the
-    scores of each part are multiplied by the exponential of its `sharpness`. Training leaves it
-    near 0, which is right for true songs. In songs that the model draws, drums then leave their
-    pattern too often, and calibration raises it.
+    scores of each part are multiplied by the exponential of its `sharpness`. Training leaves it at
+    0, which is right for true songs. In songs that the model draws, drums then leave their pattern
+    too often, and calibration raises it.
     """
 
     rate_groups: ClassVar[dict[str, str]] = {"sharpness": SHARPNESS}
@@ -159,7 +159,9 @@ class Gate(nn.Module):
                     slope[own] = MATCHED
                     bias[own] = OF_ONE
                 first += recall.num_copies
-        self.sharpness = nn.Parameter(torch.zeros(parts)) if parts > 1 else None
+        self.sharpness: nn.Parameter | None = None
+        if parts > 1:
+            self.sharpness = nn.Parameter(torch.zeros(parts), requires_grad=False)
 
     def forward(self, nothing: Tensor, context: Tensor, parts: Tensor) -> Tensor:
         """Logarithms of the weights, `[..., N, 1 + C]`, for frames of the `parts` `[N]`.

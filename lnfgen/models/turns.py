@@ -23,7 +23,7 @@ from lnfgen.models.voice_leading import (
     lowest_key,
 )
 from lnfgen.nn.masking import tempered
-from lnfgen.nn.parameter_groups import FAST
+from lnfgen.nn.parameter_groups import FAST, SHARPNESS
 
 FORBIDDEN = -1e4
 """The score of a key that cannot be chosen; it is finite, so that two of them have a difference."""
@@ -77,6 +77,9 @@ class Turn(nn.Module, ABC):
         else:
             self.key_bias = nn.Parameter(torch.zeros(parts, num_keys, bits))
             self.rate_groups["key_bias"] = FAST
+        # Of the choice and of the onset in each part; see `sharpened`.
+        self.sharpness = nn.Parameter(torch.zeros(parts, 2), requires_grad=False)
+        self.rate_groups["sharpness"] = SHARPNESS
         self.pairs = VoicePairs(num_voices, hidden) if num_voices else None
         self.none = nn.Linear(hidden, 1) if may_be_none else None
 
@@ -115,6 +118,18 @@ class Turn(nn.Module, ABC):
         bias = self.key_bias if self.key_bias.dim() == 2 else self.key_bias[parts]
         found = self.out(h) + bias
         return found[..., 0], found[..., -1]
+
+    def sharpened(
+        self, none: Tensor, scores: Tensor, onset: Tensor, parts: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The scores of none and of the keys and the logits of onsets, times the sharpness.
+
+        The sharpness of a part is 1 after training, which is right for true music. In its own music
+        a model errs more often, so calibration raises it, as a temperature below 1 would.
+        """
+        factors = self.sharpness.exp()[parts]  # [N, 2]
+        of_choice = factors[:, None, 0]
+        return none * of_choice, scores * of_choice, onset * factors[:, None, 1]
 
     def tables(self, *others: Tensor) -> PairTables | None:
         """What follows from the weights alone; see `VoicePairs.tables`."""

@@ -10,7 +10,8 @@ FAST = "fast"
 has no others to add up with, so it has to move faster."""
 
 SHARPNESS = "sharpness"
-"""How sharply a part of a band chooses what to copy (`lnfgen.models.mixture.Gate`)."""
+"""How sharply a part chooses among its keys (`lnfgen.models.turns.Turn`) and, in a band, what to
+copy (`lnfgen.models.mixture.Gate`). Training leaves it as it is; calibration moves it."""
 
 RATES = {USUAL: 1.0, FAST: 10.0, SHARPNESS: 1.0}
 """The factor of the learning rate of each group in training."""

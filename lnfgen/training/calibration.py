@@ -9,12 +9,19 @@ train become likelier, others less likely.
 
 The score estimates `log p_train(figures) / p_model(figures)`. Where it is level, the means of all
 figures agree. Of all models for which they do, `p(x) exp(w figures(x))` is the nearest to the
-trained model p, and a small step of this gradient leads towards it: M. Khalifa, H. Elsahar and M.
-Dymetman, "A Distributional Approach to Controlled Text Generation", ICLR 2021, arXiv 2012.11635.
+trained model p: M. Khalifa, H. Elsahar and M. Dymetman, "A Distributional Approach to Controlled
+Text Generation", ICLR 2021, arXiv 2012.11635. An anchor keeps the model near p: from the reward of
+each step goes a share of log q(x) / p(x) for the present model q, as in N. Stiennon et al.,
+"Learning to summarize from human feedback", NeurIPS 2020, arXiv 2009.01325, equation 1. Without it
+the noise of the gradient adds up in all that no figure sees.
+
+The sharpness of all choices, which training leaves as it is, is moved too: most of what samples
+have too much of are errors that a lower temperature would avoid.
 
 The gradient is that of log p(x | z) for the z that x was drawn from, so the prior stays.
 """
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -34,6 +41,7 @@ from lnfgen.inference.sampling import (
     drawn_sequences,
     time_signatures_of,
 )
+from lnfgen.models.mixture import Gate
 from lnfgen.models.observation import Frames
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.comparison import windows_of
@@ -43,7 +51,7 @@ from lnfgen.music.tonality import Key
 from lnfgen.music.tracks import DRUMS
 from lnfgen.music.two_sample import TwoSampleTest
 from lnfgen.nn.parameter_groups import RATES, SHARPNESS, parameter_groups
-from lnfgen.training.rewards import Aim, credits_of, rewards_of
+from lnfgen.training.rewards import GREATEST, Aim, credits_of, rewards_of
 
 REMEMBERED = 3
 """The rounds whose passages the classifier is fitted to, with the present one."""
@@ -54,8 +62,14 @@ LEARNING_RATE = 3e-4
 LEARNING_RATE_OF_BANDS = 2e-4
 """Songs of a band are fewer in an update, so their rate is lower."""
 
-SHARPNESS_RATE = 0.02
-"""The learning rate of the sharpness of copies, a few numbers on which all that is copied hangs."""
+FIRST_SHARPNESS = 0.08
+"""Where calibration begins: as a temperature of 0.92, with which most errors are gone already."""
+
+SHARPNESS_RATE = 0.004
+"""The learning rate of the sharpness, a few numbers on which all choices hang."""
+
+ANCHOR = 0.1
+"""The share of log q(x) / p(x) of a step that goes from its reward."""
 
 STEADIER = 0.25
 """The sharpness of drums is raised by so much at a time at the end; see `_steady_drums`."""
@@ -101,6 +115,10 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
     """
     aim = Aim.of(train, seed)
     true = aim.passages
+    for sharpness in parameter_groups(model)[SHARPNESS]:
+        sharpness.requires_grad_(True)
+        sharpness.data.fill_(FIRST_SHARPNESS)
+    anchor = copy.deepcopy(model).requires_grad_(False).eval()
     optimizer = _optimizer(model, is_band=bool(encoding.parts))
     remembered: list[np.ndarray] = []
     # Pieces are drawn without dropout, and the gradient is that of the model that drew them.
@@ -122,7 +140,7 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
         size = PIECES_OF_UPDATE * _times(encoding)
         for start in range(0, len(drawn), size):
             block = slice(start, start + size)
-            _update(model, encoding, optimizer, drawn[block], credits[block])
+            _update(model, anchor, encoding, optimizer, drawn[block], credits[block])
     _steady_drums(model, encoding, train, stream_seed(seed, rounds))
     return True
 
@@ -182,14 +200,18 @@ def _homes(encoding: MusicEncoding, drawn: Sequence[DrawnSequence]) -> list[Key 
     return homes
 
 
-def _update(
+def _update(  # noqa: PLR0913  (two models, and pieces with their credits)
     model: SequenceModel,
+    anchor: SequenceModel,
     encoding: MusicEncoding,
     optimizer: torch.optim.Optimizer,
     drawn: Sequence[DrawnSequence],
     credits: Sequence[Tensor],
 ) -> None:
-    """Update the model by the gradient of the log-probability of each step, times its credit."""
+    """Update the model by the gradient of the log-probability of each step, times its credit.
+
+    What the step is likelier than by the anchor takes a share from the credit.
+    """
     frames = model.observation
     assert isinstance(frames, Frames)
 
@@ -205,13 +227,19 @@ def _update(
     signatures = [one.row.time_signature for one in drawn]
     outline = outline_in(model, encoding, signatures, [one.row.home for one in drawn])
     num_frames = lengths.sum() * frames.parts
+    is_drawn = torch.arange(x.shape[1], device=model.device) < lengths[:, None]
     optimizer.zero_grad(set_to_none=True)
     size = max(1, PASS_STEPS // (x.shape[1] * frames.parts))
     for rows in torch.arange(len(x), device=model.device).split(size):
         own_noise = None if noise is None else noise[rows]
-        logits = model.drawn_logits(x[rows], lengths[rows], own_noise, outline.of_rows(rows))
-        log_prob = frames.part_log_probs(logits, x[rows])
-        (-(weights[rows] * log_prob).sum() / num_frames).backward()
+        given = (x[rows], lengths[rows], own_noise, outline.of_rows(rows))
+        log_prob = frames.part_log_probs(model.drawn_logits(*given), x[rows])
+        with torch.no_grad():
+            of_anchor = frames.part_log_probs(anchor.drawn_logits(*given), x[rows])
+            log_ratio = (log_prob - of_anchor).clamp(-GREATEST, GREATEST)
+        credit = weights[rows] - ANCHOR * log_ratio
+        credit = torch.where(is_drawn[rows, :, None], credit, 0.0)
+        (-(credit * log_prob).sum() / num_frames).backward()
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
 
@@ -224,8 +252,8 @@ def _steady_drums(
     Passages are too short to show a pattern that comes back late, so no round sees that the model
     leaves it.
     """
-    parameters = parameter_groups(model)[SHARPNESS]
-    if DRUMS not in encoding.roles or not parameters:
+    sharpness = [gate.sharpness for gate in model.modules() if isinstance(gate, Gate)]
+    if DRUMS not in encoding.roles or not sharpness:
         return
     part = encoding.roles.index(DRUMS)
     stretches = []
@@ -240,8 +268,9 @@ def _steady_drums(
         is_unsteady = found < wanted
         if not is_unsteady:
             return
-        for sharpness in parameters:
-            sharpness.data[part] += STEADIER
+        for of_parts in sharpness:
+            assert of_parts is not None
+            of_parts.data[part] += STEADIER
 
 
 def _repeats(pieces: Sequence[PianoRoll], part: int) -> float:

@@ -1,5 +1,7 @@
 """The turns of a frame: which keys are free, and that the chances of each turn sum to 1."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -144,7 +146,19 @@ def test_parts_have_biases_of_their_own():
     torch.testing.assert_close(
         scores[1] - scores[0], turn.key_bias[1, :, 0] - turn.key_bias[0, :, 0]
     )
-    assert turn.rate_groups == {"key_bias": "fast"}
+    assert turn.rate_groups == {"key_bias": "fast", "sharpness": "sharpness"}
+
+
+def test_sharpness_works_as_a_temperature_on_one_part_alone():
+    turn = randomise(HighestKey(6, HIDDEN, 2, 2))
+    turn.sharpness.data[:] = torch.tensor([[0.0, 0.0], [math.log(2), math.log(4)]])
+    none = torch.randn(2, 1)
+    scores = torch.randn(2, 6)
+    onset = torch.randn(2, 6)
+    found = turn.sharpened(none, scores, onset, torch.arange(2))
+    for sharp, plain, factor in zip(found, (none, scores, onset), (2, 2, 4), strict=True):
+        torch.testing.assert_close(sharp[0], plain[0])
+        torch.testing.assert_close(sharp[1], factor * plain[1])
 
 
 def test_only_a_turn_after_another_has_rules():

@@ -37,14 +37,17 @@ def names_of(group: str, model: nn.Module) -> set[str]:
     return names
 
 
-def test_scores_that_stand_alone_are_fast_and_only_a_band_has_a_sharpness():
+def test_scores_that_stand_alone_are_fast_and_choices_have_a_sharpness():
     alone = toy("lstm", Frames(3, True), emission="autoregressive")
     assert names_of(FAST, alone) == {"rules", "by_distance"}
-    assert not names_of(SHARPNESS, alone)
+    assert names_of(SHARPNESS, alone) == {"sharpness"}
     band = toy("lstm", Frames(3, True, parts=2), emission="autoregressive")
     biases = {"key_bias", "none_of_part"}
     assert names_of(FAST, band) == {"rules", "by_distance", "by_period"} | biases
     assert names_of(SHARPNESS, band) == {"sharpness"}
+    for model in (alone, band):
+        of_choices = parameter_groups(model)[SHARPNESS]
+        assert not any(parameter.requires_grad for parameter in of_choices), "training leaves it"
 
 
 def test_a_group_is_that_of_the_module_itself_and_not_of_the_modules_in_it():

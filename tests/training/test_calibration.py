@@ -1,5 +1,6 @@
 """Calibration: after training, the output is moved towards the figures of train."""
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from toy_bands import TWO, band_encoding
 from toy_config import model_config, run_config
 from toy_dataset import write_dataset
+from toy_models import randomise
 from toy_training import Listener
 
 import lnfgen
@@ -149,12 +151,37 @@ def test_an_update_makes_credited_steps_likelier_and_moves_the_output_alone() ->
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     at_first = log_prob()
     credits = [torch.ones(3, 1), -torch.ones(3, 1)]
-    calibration._update(model, ENCODING, optimizer, drawn, credits)
+    calibration._update(model, copy.deepcopy(model), ENCODING, optimizer, drawn, credits)
     change = log_prob() - at_first
     assert change[0] > 0 > change[1]
     moved = {name for name, move in moves(model, before).items() if move.any()}
     assert moved
     assert all(name.startswith("emission.") for name in moved)
+
+
+def test_without_credits_a_model_goes_back_to_its_anchor() -> None:
+    """What it draws becomes less likely by as much as it was likelier than by the anchor."""
+    anchor = toy_model().eval()
+    model = copy.deepcopy(anchor)
+    randomise(model.output_head, 0.3, seed=4)
+    frames = model.observation
+    generator = torch.Generator().manual_seed(2)
+    x = 3 * (torch.rand(8, 3, 1, KEYS, generator=generator) < 0.2).to(torch.uint8)
+    drawn = drawn_as(model, *x)
+    noise = torch.stack([one.noise for one in drawn if one.noise is not None])
+    lengths = torch.full((8,), 3)
+
+    @torch.no_grad()
+    def distance() -> float:
+        own = frames.log_prob(model.drawn_logits(x, lengths, noise, None), x)
+        others = frames.log_prob(anchor.drawn_logits(x, lengths, noise, None), x)
+        return float((own - others).abs().mean())
+
+    at_first = distance()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(30):
+        calibration._update(model, anchor, ENCODING, optimizer, drawn, [torch.zeros(3, 1)] * 8)
+    assert distance() < 0.8 * at_first
 
 
 def test_the_credit_of_a_part_makes_its_frames_likelier() -> None:
@@ -174,7 +201,9 @@ def test_the_credit_of_a_part_makes_its_frames_likelier() -> None:
 
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     at_first = log_prob_of_parts()
-    calibration._update(model, encoding, optimizer, drawn, [torch.tensor([[1.0, -1.0]] * 3)])
+    anchor = copy.deepcopy(model)
+    credits = [torch.tensor([[1.0, -1.0]] * 3)]
+    calibration._update(model, anchor, encoding, optimizer, drawn, credits)
     change = log_prob_of_parts() - at_first
     assert change[0] > 0 > change[1]
 
@@ -245,12 +274,14 @@ def test_each_group_of_weights_moves_at_a_rate_of_its_own(monkeypatch: pytest.Mo
     assert calibration.calibrate(model, encoding, train, 1, 1, ignored)
     moved = {}
     for parameter, old in zip(model.parameters(), before, strict=True):
-        moved[parameter] = float((parameter.detach() - old).abs().max())
+        moved[parameter] = parameter.detach() - old
     for name, parameters in parameter_groups(model).items():
         rate = calibration.LEARNING_RATE_OF_BANDS * RATES[name]
+        first = 0.0
         if name == SHARPNESS:
             rate = calibration.SHARPNESS_RATE
-        furthest = max(moved[parameter] for parameter in parameters)
+            first = calibration.FIRST_SHARPNESS
+        furthest = max(float((moved[parameter] - first).abs().max()) for parameter in parameters)
         assert furthest == pytest.approx(rate, rel=1e-2)
 
 
@@ -278,13 +309,18 @@ def test_drums_are_made_steadier_until_as_many_bars_come_again_as_in_train(
 ) -> None:
     model = toy_model(parts=4, copy_attention=True)
     before = weights(model)
-    [sharpness] = [name for name in before if name.endswith("sharpness")]
+    sharpness = [name for name in before if name.endswith("sharpness")]
+    [of_copies] = [name for name in sharpness if name.endswith("gate.sharpness")]
     draws = iter(patterns)
     monkeypatch.setattr(calibration, "_draw", lambda *_: drawn_as(model, song(8, next(draws))))
     train = [FOUR.decode(song(16, 4).numpy())]
     assert calibration.calibrate(model, FOUR, train, 0, 1, ignored)
     moved = moves(model, before)
-    assert moved.pop(sharpness).tolist() == [raises * calibration.STEADIER, 0, 0, 0]
+    expected = torch.full((4,), calibration.FIRST_SHARPNESS)
+    expected[0] += raises * calibration.STEADIER
+    torch.testing.assert_close(moved.pop(of_copies), expected)
+    for name in set(sharpness) - {of_copies}:
+        assert (moved.pop(name) == calibration.FIRST_SHARPNESS).all()
     assert not any(move.any() for move in moved.values())
 
 
@@ -311,7 +347,9 @@ def test_silent_drums_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "_draw", lambda *_: drawn_as(model, silent))
     train = [FOUR.decode(song(8, 2).numpy())]
     assert calibration.calibrate(model, FOUR, train, 0, 1, ignored)
-    assert not any(move.any() for move in moves(model, before).values())
+    for name, move in moves(model, before).items():
+        expected = calibration.FIRST_SHARPNESS if name.endswith("sharpness") else 0.0
+        assert (move == expected).all()
 
 
 # Runs.
