@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import lnfgen
-from lnfgen.inference.wishes import wishes_for
+from lnfgen.inference.wish_reading import wishes_for
 from lnfgen.music.figures import music_figures
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.evaluation_data import open_source

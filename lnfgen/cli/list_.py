@@ -125,7 +125,7 @@ def _datasets() -> Iterator[Item]:
 
 
 def _show_figures(json: bool) -> None:
-    from lnfgen.inference.wishes import OTHERS, numbers
+    from lnfgen.inference.wish_reading import OTHERS, numbers
     from lnfgen.music.parts import ROLES
 
     rows: list[tuple[str, str, str, float | None]] = []

@@ -71,7 +71,7 @@ class DrawingOptions:
         from lnfgen.api import load
         from lnfgen.cli.outputs import PieceWriter
         from lnfgen.cli.sources import read_one, require_no_text, resolve_run
-        from lnfgen.inference.wishes import wishes_for
+        from lnfgen.inference.wish_reading import wishes_for
 
         run = resolve_run(self.run)
         is_band = bool(run.encoding.roles)

@@ -67,7 +67,7 @@ def command(  # noqa: PLR0913
     from lnfgen.api import load
     from lnfgen.cli.outputs import PieceWriter
     from lnfgen.cli.sources import require_no_text, resolve_run
-    from lnfgen.inference.wishes import wishes_for
+    from lnfgen.inference.wish_reading import wishes_for
 
     folder = resolve_run(run)
     if best is not None and best > count:

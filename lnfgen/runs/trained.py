@@ -44,7 +44,8 @@ from lnfgen.inference.pitch_range import transposed_to_range
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.scoring import Score, marginal_nll, score
 from lnfgen.inference.wanted_chords import clash_remarks
-from lnfgen.inference.wishes import Want, Wishes, wishes_for
+from lnfgen.inference.wish_reading import Want, wishes_for
+from lnfgen.inference.wishes import Wishes
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song

@@ -99,7 +99,7 @@ def test_drums_have_no_chart(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     struck = PianoRoll.from_notes([(step, 1, 36) for step in range(16)])
     write(tmp_path / "a.npz", PianoRoll.of_parts([struck], [Part(DRUMS)]))
     info.command([str(tmp_path / "a.npz")])
-    assert "chords" not in capsys.readouterr().out
+    assert "chords heard" not in capsys.readouterr().out
 
 
 def test_what_all_pieces_of_a_book_share_is_told_once(

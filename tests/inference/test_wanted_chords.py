@@ -27,7 +27,7 @@ from lnfgen.inference.wanted_chords import (
     wanted_changes,
     wanted_spans,
 )
-from lnfgen.inference.wishes import wishes_for
+from lnfgen.inference.wish_reading import wishes_for
 from lnfgen.music.chart import parse_chart
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song

@@ -27,7 +27,8 @@ from lnfgen.inference.filling import fill_pieces, vary_pieces
 from lnfgen.inference.known_part import known_part, known_whole
 from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.wish_measures import Measured
-from lnfgen.inference.wishes import AT_THE_END, Wish, Wishes, wishes_for
+from lnfgen.inference.wish_reading import wishes_for
+from lnfgen.inference.wishes import AT_THE_END, Wish, Wishes
 from lnfgen.models.observation import Frames, Symbols
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.home import find_home

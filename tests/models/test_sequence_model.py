@@ -85,6 +85,7 @@ def test_gradients_reach_every_parameter(model):
     prior = getattr(model, "prior", None)
     if isinstance(prior, BlockwiseFlow):
         prior.passes = 2  # a network across one block would not use its state
+    model.requires_grad_(True)  # calibration moves what training leaves
     x = random_x(model.observation, 3, 5)
     terms = model(x, LENGTHS, noise_like(model, 2, 3, 5))
     (terms.reconstruction.sin() - terms.kl.sin()).sum().backward()
