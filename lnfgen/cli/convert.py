@@ -57,6 +57,9 @@ def command(  # noqa: PLR0913
     If IN holds several pieces, as a book of ABC tunes does, they become OUT-01, OUT-02 ..., or one
     page.
 
+    Chord symbols stay: in a .mid they are markers, and a .png or .html names them above the notes.
+    With --parts 4, a lead sheet is written with chords and a bass that play them.
+
     The song of a band keeps its parts: drums, bass, chords and melody. --transpose and --key leave
     the drums where they are.
 

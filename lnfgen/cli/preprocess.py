@@ -70,6 +70,9 @@ def command(  # noqa: PLR0913
     the splits keep to the shares. If there are too few, each is cut into the splits. Copies are
     left out.
 
+    Lead sheets, which are melodies with chord symbols, become songs of a band whose chords and bass
+    play the symbols. With --parts 1 they are the melodies alone.
+
     A file that takes over 20 CPU seconds or 1,500 MB of memory to read is left out. The environment
     variables LNFGEN_READ_SECONDS and LNFGEN_READ_MB allow more.
     """
