@@ -2,8 +2,9 @@
 
 In the step where a chord starts, no key outside it sounds, but in a melody of a band; the bass of a
 band plays that of the chord or nothing. This is known before anything is drawn. The rest is a
-potential: notes outside the chord cost by how long they sound, and so does a chord whose lowest
-note is not its bass when it starts. Particles lean towards the chords when they are drawn, and
+potential: notes outside the chord on a beat cost something, and so does a chord whose lowest note
+is not its bass when it starts. Between the beats all notes are free, for there they pass. Particles
+lean towards the chords when they are drawn, and
 their weights correct for it.
 """
 
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lnfgen.conventions import TimeSignature
 from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.wish_measures import Measured
 from lnfgen.music.chart import Bar, ChordChange, bar_lines, changes_over
@@ -25,7 +27,7 @@ from lnfgen.music.harmony import pitch_classes
 from lnfgen.music.parts import MELODY, are_pitched
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
 from lnfgen.music.song import Song, as_song
-from lnfgen.music.time_signature import bar_length
+from lnfgen.music.time_signature import bar_and_beats, bar_length
 from lnfgen.music.tonality import Key, most_like, profile_likeness
 from lnfgen.music.tracks import BASS
 
@@ -35,8 +37,8 @@ ENOUGH_INSIDE = 0.75
 ENOUGH_HELD = 0.9
 """A piece has its chords if at least this share of its bars is inside them, and of their basses."""
 
-COST_OUTSIDE = 60.0
-"""What a bar costs whose notes are all outside its chords, or which is silent, in nats."""
+COST_OUTSIDE = 40.0
+"""What a bar costs whose beats are all outside its chords, or silent, in nats."""
 
 COST_OF_BASS = 8.0
 """What a chord costs that starts over another bass or in silence, in nats."""
@@ -44,8 +46,8 @@ COST_OF_BASS = 8.0
 COST_OF_LATE_START = 40.0
 """What silence costs where the first chord starts: it would become an upbeat."""
 
-LEANING = -4.0
-"""What is added to the logit of a key outside its chord."""
+LEANING = -2.5
+"""What is added on a beat to the logit of a key outside its chord."""
 
 LEANING_OF_BASS = -8.0
 """And where a chord starts to those of low keys that are not its bass, so that it is the lowest."""
@@ -111,12 +113,29 @@ def wanted_spans(chart: Sequence[Bar], song: Song) -> list[Span]:
     return spans
 
 
+def beats_of_bar(time_signature: TimeSignature) -> int:
+    """How many beats a bar has."""
+    _, beats, _ = bar_and_beats(time_signature, 1)
+    return beats
+
+
+def beat_steps(roll: PianoRoll) -> list[int]:
+    """The steps of a piece on a beat, from its first bar line on."""
+    number = beats_of_bar(roll.time_signature)
+    beat = bar_length(roll.time_signature, 1) / number
+    steps: list[int] = []
+    for line in bar_lines(roll):
+        for place in range(number):
+            steps.append(round((line + place * beat) * roll.steps_per_quarter))
+    return [step for step in steps if step < roll.num_steps]
+
+
 @dataclass(frozen=True)
 class WantedChords:
     """The chords of a piece as a model sees it: T steps, R parts, P keys.
 
     Attributes:
-        outside: bool [T, R, P], the keys outside the chord of their step; none of drums.
+        outside: bool [T, R, P], on beats the keys outside the chord of their step; none of drums.
         silent: bool [T, R, P], those that are silent where a chord starts.
         starts: the step where each chord starts, and the keys with the pitch class of its bass,
             bool [R, P].
@@ -129,7 +148,7 @@ class WantedChords:
     starts: dict[int, np.ndarray]
     pitches: np.ndarray
     is_pitched: np.ndarray
-    steps_per_bar: float
+    beats_per_bar: int
 
     @classmethod
     def of(cls, part: KnownMusic, chart: Sequence[Bar]) -> "WantedChords":
@@ -142,12 +161,14 @@ class WantedChords:
         silent = np.zeros_like(outside)
         starts: dict[int, np.ndarray] = {}
         skipped = 0 if part.unheard is None else len(part.unheard[0])
+        beats = np.array(beat_steps(roll)) + part.ahead - skipped
         for own in wanted_spans(chart, replace(part.song, drawn=part.hidden_cells)):
             span = own.moved(part.ahead - skipped)
             if span.end <= 0 or span.start >= len(outside):
                 continue
             is_outside = ~span.classes[pitches % 12] & is_pitched[:, None]
-            outside[max(span.start, 0) : span.end] = is_outside
+            is_own = (beats >= max(span.start, 0)) & (beats < min(span.end, len(outside)))
+            outside[beats[is_own]] = is_outside
             if span.start >= 0:
                 is_bass = pitches % 12 == span.bass
                 starts[span.start] = is_bass
@@ -158,7 +179,7 @@ class WantedChords:
             starts=starts,
             pitches=pitches,
             is_pitched=is_pitched,
-            steps_per_bar=float(bar_length(roll.time_signature, roll.steps_per_quarter)),
+            beats_per_bar=beats_of_bar(roll.time_signature),
         )
 
     def fixed_in(self, part: KnownMusic) -> KnownMusic:
@@ -190,7 +211,7 @@ class WantedChords:
         # Silence costs too, or else it would be the way out.
         has_chord = is_outside.any(2).any(1)
         share = torch.where((num_sounding == 0) & has_chord, 1.0, share)
-        cost = COST_OUTSIDE / self.steps_per_bar * share.sum(1)
+        cost = COST_OUTSIDE / self.beats_per_bar * share.sum(1)
         pitches = torch.from_numpy(self.pitches[self.is_pitched]).flatten()
         first = min(self.starts, default=0)
         for start, is_bass in self.starts.items():
