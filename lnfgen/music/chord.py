@@ -107,6 +107,7 @@ _ADDED = ("1", "b9", "9", "#9", "3", "11", "#11", "5", "b13", "13", "b7", "7")
 _LEFT_OUT = ("1", "b2", "2", "b3", "3", "4", "b5", "5", "#5", "6", "b7", "7")
 """The names of each number of semitones above the root, from 0 on."""
 
+_MAJOR_THIRD = 4
 _FIFTHS_OF_INTERVALS = (0, -5, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5)
 """How many fifths above the root a bass is, by its semitones above it: a third of C is E."""
 
@@ -147,6 +148,9 @@ class Chord:
         """The symbol, spelled under a key signature of so many sharps, or minus the flats."""
         if self.is_silent:
             return _NO_CHORD_NAMES[0]
+        # A flat as the root of a major chord is met more often than G sharp.
+        if _MAJOR_THIRD in self.intervals:
+            sharps -= 1
         fifths = fifths_from_c(self.root, sharps)
         name = name_on_fifths(fifths) + self.suffix
         if self.bass != self.root:

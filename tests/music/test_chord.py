@@ -78,6 +78,8 @@ def test_a_usual_suffix_is_its_own_name(suffix):
     [
         (Chord(10, frozenset({0, 4, 7}), 10), 0, "Bb"),
         (Chord(10, frozenset({0, 4, 7}), 10), 4, "A#"),
+        (Chord(8, frozenset({0, 4, 7}), 8), 0, "Ab"),
+        (Chord(8, frozenset({0, 3, 6, 9}), 8), 0, "G#dim7"),
         (Chord(11, frozenset({0, 4, 7, 10}), 3), 0, "B7/D#"),
         (Chord(3, frozenset({0, 4, 7}), 10), -3, "Eb/Bb"),
         (Chord(2, frozenset({0, 3, 7}), 0), 0, "Dm/C"),
