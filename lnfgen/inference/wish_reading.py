@@ -147,7 +147,7 @@ class _WishReader(ABC):
         """Refuse a wish that no piece can have beside an earlier one."""
         if agrees:
             return
-        what = name.replace("_", " ")
+        what = "chart" if name == "chords" else name.replace("_", " ")
         kin = ("key", "mode") if name == "key" else (name,)
         earlier = [words for words in self._words if words.startswith(kin)]
         raise ValueError(f"one {what} for a piece, but found {' and '.join(earlier)} too")
@@ -200,7 +200,10 @@ class _ReaderOfMusic(_WishReader):
         self._wishes.append(Wish(words, in_key, on_the_way=on_the_way))
 
     def _read_chart(self, words: str, value: Any) -> None:
-        chart = tuple(_chart(value))
+        try:
+            chart = tuple(_chart(value))
+        except ValueError as error:
+            raise LnfgenError(f"the wish {words:.60}: {error}") from None
         self._require_agreement("chords", self._chart in ((), chart))
         self._chart = chart
         self._wishes.append(Wish(words, partial(on_chords, chart), AT_THE_END, of_song=True))

@@ -46,9 +46,9 @@ def parse_chart(text: str) -> list[Bar]:
         of_line = list(_bars_of_line(words, has_lines, bars))
         bars += of_line * times
         if len(bars) > MAX_BARS:
-            raise ValueError(f"at most {MAX_BARS} bars")
+            raise ValueError(f"more than {MAX_BARS:,} bars; expected fewer")
     if not bars:
-        raise ValueError("at least one chord, as in C Am | F G7")
+        raise ValueError("found no chord; expected at least one, as in C Am | F G7")
     return bars
 
 
@@ -72,7 +72,7 @@ def _bars_of_line(line: str, has_lines: bool, before: Sequence[Bar]) -> Iterator
         if words != [_SAME_BAR]:
             last = _bar(words, last)
         elif last is None:
-            raise ValueError(f"a bar before the first {_SAME_BAR}")
+            raise ValueError(f"{_SAME_BAR} is the first bar; expected one to repeat before it")
         yield last
 
 
@@ -87,7 +87,7 @@ def _bar(words: Sequence[str], before: Bar | None) -> Bar:
         elif before is not None:
             chords.append(before[-1])
         else:
-            raise ValueError(f"a chord before the first {word!r}")
+            raise ValueError(f"{word} is the first chord; expected one to repeat before it")
     return tuple(chords)
 
 

@@ -231,9 +231,12 @@ def test_a_melody_is_harmonised_by_chords(chorales: TrainedModel) -> None:
 @pytest.mark.parametrize(
     ("want", "said"),
     [
-        (["chords=C H7"], r"'H7' is no chord symbol; expected one such as C, F#m7 or Bb/D"),
-        (["chords="], r"at least one chord, as in C Am \| F G7"),
-        (["chords=C", "chords=G"], r"one chords for a piece, but found chords=C too"),
+        (
+            ["chords=C H7"],
+            r"the wish chords=C H7: 'H7' is no chord symbol; expected one such as C, F#m7 or Bb/D",
+        ),
+        (["chords="], r"found no chord; expected at least one, as in C Am \| F G7"),
+        (["chords=C", "chords=G"], r"one chart for a piece, but found chords=C too"),
     ],
 )
 def test_wishes_for_chords_that_cannot_be_are_refused(

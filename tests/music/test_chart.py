@@ -58,12 +58,12 @@ def test_the_language_of_charts(text, bars):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "at least one chord"),
-        ("| |", "at least one chord"),
+        ("", "found no chord; expected at least one"),
+        ("| |", "found no chord"),
         ("C | H7", "'H7' is no chord symbol"),
-        ("% C", "a bar before the first %"),
-        (". C |", "a chord before the first '.'"),
-        ("C x999\n" * 11, "at most 10000 bars"),
+        ("% C", "% is the first bar; expected one to repeat"),
+        (". C |", "is the first chord; expected one to repeat"),
+        ("C x999\n" * 11, "more than 10,000 bars"),
     ],
 )
 def test_a_chart_that_cannot_be_read_is_refused(text, expected):
