@@ -15,8 +15,6 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from lnfgen.conventions import TimeSignature
 from lnfgen.inference.known_music import KnownMusic
@@ -188,8 +186,8 @@ class WantedChords:
         values = np.where(silent, 0, part.values).astype(part.values.dtype)
         return replace(part, values=values, hidden=part.hidden & ~silent)
 
-    def leaning(self, *, has_onsets: bool) -> Tensor:
-        """What is added to the logits of keys when they are drawn, float32 `[T, num_logits]`."""
+    def leaning(self, *, has_onsets: bool) -> np.ndarray:
+        """What is added to the logits of keys when they are drawn, float32 [T, num_logits]."""
         num_steps, num_parts, num_keys = self.outside.shape
         bits_per_key = 2 if has_onsets else 1
         leaning = np.zeros((num_steps, num_parts, bits_per_key, num_keys), np.float32)
@@ -198,28 +196,28 @@ class WantedChords:
         is_low = (self.pitches < LOW) & self.is_pitched[:, None]
         for start, is_bass in self.starts.items():
             of_sounding[start, is_low & ~is_bass] += LEANING_OF_BASS
-        return torch.from_numpy(leaning.reshape(num_steps, -1))
+        return leaning.reshape(num_steps, -1)
 
-    def cost(self, x: Tensor) -> Tensor:
-        """What the first t steps of N rows cost, in nats: uint8 `[N, t, R, P]` -> float64 `[N]`."""
+    def cost(self, x: np.ndarray) -> np.ndarray:
+        """What the first t steps of N rows cost, in nats: uint8 [N, t, R, P] -> float64 [N]."""
         num_steps = x.shape[1]
-        sounding = x[:, :, torch.from_numpy(self.is_pitched)] > 0
-        is_outside = torch.from_numpy(self.outside[:num_steps, self.is_pitched])
-        num_sounding = sounding.sum((2, 3)).double()
-        num_outside = (sounding & is_outside).sum((2, 3)).double()
-        share = num_outside / num_sounding.clamp(min=1)
+        sounding = x[:, :, self.is_pitched] > 0
+        is_outside = self.outside[:num_steps, self.is_pitched]
+        num_sounding = sounding.sum(axis=(2, 3))
+        num_outside = (sounding & is_outside).sum(axis=(2, 3))
+        share = num_outside / num_sounding.clip(min=1)
         # Silence costs too, or else it would be the way out.
-        has_chord = is_outside.any(2).any(1)
-        share = torch.where((num_sounding == 0) & has_chord, 1.0, share)
-        cost = COST_OUTSIDE / self.beats_per_bar * share.sum(1)
-        pitches = torch.from_numpy(self.pitches[self.is_pitched]).flatten()
+        has_chord = is_outside.any(axis=(1, 2))
+        share[(num_sounding == 0) & has_chord] = 1
+        cost: np.ndarray = COST_OUTSIDE / self.beats_per_bar * share.sum(axis=1)
+        pitches = self.pitches[self.is_pitched].ravel()
         first = min(self.starts, default=0)
         for start, is_bass in self.starts.items():
             if start < num_steps:
-                keys = sounding[:, start].flatten(1)
-                lowest = torch.where(keys, pitches, _ABOVE_ALL).argmin(1)
-                is_right = torch.from_numpy(is_bass[self.is_pitched]).flatten()[lowest]
-                is_silent = ~keys.any(1)
+                keys = sounding[:, start].reshape(len(x), -1)
+                lowest = np.where(keys, pitches, _ABOVE_ALL).argmin(axis=1)
+                is_right = is_bass[self.is_pitched].ravel()[lowest]
+                is_silent = ~keys.any(axis=1)
                 cost += COST_OF_BASS * (is_silent | ~is_right)
                 if start == first:
                     cost += COST_OF_LATE_START * is_silent

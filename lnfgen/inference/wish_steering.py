@@ -229,7 +229,7 @@ def _potential(
         now = WEIGHT if is_whole else weight
         cost += now * torch.tensor(distances, dtype=torch.float64)
     if chords is not None:
-        cost += chords.cost(rows)
+        cost += torch.from_numpy(chords.cost(rows.numpy()))
     return -cost
 
 
@@ -256,7 +256,7 @@ def _limited(piece: PieceToDraw[Any], wishes: Wishes) -> _Limited:
         if not wishes.chart:
             return _Limited(piece._replace(part=part))
         chords = WantedChords.of(part, wishes.chart)
-        leaning = chords.leaning(has_onsets=part.encoding.has_onsets)
+        leaning = torch.from_numpy(chords.leaning(has_onsets=part.encoding.has_onsets))
         limited = piece._replace(part=chords.fixed_in(part), leaning=leaning)
         return _Limited(limited, chords=chords)
     with_words, log_ways = _with_contained_words(part, wishes, np.random.default_rng(piece.seed))
