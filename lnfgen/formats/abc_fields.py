@@ -8,7 +8,7 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from lnfgen.music.chord import Chord, parse_chord
+from lnfgen.music.chord import Chord, chord_or_none
 from lnfgen.music.key_signature import TONIC_OF_MODE, KeySignature
 from lnfgen.music.pianoroll import MAX_BPM, MIN_BPM
 from lnfgen.music.time_signature import is_time_signature
@@ -85,12 +85,7 @@ def note_length(text: str) -> Fraction:
 def chord_of(text: str) -> Chord | None:
     """The chord of a text such as `Am7`, or `G(Em)` with another choice (4.18); None for others."""
     without_choice = re.sub(r"\([^()]*\)$", "", text)
-    for symbol in (text, without_choice):
-        try:
-            return parse_chord(symbol)
-        except ValueError:
-            continue
-    return None
+    return chord_or_none(text) or chord_or_none(without_choice)
 
 
 def unit_length(text: str) -> Fraction:

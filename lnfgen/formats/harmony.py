@@ -5,7 +5,6 @@ that they print, so that a chord is the same in all formats.
 """
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import cache
@@ -13,9 +12,9 @@ from operator import itemgetter
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
-from lnfgen.music.chart import ChordChange
-from lnfgen.music.chord import NO_CHORD, Chord, parse_chord
-from lnfgen.music.tonality import NATURALS, fifths_from_c, name_on_fifths
+from lnfgen.music.chart import ChordChange, shared_starts
+from lnfgen.music.chord import NO_CHORD, Chord, chord_or_none, num_changes, parse_chord
+from lnfgen.music.tonality import NATURALS
 
 _KINDS = {
     "major": "",
@@ -132,11 +131,9 @@ def _intervals_of_text(harmony: Element, kind: str) -> frozenset[int]:
     element = harmony.find("kind")
     text = "" if element is None else element.get("text", "")
     for suffix in (text, kind):
-        try:
-            if suffix:
-                return _intervals_of_suffix(suffix)
-        except ValueError:
-            continue
+        chord = chord_or_none(f"C{suffix}")
+        if suffix and chord is not None:
+            return chord.intervals
     return frozenset()
 
 
@@ -250,10 +247,7 @@ def _shares(length: Fraction, count: int) -> list[Fraction]:
     Where its quarters cannot be shared equally, the earlier chords have one more.
     """
     units = int(length) if length.denominator == 1 else 1
-    units = max(units, 1)
-    while units < count:
-        units *= 2
-    return [length * math.ceil(Fraction(index * units, count)) / units for index in range(count)]
+    return [length * share for share in shared_starts(count, max(units, 1), 2)]
 
 
 # Writing
@@ -318,8 +312,7 @@ def _events(measure: Element, divisions: int) -> Iterator[tuple[int, str, Fracti
 def xml_of_chord(chord: Chord, sharps: int = 0) -> Element:
     """The `<harmony>` of a chord; its text is the suffix of the chord's name."""
     harmony = Element("harmony", {"print-frame": "no"})
-    fifths = fifths_from_c(chord.root, sharps)
-    _add_pitch(harmony, "root", fifths)
+    _add_pitch(harmony, "root", chord.root_name(sharps))
     if chord.is_silent:
         harmony[0][0].set("text", "")
         SubElement(harmony, "kind", text=chord.name()).text = _NONE
@@ -328,18 +321,13 @@ def xml_of_chord(chord: Chord, sharps: int = 0) -> Element:
     named = SubElement(harmony, "kind", text=chord.suffix)
     named.text = kind
     if chord.bass != chord.root:
-        bass = chord.name(sharps).rpartition("/")[2]
-        _add_written(harmony, "bass", bass)
+        _add_pitch(harmony, "bass", chord.bass_name(sharps))
     for degree in _degrees(kind, chord.intervals):
         harmony.append(degree)
     return harmony
 
 
-def _add_pitch(harmony: Element, name: str, fifths: int) -> None:
-    _add_written(harmony, name, name_on_fifths(fifths))
-
-
-def _add_written(harmony: Element, name: str, written: str) -> None:
+def _add_pitch(harmony: Element, name: str, written: str) -> None:
     """Add a `<root>` or `<bass>` that is written so, as `Bb`."""
     pitch = SubElement(harmony, name)
     SubElement(pitch, f"{name}-step").text = written[0]
@@ -351,7 +339,7 @@ def _add_written(harmony: Element, name: str, written: str) -> None:
 def _nearest_kind(intervals: frozenset[int]) -> str:
     """The kind of MusicXML that a chord has with the fewest degrees left out and added."""
     known = _known_intervals()
-    return min(known, key=lambda kind: (len(known[kind] - intervals), len(known[kind] ^ intervals)))
+    return min(known, key=lambda kind: num_changes(known[kind], intervals))
 
 
 def _degrees(kind: str, intervals: frozenset[int]) -> Iterator[Element]:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from lnfgen.formats.messages import MARKER, meta_type, text_event, text_of
 from lnfgen.formats.midi_file import Event, TrackEvents
 from lnfgen.music.chart import ChordChange
-from lnfgen.music.chord import Chord, parse_chord
+from lnfgen.music.chord import Chord, chord_or_none
 
 _SECTION = re.compile(r"([A-G])[1-4]?")
 _LETTERS = "ABCDEFG"
@@ -27,7 +27,7 @@ def chords_of_markers(tracks: Sequence[TrackEvents]) -> list[tuple[int, Chord | 
         for event in track:
             if meta_type(event) == MARKER:
                 markers.append((event.tick, text_of(event).strip()))
-    chords = [(tick, _chord_of(text)) for tick, text in markers]
+    chords = [(tick, chord_or_none(text)) for tick, text in markers]
     named: list[str] = []
     for (_, text), (_, chord) in zip(markers, chords, strict=True):
         if chord is not None:
@@ -35,13 +35,6 @@ def chords_of_markers(tracks: Sequence[TrackEvents]) -> list[tuple[int, Chord | 
     if 2 * len(named) <= len(markers) or _are_sections(named):
         return []
     return chords
-
-
-def _chord_of(text: str) -> Chord | None:
-    try:
-        return parse_chord(text)
-    except ValueError:
-        return None
 
 
 def _are_sections(texts: Sequence[str]) -> bool:

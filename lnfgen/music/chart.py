@@ -98,7 +98,15 @@ def cell_starts(count: int, time_signature: tuple[int, int]) -> list[Fraction]:
     Where the beats cannot be shared equally, the earlier chords have one more.
     """
     _, beats, divisions = bar_and_beats(time_signature, 1)
-    units = beats
+    return shared_starts(count, beats, divisions)
+
+
+def shared_starts(count: int, units: int, divisions: int) -> list[Fraction]:
+    """Where chords start that share so many units, as shares of all of them.
+
+    If there are more chords than units, each unit is divided, and then its parts in two. Where the
+    units cannot be shared equally, the earlier chords have one more.
+    """
     if units < count:
         units *= divisions
     while units < count:

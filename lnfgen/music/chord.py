@@ -148,15 +148,25 @@ class Chord:
         """The symbol, spelled under a key signature of so many sharps, or minus the flats."""
         if self.is_silent:
             return _NO_CHORD_NAMES[0]
+        name = self.root_name(sharps) + self.suffix
+        if self.bass != self.root:
+            name += f"/{self.bass_name(sharps)}"
+        return name
+
+    def root_name(self, sharps: int = 0) -> str:
+        """The root, spelled as `name` has it."""
+        return name_on_fifths(self._fifths_of_root(sharps))
+
+    def bass_name(self, sharps: int = 0) -> str:
+        """The bass, spelled beside the root as `name` has it."""
+        interval = (self.bass - self.root) % 12
+        return name_on_fifths(self._fifths_of_root(sharps) + _FIFTHS_OF_INTERVALS[interval])
+
+    def _fifths_of_root(self, sharps: int) -> int:
         # A flat as the root of a major chord is met more often than G sharp.
         if _MAJOR_THIRD in self.intervals:
             sharps -= 1
-        fifths = fifths_from_c(self.root, sharps)
-        name = name_on_fifths(fifths) + self.suffix
-        if self.bass != self.root:
-            interval = (self.bass - self.root) % 12
-            name += f"/{name_on_fifths(fifths + _FIFTHS_OF_INTERVALS[interval])}"
-        return name
+        return fifths_from_c(self.root, sharps)
 
     def __str__(self) -> str:
         return self.name()
@@ -176,6 +186,14 @@ def parse_chord(symbol: str) -> Chord:
 
     For another text it is a `ValueError`.
     """
+    chord = chord_or_none(symbol)
+    if chord is None:
+        raise ValueError(f"{symbol!r} is no chord symbol; expected one such as C, F#m7 or Bb/D")
+    return chord
+
+
+def chord_or_none(symbol: str) -> Chord | None:
+    """The chord that `parse_chord` finds; None for another text."""
     text = symbol.strip()
     for sign, same in _SAME_SIGNS:
         text = text.replace(sign, same)
@@ -186,7 +204,7 @@ def parse_chord(symbol: str) -> Chord:
     if match is not None:
         intervals = _intervals_of(_usual_suffix(match[3]))
     if match is None or intervals is None:
-        raise ValueError(f"{symbol!r} is no chord symbol; expected one such as C, F#m7 or Bb/D")
+        return None
     letter, accidental, _, bass_letter, bass_accidental = match.groups()
     root = (NATURALS[letter] + _ALTER[accidental]) % 12
     bass = root
@@ -253,13 +271,21 @@ def _suffixes() -> dict[frozenset[int], str]:
     return found
 
 
+def num_changes(known: frozenset[int], intervals: frozenset[int]) -> tuple[int, int]:
+    """How far a known kind of chord is from one: the notes it has too many, then all that differ.
+
+    Both are semitones above the root. It is better to add notes than to leave some out.
+    """
+    return len(known - intervals), len(known ^ intervals)
+
+
 @lru_cache(maxsize=4096)
 def _suffix_of(intervals: frozenset[int]) -> str:
     """The suffix of a chord with these intervals: the nearest of `SUFFIXES`, and what differs."""
     suffixes = _suffixes()
     if not intervals or intervals in suffixes:
         return suffixes.get(intervals, "")
-    nearest = min(suffixes, key=lambda known: (len(known - intervals), len(known ^ intervals)))
+    nearest = min(suffixes, key=lambda known: num_changes(known, intervals))
     changes = [f"no{_LEFT_OUT[interval]}" for interval in sorted(nearest - intervals)]
     changes += [f"add{_ADDED[interval]}" for interval in sorted(intervals - nearest)]
     return suffixes[nearest] + f"({','.join(changes)})"

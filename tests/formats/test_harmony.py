@@ -215,3 +215,13 @@ def test_lead_sheets_keep_their_symbols(shared_data: Callable[[str], Path]) -> N
 def test_all_lead_sheets_keep_their_symbols(shared_data: Callable[[str], Path]) -> None:
     for sheet in sorted(shared_data("openewld").glob("*.mxl")):
         _comes_back(sheet)
+
+
+def test_roots_are_spelled_as_in_the_names_of_chords():
+    for name in ("Ab", "Ab/C", "G#dim7", "B7/D#", "Ebm"):
+        chord = parse_chord(name)
+        written = xml_of_chord(chord)
+        step = written.findtext("root/root-step")
+        alter = int(written.findtext("root/root-alter") or 0)
+        assert f"{step}{'#' * alter}{'b' * -alter}" == chord.root_name()
+        assert chord.name().startswith(chord.root_name())
