@@ -117,9 +117,10 @@ def _show_chart(song: "Song") -> None:
     from lnfgen.music.chart import BARS_OF_LINE
     from lnfgen.music.chord_finding import chords_of, song_chart
 
-    if all(chord.is_silent for _, chord in chords_of(song)):
+    chords = chords_of(song)
+    if all(chord.is_silent for _, chord in chords):
         return
-    lines = song_chart(song).splitlines()
+    lines = song_chart(song, chords).splitlines()
     console.result("")
     console.result("chords of the file:" if song.origin.chords else "chords heard:")
     for line in lines[:MOST_CHART_LINES]:

@@ -14,7 +14,7 @@ from lnfgen.music.tracks import ALL, BASS, BY_SYMBOLS, ONE_AT_A_TIME, Track
 _PROGRAMS = {CHORDS: 0, BASS: 32}  # of General MIDI: a piano, and an acoustic bass
 
 
-def is_lead_sheet(events: Events, roles: Sequence[str]) -> bool:
+def needs_accompaniment(events: Events, roles: Sequence[str]) -> bool:
     """True if a score is a melody with chord symbols, and a band with these roles can play them."""
     if CHORDS not in roles and BASS not in roles:
         return False

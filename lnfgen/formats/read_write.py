@@ -21,7 +21,7 @@ from lnfgen.formats.scores import read_score
 from lnfgen.formats.song import midi_of
 from lnfgen.formats.sound import require_synthesiser, wav_bytes
 from lnfgen.formats.text import bytes_of, decode_utf8
-from lnfgen.music.chord_finding import song_chart
+from lnfgen.music.chord_finding import chords_of, song_chart
 from lnfgen.music.instruments import Programs, programs_of
 from lnfgen.music.parts import ONE, Part, wanted_roles
 from lnfgen.music.pianoroll import LOWEST_PITCH, STEPS_PER_QUARTER, PianoRoll
@@ -404,7 +404,7 @@ def _text_bytes(song: Song) -> bytes:
 
 
 def _chart_bytes(song: Song) -> bytes:
-    return f"{song_chart(song)}\n".encode()
+    return f"{song_chart(song, chords_of(song))}\n".encode()
 
 
 # The formats that take no options

@@ -20,7 +20,7 @@ from lnfgen.formats.harmony import chords_of_part, symbol_of_xml
 from lnfgen.formats.lead_sheet import (
     add_accompaniment,
     choice_of_lead_sheet,
-    is_lead_sheet,
+    needs_accompaniment,
 )
 from lnfgen.formats.midi import midi_of_score, with_midi
 from lnfgen.formats.sandbox import restart_clock
@@ -117,7 +117,7 @@ def roll_of_score(
 def _song(
     events: Events, name: str, steps_per_quarter: int, tracks: str, roles: Sequence[str] = ()
 ) -> Song:
-    if not is_lead_sheet(events, roles):
+    if not needs_accompaniment(events, roles):
         chosen = with_choice([track for track, _ in events.tracks], tracks, roles, name)
         return events.song(chosen, roles, Fraction(1), steps_per_quarter, name)
     alone = [track for track, _ in events.tracks]

@@ -86,7 +86,9 @@ def draw_weighed(  # noqa: PLR0913
     weighs = _steps_that_weigh(known)
     # A latent is drawn for known steps too.
     start = _first_step_of_particles(known) if model.exact else 0
-    last = num_steps - 1 if potential is not None else _last_step_known(known)
+    last = num_steps - 1
+    if potential is None:
+        last = max((t for t, is_weighed in enumerate(weighs) if is_weighed), default=-1)
     lines = _Lines(steps, groups, known.mask.device)
     log_weight = torch.zeros(groups, 1, dtype=torch.float64)
     log_potential = log_weight
@@ -132,11 +134,6 @@ def _first_step_of_particles(known: Known) -> int:
     num_steps = known.mask.shape[1]
     is_known_as_a_whole = known.mask.transpose(0, 1).flatten(1).all(-1).tolist()
     return next((t for t in range(num_steps) if not is_known_as_a_whole[t]), num_steps)
-
-
-def _last_step_known(known: Known) -> int:
-    """The last step that weighs, or -1. After it, one particle is enough."""
-    return max((t for t, weighs in enumerate(_steps_that_weigh(known)) if weighs), default=-1)
 
 
 def _steps_that_weigh(known: Known) -> list[bool]:

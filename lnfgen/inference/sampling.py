@@ -11,7 +11,7 @@ of piece i do not depend on how many pieces are drawn. A piece drawn alone is th
 round-off, which can rarely change a step. Blocks of long pieces are smaller.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -89,7 +89,9 @@ def sample_pieces(  # noqa: PLR0913
     steps_in = _steps_in(model, encoding, length, bars, wishes.time_signature)
     homes = _home_numbers(encoding, _wanted_homes(wishes))
     model.eval()
-    pieces = _free_pieces(model, encoding, steps_in, homes, count, seed, temperature)
+    # Hardly any piece has the chords of a chart without steering, so none is drawn then.
+    draws = not wishes.chart
+    pieces = _free_pieces(model, encoding, steps_in, homes, count, seed, temperature, draws=draws)
     if not wishes.steers:
         for piece in pieces:
             assert piece.free is not None
@@ -128,8 +130,13 @@ def _free_pieces(  # noqa: PLR0913
     count: int,
     seed: int,
     temperature: float,
+    *,
+    draws: bool,
 ) -> Iterator[PieceToDraw[PianoRoll | str]]:
-    """Pieces of which nothing is known but their outline, as they are drawn without wishes."""
+    """Pieces of which nothing is known but their outline.
+
+    If it `draws`, they come as they are drawn without wishes.
+    """
     first = 0
     while first < count:
         num_rows = BLOCK_ROWS if first else FIRST_ROWS
@@ -138,7 +145,9 @@ def _free_pieces(  # noqa: PLR0913
         rows = []
         for index in range(first, first + num_rows):
             rows.append(drawn_row(model, steps_in, stream_seed(seed, index), homes))
-        pieces = drawn_pieces(model, encoding, rows, temperature)
+        pieces: Iterable[PianoRoll | str | None] = [None] * num_rows
+        if draws:
+            pieces = drawn_pieces(model, encoding, rows, temperature)
         # the other rows only fill the block
         for place, free in enumerate(islice(pieces, count - first)):
             yield _piece_to_draw(
@@ -182,7 +191,7 @@ class PieceOutline(NamedTuple):
 
 
 def _piece_to_draw(
-    encoding: Encoding, row: PieceOutline, seed: int, free: PianoRoll | str
+    encoding: Encoding, row: PieceOutline, seed: int, free: PianoRoll | str | None
 ) -> PieceToDraw[PianoRoll | str]:
     """A piece of which nothing is known but its outline."""
     part = nothing_known(encoding, row.length, row.time_signature)

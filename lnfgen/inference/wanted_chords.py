@@ -4,8 +4,7 @@ In the step where a chord starts, no key outside it sounds, but in a melody of a
 band plays that of the chord or nothing. This is known before anything is drawn. The rest is a
 potential: notes outside the chord on a beat cost something, and so does a chord whose lowest note
 is not its bass when it starts. Between the beats all notes are free, for there they pass. Particles
-lean towards the chords when they are drawn, and
-their weights correct for it.
+lean towards the chords when they are drawn, and their weights correct for it.
 """
 
 import math

@@ -11,6 +11,7 @@ songs 1 to 150 of POP909, whose other songs `examples/chords_heard.py` measures.
 """
 
 import itertools
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
@@ -89,10 +90,10 @@ def chords_of(song: Song) -> tuple[ChordChange, ...]:
     return song.origin.chords or tuple(find_chords(song.roll))
 
 
-def song_chart(song: Song) -> str:
-    """The chart of a song with the chords of `chords_of`, spelled under its signature."""
+def song_chart(song: Song, chords: Sequence[ChordChange]) -> str:
+    """The chart of a song with its chords, as `chords_of` gives them, under its signature."""
     signature = signature_for(song.roll, song.origin.key)
-    return chart_text(chart_of(chords_of(song), song.roll), signature.sharps)
+    return chart_text(chart_of(chords, song.roll), signature.sharps)
 
 
 @lru_cache(maxsize=1)

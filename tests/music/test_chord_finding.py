@@ -172,8 +172,8 @@ def test_the_chords_of_any_piece_are_in_order(piece: PianoRoll) -> None:
 def test_symbols_of_the_file_come_before_what_is_heard() -> None:
     piece = in_blocks(parse_chart("Eb | Bb7 | % | Eb"))
     heard = Song(piece)
-    assert song_chart(heard) == "| Eb | Bb7 | % | Eb |"
+    assert song_chart(heard, chords_of(heard)) == "| Eb | Bb7 | % | Eb |"
     written = (ChordChange(Fraction(0), parse_chord("D#")), ChordChange(Fraction(8), NO_CHORD))
     song = Song(piece, Origin(chords=written, key=KeySignature(-3)))
     assert chords_of(song) == written
-    assert song_chart(song) == "| Eb | % | N.C. | % |"
+    assert song_chart(song, chords_of(song)) == "| Eb | % | N.C. | % |"
