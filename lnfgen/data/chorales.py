@@ -11,7 +11,7 @@ import numpy as np
 from lnfgen.conventions import SPLITS, Progress, no_progress
 from lnfgen.data.dataset import Record
 from lnfgen.data.dataset_writer import DatasetWriter
-from lnfgen.data.music_dataset import LabelledRoll, encode_rolls
+from lnfgen.data.music_dataset import LabelledRoll, SongPiece, encode_rolls
 from lnfgen.data.splits import distinct, split_by_hash
 from lnfgen.errors import DatasetError, LnfgenError, unreadable
 from lnfgen.files import sha256_of
@@ -74,7 +74,7 @@ def add_chorales(dataset: DatasetWriter, progress: Progress = no_progress) -> No
 
 def divided(
     found: Sequence[LabelledRoll], copies: list[Record]
-) -> tuple[dict[str, list[LabelledRoll]], list[int]]:
+) -> tuple[dict[str, list[SongPiece]], list[int]]:
     """The chorales divided into splits, and the sizes of the groups of related ones.
 
     A chorale that sounds as an earlier one does, in any key, is left out and noted in `copies`.
@@ -84,10 +84,10 @@ def divided(
     same = "the same chords at every step, in this or another key,"
     pieces = list(distinct(found, _chords_in_any_key, same, copies))
     firsts = related_pieces([roll for _, roll in pieces], SHARED_STEPS)
-    splits: dict[str, list[LabelledRoll]] = {split: [] for split in SPLITS}
-    for piece, first in zip(pieces, firsts, strict=True):
+    splits: dict[str, list[SongPiece]] = {split: [] for split in SPLITS}
+    for (name, roll), first in zip(pieces, firsts, strict=True):
         first_name, _ = pieces[first]
-        splits[split_by_hash(first_name)].append(piece)
+        splits[split_by_hash(first_name)].append(SongPiece(first, name, roll))
     return splits, list(Counter(firsts).values())
 
 

@@ -69,6 +69,8 @@ class Split(Sequence[np.ndarray]):
     dropped: int = 0  # how many sequences were left out of the split because they were too long
     # of each sequence, or none at all
     time_signatures: Sequence[TimeSignature] = field(default=(), repr=False)
+    # of each sequence the number of its song, or none at all
+    song_numbers: np.ndarray | None = field(default=None, repr=False)
     # of each sequence, as `Encoding.bar_shapes` gives them
     bar_shapes: np.ndarray | None = field(default=None, repr=False)
     encoding: Encoding | None = field(default=None, repr=False)
@@ -80,6 +82,17 @@ class Split(Sequence[np.ndarray]):
     def lengths(self) -> np.ndarray:
         """int64 [N], the number of steps of each sequence."""
         return np.diff(self.offsets)
+
+    @property
+    def songs(self) -> np.ndarray:
+        """int64 [N], the number of the song of each sequence.
+
+        Stretches of one song have the same number, and so have its versions. Where it is not known,
+        each sequence is a song.
+        """
+        if self.song_numbers is None:
+            return np.arange(len(self))
+        return self.song_numbers
 
     @cached_property
     def homes(self) -> np.ndarray | None:
@@ -258,6 +271,7 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
         if not is_in_range:
             raise _damaged(shard, f"some of its values are not those of {encoding.kind}")
         signatures = _time_signatures(path / MANIFEST, name, entry)
+        songs = _songs(path / MANIFEST, name, entry)
         opened.pop_all()
     return Split(
         shard=file,
@@ -266,6 +280,7 @@ def _open_split(path: Path, name: str, entry: dict[str, Any], encoding: Encoding
         offsets=offsets,
         dropped=entry["dropped"],
         time_signatures=signatures,
+        song_numbers=songs,
         bar_shapes=encoding.bar_shapes(signatures) if signatures else None,
         encoding=encoding,
     )
@@ -389,6 +404,20 @@ def _time_signatures(file: Path, split: str, entry: dict[str, Any]) -> list[Time
         what = f"the time signatures of {split} are not {entry['sequences']} words as 4/4 3/4"
         raise _damaged(file, what) from None
     return [known[word] for word in words]
+
+
+def _songs(file: Path, split: str, entry: dict[str, Any]) -> np.ndarray | None:
+    """The song of each sequence, from one string as "0 0 1"; None if there is none."""
+    if "songs" not in entry:
+        return None
+    try:
+        numbers = np.array([int(word) for word in entry["songs"].split()], np.int64)
+        if len(numbers) != entry["sequences"] or (numbers < 0).any():
+            raise ValueError
+    except (AttributeError, OverflowError, ValueError):
+        what = f"the songs of {split} are not {entry['sequences']} numbers as 0 0 1"
+        raise _damaged(file, what) from None
+    return numbers
 
 
 def _damaged(file: Path, what: str, advice: str = _ADVICE) -> DatasetError:

@@ -77,9 +77,15 @@ class DatasetWriter:
         self._first: dict[int, str] = {}  # by the hash of a sequence: the split that held it first
 
     def add(
-        self, split: str, values: np.ndarray, time_signature: TimeSignature | None = None
+        self,
+        split: str,
+        values: np.ndarray,
+        time_signature: TimeSignature | None = None,
+        song: int | None = None,
     ) -> bool:
         """Append a sequence to a split, [T, R, P] of music or [T] of text.
+
+        All sequences of one song, its versions included, have the same number `song`.
 
         The result is False if it is left out, see `disjoint`. Sequences are compared by a hash of
         64 bits, which mistakes two of a million with a chance of 1 in 10 million.
@@ -94,7 +100,7 @@ class DatasetWriter:
             return False
         if first == "train" and split != "train":
             self._shared[split] += 1
-        self._shards[split].append(content, len(values), time_signature)
+        self._shards[split].append(content, len(values), time_signature, song)
         return True
 
     def skip(self, path: str, reason: str) -> None:
@@ -187,13 +193,22 @@ class _Shard:
         self.lengths = array("q")
         self._file = file
         self._time_signatures: list[TimeSignature] = []
+        self._songs: list[int] = []
         file.write(bytes(_HEADER_BYTES))
 
-    def append(self, content: bytes, num_steps: int, time_signature: TimeSignature | None) -> None:
+    def append(
+        self,
+        content: bytes,
+        num_steps: int,
+        time_signature: TimeSignature | None,
+        song: int | None,
+    ) -> None:
         self._file.write(content)
         self.lengths.append(num_steps)
         if time_signature is not None:
             self._time_signatures.append(time_signature)
+        if song is not None:
+            self._songs.append(song)
 
     def finish(self, no_steps: np.ndarray) -> dict[str, Any]:
         """Write the offsets and the header. The result is the part of `dataset.json` on the shard.
@@ -232,4 +247,6 @@ class _Shard:
         if self._time_signatures:
             words = [f"{beats}/{unit}" for beats, unit in self._time_signatures]
             entry["time_signatures"] = " ".join(words)
+        if self._songs:
+            entry["songs"] = " ".join(map(str, self._songs))
         return entry

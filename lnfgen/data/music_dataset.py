@@ -4,26 +4,29 @@ All this is done one piece after the other.
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from statistics import mode
-from typing import Any
+from typing import Any, NamedTuple
 
 from lnfgen.conventions import SPLITS, Progress, TimeSignature, no_progress
 from lnfgen.data import benchmarks
+from lnfgen.data.dataset import Record
 from lnfgen.data.dataset_options import Options
 from lnfgen.data.dataset_writer import DatasetWriter
 from lnfgen.data.folder_survey import NO_MUSIC, Survey
 from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.data.source_files import SourceFile, gather
 from lnfgen.data.splits import deal, distinct, in_random_order, num_splits, split_in_order
+from lnfgen.data.versions import Versions
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.formats.read_write import MIDI, WITH_SYMBOLS, read
 from lnfgen.formats.sandbox import in_parallel
+from lnfgen.music.octaves import on_keys_of_parts
 from lnfgen.music.parts import (
     AUTO,
     BY_NAME,
@@ -51,6 +54,14 @@ RARE_SHARE = 0.05  # the share of their pieces that must have a part, or it is l
 LabelledRoll = tuple[str, PianoRoll]  # a roll and its label, which names its file
 
 
+class SongPiece(NamedTuple):
+    """A piece that goes into a dataset."""
+
+    song: int  # the number of its song; versions of one song have one number
+    label: str  # names its file
+    roll: PianoRoll
+
+
 def add_music(
     dataset: DatasetWriter,
     files: Sequence[SourceFile],
@@ -61,9 +72,9 @@ def add_music(
     """Fill a dataset from MIDI files, scores and piano-rolls, which are read a few at a time.
 
     Where the files do not say their splits, they are read in a random order, and whole pieces are
-    dealt to the splits as they come, so that the steps of the splits keep to the shares. If there
-    are fewer pieces than splits, each piece is split in time. In either case no split holds a
-    sequence of another one.
+    dealt to the splits as they come, so that the steps of the splits keep to the shares, and the
+    versions of a song are in one split. If there are fewer songs than splits, each piece is split
+    in time. In either case no split holds a sequence of another one.
     """
     max_length = options.max_length or MAX_PIECE_STEPS
     dataset.options |= {"kind": "music", "max_length": max_length}
@@ -79,8 +90,10 @@ def add_music(
         pieces = _pieces(dataset, zip(files, results, strict=True), options.seed)
         if dataset.disjoint:
             unsplit = (piece for _, piece in pieces)
-            pieces = _dealt(dataset, unsplit, options.split)
-        encode_rolls(dataset, pieces, max_length, options.steps_per_quarter)
+            placed = _dealt(dataset, unsplit, options.split)
+        else:
+            placed = _with_songs(pieces)
+        encode_rolls(dataset, placed, max_length, options.steps_per_quarter)
 
 
 def reading(
@@ -209,7 +222,7 @@ def add_benchmark(dataset: DatasetWriter, files: Sequence[SourceFile]) -> None:
 
 def encode_rolls(
     dataset: DatasetWriter,
-    pieces: Iterable[tuple[str, LabelledRoll]],
+    pieces: Iterable[tuple[str, SongPiece]],
     max_length: int,
     steps_per_quarter: int,
     tempo_bpm: float | None = None,
@@ -217,7 +230,8 @@ def encode_rolls(
     """Add pieces to their splits, from a bar line on and cut at bar lines.
 
     Stretches have at most `max_length` steps. Silent bars at their ends are left out: a model that
-    has learned some would begin late, or stop early.
+    has learned some would begin late, or stop early. Parts of a band are moved by octaves onto
+    their keys.
 
     Tempo (unless given) and time signature of the encoding are the most common ones, and its range
     of pitches is that of the first roll. A roll on another grid or of another range and each
@@ -227,7 +241,9 @@ def encode_rolls(
     parts: list[tuple[Part, ...]] = []
     tempos: list[float] = []
     signatures: list[TimeSignature] = []
-    for split, (label, roll) in pieces:
+    num_moved = 0
+    for split, piece in pieces:
+        roll = piece.roll
         if encoding is None:
             encoding = MusicEncoding(
                 lowest_pitch=roll.lowest_pitch,
@@ -240,8 +256,15 @@ def encode_rolls(
         parts.append(roll.parts)
         tempos.append(roll.tempo_bpm)
         signatures.append(roll.time_signature)
-        _add_stretches(dataset, encoding, split, (label, roll), max_length)
+        if roll.parts:
+            roll, moved_notes = on_keys_of_parts(roll)
+            num_moved += moved_notes
+            piece = piece._replace(roll=roll)
+        _add_stretches(dataset, encoding, split, piece, max_length)
     assert encoding is not None  # the sources hold a readable piece
+    if num_moved:
+        notes = counted(num_moved, "note")
+        dataset.remarks.append(f"moved {notes} by octaves, onto the four octaves of their part")
     dataset.encoding = replace(
         encoding,
         tempo_bpm=tempo_bpm or mode(tempos),
@@ -254,11 +277,11 @@ def _add_stretches(
     dataset: DatasetWriter,
     encoding: MusicEncoding,
     split: str,
-    piece: LabelledRoll,
+    piece: SongPiece,
     max_length: int,
 ) -> None:
     """Add the stretches of a piece with notes, each of at most `max_length` steps."""
-    label, roll = piece
+    song, label, roll = piece
     stretches = [part.from_first_to_last_note() for part in roll.from_bar_line().cut(max_length)]
     for stretch in stretches:
         try:
@@ -274,7 +297,7 @@ def _add_stretches(
             else:
                 reason = f"{_duration(stretch)} of silence in it"
                 dataset.skipped.append({"path": label, "reason": reason})
-        elif not dataset.add(split, values, stretch.time_signature):
+        elif not dataset.add(split, values, stretch.time_signature, song):
             reason = f"{_duration(stretch)} of it are in another split"
             dataset.copies.append({"path": label, "reason": reason})
 
@@ -313,35 +336,89 @@ def _surveyed(
         yield file, survey.take(result)
 
 
+def _with_songs(pieces: Iterable[tuple[str, LabelledRoll]]) -> Iterator[tuple[str, SongPiece]]:
+    """The pieces with the numbers of their songs."""
+    versions = Versions()
+    for number, (split, (label, roll)) in enumerate(pieces):
+        related = versions.related(roll)
+        song = related[0] if related else number
+        versions.add(song)
+        yield split, SongPiece(song, label, roll)
+
+
 def _dealt(
     dataset: DatasetWriter, pieces: Iterable[LabelledRoll], shares: Sequence[float]
-) -> Iterator[tuple[str, LabelledRoll]]:
-    """The pieces that are no copies, each with the split that it is dealt to.
+) -> Iterator[tuple[str, SongPiece]]:
+    """The pieces that are no copies, each with the split that its song is dealt to.
 
-    Where there are fewer pieces than splits, these are stretches of them.
+    Where there are fewer songs than splits, these are stretches of the pieces.
     """
+    split_of_song: dict[int, str] = {}
     different = distinct(pieces, _notes_of, "the same notes", dataset.copies)
-    first = list(islice(different, num_splits(shares)))
-    if len(first) == num_splits(shares):
-        first.sort(key=_steps_of, reverse=True)  # the longest goes to the greatest share
-        yield from deal(chain(first, different), shares, _steps_of)
+    of_songs = _of_one_split(different, split_of_song, dataset.copies)
+    first: dict[int, list[SongPiece]] = {}
+    while len(first) < num_splits(shares):
+        piece = next(of_songs, None)
+        if piece is None:
+            break
+        first.setdefault(piece.song, []).append(piece)
+    if len(first) < num_splits(shares):
+        dataset.remarks.append(
+            f"there are fewer songs ({len(first)}) than splits, so each piece was split in time, at"
+            " bar lines"
+        )
+        yield from _split_in_time(chain.from_iterable(first.values()), shares)
         return
-    dataset.remarks.append(
-        f"there are fewer pieces ({len(first)}) than splits, so each was split in time, at bar"
-        " lines"
-    )
+    # The longest goes to the greatest share.
+    longest_first = sorted(first.values(), key=_steps_of_all, reverse=True)
+    in_order = chain(chain.from_iterable(longest_first), of_songs)
+    for split, piece in deal(in_order, shares, _steps_of, lambda piece: piece.song):
+        split_of_song[piece.song] = split
+        yield split, piece
+
+
+def _of_one_split(
+    pieces: Iterable[LabelledRoll], split_of_song: Mapping[int, str], copies: list[Record]
+) -> Iterator[SongPiece]:
+    """The pieces with the numbers of their songs, as they come.
+
+    One that is a version of several songs in different splits is left out, and noted in `copies`.
+    `split_of_song` has the splits of the songs that have one by now.
+    """
+    versions = Versions()
+    for number, (label, roll) in enumerate(pieces):
+        related = versions.related(roll)
+        places = {split_of_song.get(song, song) for song in related}
+        if len(places) > 1:
+            reason = f"it shares passages with {counted(len(related), 'song')} of different splits"
+            copies.append({"path": label, "reason": reason})
+            continue
+        song = related[0] if related else number
+        versions.add(song)
+        yield SongPiece(song, label, roll)
+
+
+def _split_in_time(
+    pieces: Iterable[SongPiece], shares: Sequence[float]
+) -> Iterator[tuple[str, SongPiece]]:
+    """Stretches of each piece, one for each split, divided at bar lines."""
+    kept = list(pieces)
     for split in SPLITS:
-        for label, piece in first:
-            roll = piece.from_bar_line()  # an upbeat may be all of a part
+        for piece in kept:
+            roll = piece.roll.from_bar_line()  # an upbeat may be all of a part
             lines = [*roll.bars().values(), roll.num_steps]
             bars = split_in_order(len(lines) - 1, shares)[split]
             if bars.start < bars.stop:
-                yield split, (label, roll.stretch(lines[bars.start], lines[bars.stop]))
+                stretch = roll.stretch(lines[bars.start], lines[bars.stop])
+                yield split, piece._replace(roll=stretch)
 
 
-def _steps_of(piece: LabelledRoll) -> int:
-    _, roll = piece
-    return roll.num_steps
+def _steps_of(piece: SongPiece) -> int:
+    return piece.roll.num_steps
+
+
+def _steps_of_all(pieces: Sequence[SongPiece]) -> int:
+    return sum(map(_steps_of, pieces))
 
 
 def _notes_of(roll: PianoRoll) -> int:

@@ -24,7 +24,7 @@ from lnfgen.files import real_path
 from lnfgen.wording import with_name
 
 SHOWN_LOSSES = 10  # the most files left out that `warn_of_losses` names
-_VERSION = 15  # raised when lnfgen would make another dataset from the same files and options
+_VERSION = 16  # raised when lnfgen would make another dataset from the same files and options
 
 
 # Each of these is an option of whoever makes a dataset.

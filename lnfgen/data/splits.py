@@ -87,23 +87,33 @@ def in_random_order(labels: Iterable[str], seed: int) -> list[int]:
 
 
 def deal(
-    items: Iterable[_Item], shares: Sequence[float], size: Callable[[_Item], int]
+    items: Iterable[_Item],
+    shares: Sequence[float],
+    size: Callable[[_Item], int],
+    song: Callable[[_Item], Hashable] | None = None,
 ) -> Iterator[tuple[str, _Item]]:
     """Each item with its split, as they come.
 
     It goes to the split that is furthest behind its share, an empty one first. So the sums of the
     sizes are always within about an item of the shares. How many items come need not be known.
+
+    Args:
+        song: items with the same value of it go to one split; by default each item for itself.
     """
     sums = [0] * len(SPLITS)
     total = 0
-    for item in items:
+    place_of: dict[Hashable, int] = {}  # of songs
+    for number, item in enumerate(items):
+        own = number if song is None else song(item)
         added = size(item)
         total += added
-        behind = []
-        for share, own in zip(shares, sums, strict=True):
-            is_empty = share > 0 and own == 0
-            behind.append((is_empty, share * total - own))
-        chosen = behind.index(max(behind))
+        if own not in place_of:
+            behind = []
+            for share, dealt in zip(shares, sums, strict=True):
+                is_empty = share > 0 and dealt == 0
+                behind.append((is_empty, share * total - dealt))
+            place_of[own] = behind.index(max(behind))
+        chosen = place_of[own]
         sums[chosen] += added
         yield SPLITS[chosen], item
 

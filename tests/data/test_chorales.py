@@ -74,8 +74,10 @@ def test_related_chorales_are_in_one_split_and_copies_count_once() -> None:
     assert [copy["path"] for copy in copies] == ["bach/bwv154.3", "bach/bwv269"]
     assert "bach/bwv245.15" in copies[0]["reason"]
     assert sorted(groups) == [1, 2]
-    assert [name for name, _ in splits["train"]] == ["bach/bwv245.15", "bach/bwv245.37"]
-    assert [name for name, _ in splits["valid"]] == ["bach/bwv359"]
+    labels = {split: [piece.label for piece in pieces] for split, pieces in splits.items()}
+    assert labels["train"] == ["bach/bwv245.15", "bach/bwv245.37"]
+    assert labels["valid"] == ["bach/bwv359"]
+    assert len({piece.song for piece in splits["train"]}) == 1
     assert splits["test"] == []
 
 

@@ -1,6 +1,7 @@
 """Files of music to a dataset: stretches from bar lines, whole pieces, what is left out and why."""
 
 import dataclasses
+import json
 import pickle
 import re
 from pathlib import Path
@@ -18,9 +19,11 @@ from lnfgen.data.facts import dataset_facts
 from lnfgen.data.preprocessing import prepare
 from lnfgen.errors import DatasetError, UnreadableFileError
 from lnfgen.formats.read_write import read, write
+from lnfgen.music.octaves import on_keys_of_parts
 from lnfgen.music.parts import LOWEST, NUM_KEYS
 from lnfgen.music.pianoroll import LOWEST_PITCH, PianoRoll
 from lnfgen.music.song import Song
+from lnfgen.music.tracks import DRUMS
 
 
 def test_own_folder(tmp_path: Path) -> None:
@@ -139,11 +142,15 @@ def test_parts_of_a_song_are_an_axis_of_its_sequences(tmp_path: Path) -> None:
     assert isinstance(piece, PianoRoll)
     assert piece.roles == one.roll.roles
     whole = one.roll.from_first_to_last_note()
+    moved, num_moved = on_keys_of_parts(whole)
+    assert num_moved
     for part, role in enumerate(piece.roles):
         keys = range(LOWEST[role], LOWEST[role] + NUM_KEYS)
-        inside = [note for note in whole.notes(part) if note[2] in keys]
+        inside = [note for note in moved.notes(part) if note[2] in keys]
         assert piece.notes(part) == inside
         assert inside
+        if role != DRUMS:
+            assert inside == moved.notes(part)
 
 
 SHEET = """X:1
@@ -193,3 +200,30 @@ def test_scores_that_are_no_lead_sheets_are_one_part(tmp_path: Path) -> None:
         (source / f"{number}.abc").write_text(SHEET.format(number=number, note="GABc"[number % 4]))
     # now most of them are lead sheets
     assert prepare([source], tmp_path / "e").encoding.roles == ("bass", "chords", "melody")
+
+
+def test_versions_of_a_song_are_one_song_in_one_split(tmp_path: Path) -> None:
+    source = folder_of_tunes(tmp_path / "mine", 12, steps=192)
+    for number in range(0, 12, 3):
+        roll = tune(number, 192)
+        version = roll.transposed(2).stretch(0, 96)
+        write(source / f"version{number:02}.mid", version)
+    for seed in range(4):
+        options = Options(max_length=48, seed=seed)
+        dataset = prepare([source], tmp_path / f"d{seed}", options, jobs=1)
+        songs = {name: set(dataset.split(name).songs.tolist()) for name in SPLITS}
+        assert sum(map(len, songs.values())) == len(set().union(*songs.values())) == 12
+        for name in SPLITS:
+            split = dataset.split(name)
+            assert len(split.songs) == len(split)
+
+
+def test_songs_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
+    source = folder_of_tunes(tmp_path / "mine", 6)
+    dataset = prepare([source], tmp_path / "d")
+    manifest = json.loads((dataset.path / "dataset.json").read_text())
+    for wrong in ("0 0", "0 1 2 -3 4 5", "a b c d e f", 7):
+        manifest["splits"]["train"]["songs"] = wrong
+        (dataset.path / "dataset.json").write_text(json.dumps(manifest))
+        with pytest.raises(DatasetError, match="the songs of train are not"):
+            open_dataset(dataset.path)

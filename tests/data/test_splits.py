@@ -252,6 +252,16 @@ def test_songs_of_very_different_length_are_dealt_by_their_steps(tmp_path: Path)
         assert np.abs(shares - (0.8, 0.1, 0.1)).max() <= 400 / steps.sum()
 
 
+def test_items_of_one_song_are_dealt_to_one_split() -> None:
+    songs = np.random.default_rng(0).integers(0, 60, 300).tolist()
+    dealt = deal(range(300), (0.8, 0.1, 0.1), lambda item: 1, lambda item: songs[item])
+    splits_of: dict[int, set[str]] = {}
+    for split, item in dealt:
+        splits_of.setdefault(songs[item], set()).add(split)
+    assert {len(splits) for splits in splits_of.values()} == {1}
+    assert set().union(*splits_of.values()) == set(SPLITS)
+
+
 def test_a_random_order_depends_on_the_seed_and_not_on_other_labels() -> None:
     def ordered(labels: list[str], seed: int) -> list[str]:
         return [labels[place] for place in in_random_order(labels, seed)]
