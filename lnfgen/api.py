@@ -330,7 +330,7 @@ def compare(
     """
     known, train = open_music(reference, split, progress=progress)
     # Files of the samples are rounded to the grid of the reference.
-    one = known[0]
+    one = known.pieces[0]
     parts = ",".join(one.roles) or ONE
     pieces, _ = open_music(samples, split, one.steps_per_quarter, progress, parts)
     return compare_pieces(pieces, known, train, seed=seed, progress=progress)

@@ -231,14 +231,17 @@ def _summary(
     if math.isnan(low):
         interval = ""
     yield "AUC", f"{_number(comparison.auc)}{interval} ({scale})"
+    if not math.isnan(comparison.train_auc):
+        beside = f"beside {reference}"
+        yield "AUC of train", f"{_number(comparison.train_auc)} {beside}, by the same figures"
     ours = f"{samples} {_number(comparison.samples_variety)}"
     theirs = f"{reference} {_number(comparison.reference_variety)}"
     yield "variety", f"{ours}, {theirs} (mean distance between two passages)"
     yield "most copied", f"{_number(comparison.most_copied)} quarters in a row"
-    pieces = counted(comparison.samples_pieces, "piece")
-    ours = f"{samples} {comparison.samples_windows} from {pieces}"
-    pieces = counted(comparison.reference_pieces, "piece")
-    theirs = f"{reference} {comparison.reference_windows} from {pieces}"
+    songs = counted(comparison.samples_songs, "song")
+    ours = f"{samples} {comparison.samples_windows} from {songs}"
+    songs = counted(comparison.reference_songs, "song")
+    theirs = f"{reference} {comparison.reference_windows} from {songs}"
     yield "passages", f"of {comparison.window_quarters:g} quarters: {ours}; {theirs}"
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -24,6 +25,7 @@ from lnfgen.data.folder_survey import Survey
 from lnfgen.errors import DatasetError
 from lnfgen.files import read_object
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.repertoire import Repertoire
 from lnfgen.music.time_signature import is_time_signature
 from lnfgen.wording import counted
 
@@ -142,6 +144,12 @@ class Dataset:
         if not split.time_signatures:
             return map(self.encoding.decode, split)
         return map(self.encoding.decode, split, split.time_signatures)
+
+    def repertoire(self, name: str, most: int | None = None) -> Repertoire:
+        """The pieces of a split of music with their songs, or the first ones, at `most` so many."""
+        pieces = [*islice(self.pieces(name), most)]
+        rolls = [piece for piece in pieces if isinstance(piece, PianoRoll)]
+        return Repertoire(rolls, self.split(name).songs[: len(rolls)].tolist())
 
     @property
     def split_names(self) -> list[str]:

@@ -5,8 +5,14 @@ length. Each figure has its median and its 5 and 95 % quantiles on both sides, a
 windows of the first side that are inside the 5 to 95 % range of the second. What came in the piece
 ahead of a window counts as no repetition.
 
+Pieces of one song stay together: they share the folds of the classifier, are drawn anew together
+for its interval, and are no copies of each other.
+
 The classifier of `lnfgen.music.two_sample` is fitted to these figures, but for the longest copy and
 the pairs of chords that are new, because those of train are its own, and for the chords heard.
+
+A band also has figures of form, of the first sixteen bars of the pieces that have so many. The
+classifier does not see them.
 
 Ends, which are of whole pieces, have the share of the pieces that have them.
 """
@@ -26,10 +32,12 @@ from lnfgen.music.averages import mean
 from lnfgen.music.copies import longest_copies
 from lnfgen.music.endings import END_FIGURES
 from lnfgen.music.figures import Figure, music_figures, usual_voices
+from lnfgen.music.form import FORM_FIGURES, LONG_BARS, is_long, long_passage
 from lnfgen.music.home import find_home
 from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
-from lnfgen.music.progressions import KnownPairs, chord_changes, chord_pairs, pairs_at_home
+from lnfgen.music.progressions import KnownPairs, chord_changes, chord_pairs
+from lnfgen.music.repertoire import Repertoire
 from lnfgen.music.two_sample import TwoSampleTest, standardised
 
 # The length of a window, eight bars of 4/4; less where half of the pieces of a side are shorter
@@ -44,6 +52,9 @@ OF_CHORDS = {
 
 # windows of a side among which distances are taken, so that large sets need no more memory
 _MOST_DISTANT = 1000
+
+# windows of the corpus that are measured to compare it with the reference
+_MOST_OF_CORPUS = 600
 
 
 @dataclass(frozen=True)
@@ -102,8 +113,8 @@ class MusicComparison:
 
     Attributes:
         figures: by name, those of `lnfgen.music.figures.music_figures`, the longest copy, in
-            quarters, the share of the pairs of chords that the corpus does not have, and those of
-            `OF_CHORDS`.
+            quarters, the share of the pairs of chords that the corpus does not have, those of
+            `OF_CHORDS`, and of bands those of `lnfgen.music.form.FORM_FIGURES`.
         ends: by name, those of `lnfgen.music.endings.END_FIGURES`.
         auc: how well a classifier distinguishes samples from the reference by these figures: 0.5 is
             not at all, 1 is always. Well below 0.5, both sides hold the same pieces.
@@ -113,22 +124,25 @@ class MusicComparison:
             over both sides together.
         usual_voices: how many keys sound at most steps of the reference.
         window_quarters: the length of a window.
+        train_auc: how well a classifier distinguishes the corpus from the reference: what is
+            above it is the model's own. It is nan if the corpus is the reference.
         samples_windows, reference_windows: how many windows there are of each side.
-        samples_pieces, reference_pieces: from how many pieces these are. Shorter pieces have none.
+        samples_songs, reference_songs: from how many songs these are. Shorter pieces have none.
     """
 
     figures: dict[str, FigureRow]
     ends: dict[str, EndRow]
     auc: float
     auc_interval: tuple[float, float]
+    train_auc: float
     samples_variety: float
     reference_variety: float
     usual_voices: int
     window_quarters: float
     samples_windows: int
     reference_windows: int
-    samples_pieces: int
-    reference_pieces: int
+    samples_songs: int
+    reference_songs: int
 
     @property
     def most_copied(self) -> float:
@@ -161,13 +175,19 @@ class _Side:
 
     pieces: list[PianoRoll]
     windows: list[PianoRoll]
-    owners: list[int]  # of each window, the number of its piece
+    owners: list[int]  # of each window, the place of its piece
+    songs: list[int]  # of each window, the number of its song
+
+    @property
+    def num_songs(self) -> int:
+        """From how many songs the windows are."""
+        return len(set(self.songs))
 
 
 def compare_pieces(
-    samples: Sequence[PianoRoll],
-    reference: Sequence[PianoRoll],
-    corpus: Sequence[PianoRoll] | None = None,
+    samples: Repertoire | Sequence[PianoRoll],
+    reference: Repertoire | Sequence[PianoRoll],
+    corpus: Repertoire | Sequence[PianoRoll] | None = None,
     *,
     seed: int = 0,
     progress: Progress = no_progress,
@@ -176,12 +196,12 @@ def compare_pieces(
 
     All pieces are first put on the grid of the first reference piece, in its parts. Where a piece
     has no onsets, those of all others are left out, because repeated notes would then be one note
-    on one side only.
+    on one side only. In a `Repertoire` several pieces may be of one song, elsewhere each is a song.
 
     Args:
         corpus: where copies and pairs of chords are searched for, such as the pieces that a model
             was trained on. By default this is the reference, and for each piece of the reference
-            its other pieces.
+            its other songs.
         seed: decides the folds of the classifier.
         progress: called with the number of windows whose figures are known, and with the number of
             all windows.
@@ -191,31 +211,33 @@ def compare_pieces(
     """
     if seed < 0:
         raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 on")
-    grid = reference[0].steps_per_quarter
-    parts = reference[0].parts
-    samples, reference, searched = _alike([samples, reference, corpus or []], grid, parts)
-    num_steps = min(window_steps(samples), window_steps(reference))
-    first = _windows_of_side(samples, num_steps)
-    second = _windows_of_side(reference, num_steps)
+    of_samples = Repertoire.of(samples)
+    of_reference = Repertoire.of(reference)
+    one = of_reference.pieces[0]
+    grid = one.steps_per_quarter
+    parts = one.parts
     if corpus is None:
-        searched = reference
-        owners = second.owners
+        searched = of_reference
         searched_name = "the reference"
     else:
-        owners = None
+        searched = Repertoire.of(corpus)
         searched_name = "train"
-    known_pairs = KnownPairs(pairs_at_home(piece) for piece in searched)
-    searched = [pitched_parts(piece) for piece in searched]
+    of_samples, of_reference, searched = _alike([of_samples, of_reference, searched], grid, parts)
+    num_steps = min(window_steps(of_samples.pieces), window_steps(of_reference.pieces))
+    first = _windows_of_side(of_samples, num_steps)
+    second = _windows_of_side(of_reference, num_steps)
     num_voices = usual_voices(second.windows)
-    chosen = music_figures(num_voices, reference[0].roles)
-    values = _measured([*first.windows, *second.windows], list(chosen.values()), progress)
+    chosen = music_figures(num_voices, of_reference.pieces[0].roles)
+    figures = list(chosen.values())
+    values = _measured([*first.windows, *second.windows], figures, progress)
     first_values, second_values = np.split(values, [len(first.windows)])
     rows = _rows(chosen, first_values, second_values, of_band=bool(parts))
     rows[LONGEST_COPY] = FigureRow(
         f"longest copy of {searched_name}, quarters",
         _copies_of(first, searched),
-        _copies_of(second, searched, owners),
+        _copies_of(second, searched, is_corpus=corpus is None),
     )
+    known_pairs = KnownPairs.of(searched)
     rows[NEW_PAIRS] = FigureRow(
         f"pairs of chords that {searched_name} does not have",
         _new_pairs_of(first, known_pairs),
@@ -225,49 +247,77 @@ def compare_pieces(
     second_chords = _chord_changes_of(second)
     for column, (name, label) in enumerate(OF_CHORDS.items()):
         rows[name] = FigureRow(label, first_chords[:, column], second_chords[:, column])
-    test = TwoSampleTest(
-        first_values, second_values, np.array(first.owners), np.array(second.owners), seed
-    )
+    if parts:
+        rows |= _form_rows(of_samples.pieces, of_reference.pieces)
+    second_songs = np.array(second.songs)
+    test = TwoSampleTest(first_values, second_values, np.array(first.songs), second_songs, seed)
+    train_auc = math.nan
+    if corpus is not None:
+        of_corpus = _some_windows(searched, num_steps, seed)
+        corpus_values = _measured(of_corpus.windows, figures, progress)
+        corpus_songs = np.array(of_corpus.songs)
+        train_auc = TwoSampleTest(
+            corpus_values, second_values, corpus_songs, second_songs, seed
+        ).auc
     return MusicComparison(
         figures=rows,
         ends=_ends(first.pieces, second.pieces),
         auc=test.auc,
         auc_interval=test.interval(seed),
+        train_auc=train_auc,
         samples_variety=_mean_distance(standardised(first_values, values)),
         reference_variety=_mean_distance(standardised(second_values, values)),
         usual_voices=num_voices,
         window_quarters=num_steps / grid,
         samples_windows=len(first_values),
         reference_windows=len(second_values),
-        samples_pieces=len(set(first.owners)),
-        reference_pieces=len(set(second.owners)),
+        samples_songs=first.num_songs,
+        reference_songs=second.num_songs,
     )
 
 
-def _alike(
-    groups: Sequence[Sequence[PianoRoll]], grid: int, parts: Sequence[Part]
-) -> list[list[PianoRoll]]:
+def _alike(groups: Sequence[Repertoire], grid: int, parts: Sequence[Part]) -> list[Repertoire]:
     """The pieces of each group on one grid and in these parts.
 
     They have onsets if all pieces of all groups have them.
     """
-    every_piece = itertools.chain.from_iterable(groups)
+    every_piece = itertools.chain.from_iterable(group.pieces for group in groups)
     has_onsets = all(piece.onsets is not None for piece in every_piece)
     result = []
-    for pieces in groups:
-        alike = [piece.in_parts(parts).on_grid(grid) for piece in pieces]
+    for group in groups:
+        alike = [piece.in_parts(parts).on_grid(grid) for piece in group.pieces]
         if not has_onsets:
             alike = [replace(piece, onsets=None) for piece in alike]
-        result.append(alike)
+        result.append(Repertoire(alike, group.songs))
     return result
 
 
-def _windows_of_side(pieces: Sequence[PianoRoll], num_steps: int) -> _Side:
-    side = _Side([*pieces], [], [])
-    for number, piece in enumerate(pieces):
+def _windows_of_side(repertoire: Repertoire, num_steps: int) -> _Side:
+    side = _Side([*repertoire.pieces], [], [], [])
+    for number, piece in enumerate(repertoire.pieces):
         for _, window in windows_of(piece, num_steps):
             side.windows.append(window)
             side.owners.append(number)
+            side.songs.append(repertoire.songs[number])
+    return side
+
+
+def _some_windows(repertoire: Repertoire, num_steps: int, seed: int) -> _Side:
+    """The windows of a repertoire; of a large one those of some songs, which the seed chooses."""
+    whole = _windows_of_side(repertoire, num_steps)
+    if len(whole.windows) <= _MOST_OF_CORPUS:
+        return whole
+    songs = np.unique(whole.songs)
+    np.random.default_rng(seed).shuffle(songs)
+    counts = np.array([whole.songs.count(song) for song in songs])
+    num_chosen = max(1, int((counts.cumsum() <= _MOST_OF_CORPUS).sum()))
+    chosen = set(songs[:num_chosen].tolist())
+    side = _Side(whole.pieces, [], [], [])
+    for window, owner, song in zip(whole.windows, whole.owners, whole.songs, strict=True):
+        if song in chosen:
+            side.windows.append(window)
+            side.owners.append(owner)
+            side.songs.append(song)
     return side
 
 
@@ -292,12 +342,35 @@ def _rows(
     return rows
 
 
-def _copies_of(
-    side: _Side, searched: Sequence[PianoRoll], owners: Sequence[int] | None = None
-) -> np.ndarray:
-    """float [windows]: the longest copy of each window, in quarters."""
+def _form_rows(
+    samples: Sequence[PianoRoll], reference: Sequence[PianoRoll]
+) -> dict[str, FigureRow]:
+    """The figures of form, by name, of the pieces that are long enough.
+
+    There are no rows if one side has none of these.
+    """
+    first = [long_passage(piece) for piece in samples if is_long(piece)]
+    second = [long_passage(piece) for piece in reference if is_long(piece)]
+    if not first or not second:
+        return {}
+    rows = {}
+    for name, figure in FORM_FIGURES.items():
+        first_values = np.array([figure.value(piece) for piece in first])
+        second_values = np.array([figure.value(piece) for piece in second])
+        label = f"{LONG_BARS} bars: {figure.label}"
+        rows[name] = FigureRow(label, first_values, second_values, of_band=True)
+    return rows
+
+
+def _copies_of(side: _Side, searched: Repertoire, *, is_corpus: bool = False) -> np.ndarray:
+    """float [windows]: the longest copy of each window, in quarters.
+
+    A window of the corpus itself is not searched for in its own song.
+    """
     pitched = [pitched_parts(window) for window in side.windows]
-    return np.array(longest_copies(pitched, searched, owners))
+    corpus = [pitched_parts(piece) for piece in searched.pieces]
+    owners = side.songs if is_corpus else None
+    return np.array(longest_copies(pitched, corpus, owners, searched.songs))
 
 
 def _new_pairs_of(side: _Side, known: KnownPairs, *, is_corpus: bool = False) -> np.ndarray:

@@ -24,9 +24,7 @@ lasts, and so is a closing cadence of three.
 class _Steps:
     """The N steps of several rolls, one roll after the other, as numbers and marks, all [N]."""
 
-    owner: (
-        np.ndarray
-    )  # int: of which piece each step is; the steps of two owners may share passages
+    owner: np.ndarray  # int: of which song each step is; the steps of two owners may share passages
     is_asked: np.ndarray  # bool: copies are sought of passages of these steps
     is_known: np.ndarray  # bool: and among these steps
     ends: np.ndarray  # int: the step after the last one of its roll
@@ -36,23 +34,29 @@ class _Steps:
 
 
 def longest_copies(
-    pieces: Sequence[PianoRoll], corpus: Sequence[PianoRoll], owners: Sequence[int] | None = None
+    pieces: Sequence[PianoRoll],
+    corpus: Sequence[PianoRoll],
+    songs: Sequence[int] | None = None,
+    songs_of_corpus: Sequence[int] | None = None,
 ) -> list[float]:
     """For each of one or more pieces, the quarters of its longest passage that is in the corpus.
 
     The passage may be transposed. It starts and ends with steps that sound.
 
     Args:
-        owners: for each piece the index of the roll in the corpus that it comes from, which is left
-            out for it.
+        songs: the number of the song of each piece, if they are of the corpus. Copies are not
+            searched for in that song.
+        songs_of_corpus: those of the rolls of the corpus; by default each roll is a song.
     """
     rolls = [*pieces, *corpus]
-    if owners is None:
-        owners = range(-len(pieces), 0)
+    if songs is None:
+        songs = range(-len(pieces), 0)
+    if songs_of_corpus is None:
+        songs_of_corpus = range(len(corpus))
     lengths = np.array([roll.num_steps for roll in rolls])
     num_asked = lengths[: len(pieces)].sum()
     is_asked = np.arange(lengths.sum()) < num_asked
-    owner = np.repeat([*owners, *range(len(corpus))], lengths)
+    owner = np.repeat([*songs, *songs_of_corpus], lengths)
     steps = _steps_of(rolls, owner, is_asked, ~is_asked, with_onsets=True)
     # of each step, how long the longest shared passage is that starts there
     longest = np.zeros(len(owner), np.int64)

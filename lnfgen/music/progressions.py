@@ -16,6 +16,7 @@ from lnfgen.music.chord_finding import find_chords
 from lnfgen.music.harmony import pitch_classes, set_number
 from lnfgen.music.home import find_home
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
+from lnfgen.music.repertoire import Repertoire
 from lnfgen.music.time_signature import bar_length
 
 _BY_A_FIFTH = (5, 7)  # semitones that a root moves up by a fourth, or by a fifth
@@ -53,21 +54,32 @@ def pairs_at_home(piece: PianoRoll) -> np.ndarray:
 
 
 class KnownPairs:
-    """The pairs of chords that the pieces of a corpus have."""
+    """The pairs of chords that the songs of a corpus have."""
 
-    def __init__(self, pairs_of_pieces: Iterable[np.ndarray]) -> None:
-        """Count for each pair of `chord_pairs` how many pieces have it."""
-        self._pieces: Counter[int] = Counter()
-        for pairs in pairs_of_pieces:
-            self._pieces.update(set(pairs.tolist()))
+    def __init__(self, pairs_of_songs: Iterable[Iterable[int]]) -> None:
+        """Count for each pair of `chord_pairs` how many songs have it."""
+        self._songs: Counter[int] = Counter()
+        for pairs in pairs_of_songs:
+            self._songs.update(set(pairs))
+
+    @classmethod
+    def of(cls, corpus: Repertoire) -> "KnownPairs":
+        """The pairs of a corpus, each piece in its own home."""
+        pairs_of_songs = []
+        for pieces in corpus.of_each_song():
+            pairs: set[int] = set()
+            for piece in pieces:
+                pairs.update(pairs_at_home(piece).tolist())
+            pairs_of_songs.append(pairs)
+        return cls(pairs_of_songs)
 
     def new_rate(self, pairs: np.ndarray, own: int = 0) -> float:
         """The share of these pairs, int64 [N], that the corpus does not have; nan for no pairs.
 
         Args:
-            own: 1 for pairs of a piece of the corpus, which then does not count itself.
+            own: 1 for pairs of a song of the corpus, which then does not count itself.
         """
-        num_new = sum(self._pieces[pair] <= own for pair in pairs.tolist())
+        num_new = sum(self._songs[pair] <= own for pair in pairs.tolist())
         return share(num_new, len(pairs))
 
 

@@ -22,6 +22,7 @@ from lnfgen.errors import DatasetError, LnfgenError, LnfgenWarning, RunError, Un
 from lnfgen.music.conversion import ConversionReport
 from lnfgen.music.parts import ONE
 from lnfgen.music.pianoroll import STEPS_PER_QUARTER, PianoRoll
+from lnfgen.music.repertoire import Repertoire
 from lnfgen.music.song import Song, as_song
 from lnfgen.music.tracks import said_of
 from lnfgen.runs.folder import RunFolder
@@ -206,7 +207,7 @@ def open_music(
     steps_per_quarter: int = STEPS_PER_QUARTER,
     progress: Progress = no_progress,
     parts: str = ONE,
-) -> tuple[list[PianoRoll], list[PianoRoll] | None]:
+) -> tuple[Repertoire, Repertoire | None]:
     """Open music to measure.
 
     It is pieces, a file or folder of music, or a split of a dataset or of a benchmark file. Files
@@ -226,7 +227,7 @@ def open_music(
         pieces = [as_song(piece).roll for piece in source]
         if not pieces:
             raise DatasetError("found no pieces; expected at least one piano-roll")
-        return pieces, None
+        return Repertoire.of(pieces), None
     kind, path = find(source, "dataset", "files")
     files = gather([path]) if kind == "files" else []
     if not files or files[0].suffix in benchmarks.SUFFIXES:
@@ -245,18 +246,15 @@ def open_music(
         left_out = f"left out {len(errors)} of {counted(len(files), 'file')}"
         remark = f"{path}: {left_out}; the first: {errors[0]}"
         warnings.warn(remark, LnfgenWarning, stacklevel=3)
-    return rolls, None
+    return Repertoire.of(rolls), None
 
 
-def _of_dataset(dataset: Dataset, split: str) -> tuple[list[PianoRoll], list[PianoRoll] | None]:
+def _of_dataset(dataset: Dataset, split: str) -> tuple[Repertoire, Repertoire | None]:
     """The pieces of a split, and those of the train split if that is another one."""
     if not isinstance(dataset.encoding, MusicEncoding):
         raise DatasetError(f"{dataset.path} holds text; expected a dataset of music")
 
-    def pieces(name: str) -> list[PianoRoll]:
-        return [piece for piece in dataset.pieces(name) if isinstance(piece, PianoRoll)]
-
     train = None
     if split != "train":
-        train = pieces("train")
-    return pieces(split), train
+        train = dataset.repertoire("train")
+    return dataset.repertoire(split), train

@@ -48,6 +48,7 @@ from lnfgen.inference.wish_reading import Want, wishes_for
 from lnfgen.inference.wishes import Wishes
 from lnfgen.music.comparison import MusicComparison, compare_pieces
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.repertoire import Repertoire
 from lnfgen.music.song import Song
 from lnfgen.runs.checkpoint import load_model
 from lnfgen.runs.evaluation_data import EvaluationData, dataset_of, open_music, scored_dataset
@@ -492,10 +493,11 @@ class TrainedModel:
         if not isinstance(encoding, MusicEncoding):
             raise LnfgenError(f"{self.run.name} makes text; expected a run that makes music")
         reference, train = open_music(scored_dataset(self.run, dataset, progress), split)
-        others = [self._as_drawn(encoding, piece) for piece in reference]
+        others = [self._as_drawn(encoding, piece) for piece in reference.pieces]
         choices = self.draw(count, temperature=temperature, seed=seed, progress=progress)
         pieces = [choice.piece for choice in choices if isinstance(choice.piece, PianoRoll)]
-        return compare_pieces(pieces, others, train, seed=seed, progress=progress)
+        known = Repertoire(others, reference.songs)
+        return compare_pieces(pieces, known, train, seed=seed, progress=progress)
 
     def _as_drawn(self, encoding: MusicEncoding, piece: PianoRoll) -> PianoRoll:
         """A piece of the data with the bar lines that it would have among the model's samples.

@@ -45,7 +45,9 @@ from lnfgen.models.mixture import Gate
 from lnfgen.models.observation import Frames
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.comparison import windows_of
+from lnfgen.music.form import LONG_BARS
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.repertoire import Repertoire
 from lnfgen.music.rhythm import repeat_rate
 from lnfgen.music.tonality import Key
 from lnfgen.music.tracks import DRUMS
@@ -86,7 +88,7 @@ PASS_STEPS = 1_000
 """The most padded frames whose gradient is computed at once, but for those of one piece."""
 
 SHORT = 8
-"""The bars of every second piece, so that a short piece is a whole one too; of bands, all."""
+"""The bars of every second piece, so that a short piece is a whole one too."""
 
 WITHOUT_PARTS = 2
 """Without parts, a round and an update have so many times more pieces, which cost less."""
@@ -103,13 +105,13 @@ class Round(NamedTuple):
 def calibrate(  # noqa: PLR0913  (what is asked of the session, which the trainer asks too)
     model: SequenceModel,
     encoding: MusicEncoding,
-    train: Sequence[PianoRoll],
+    train: Repertoire,
     rounds: int,
     seed: int,
     report: Callable[[Round], None],
     interrupted: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Move the output of a model towards the figures of `train`, the pieces of the train split.
+    """Move the output of a model towards the figures of `train`, pieces of the train split.
 
     If `interrupted()` ends it before a round, the result is False, and the model is then of no use.
     """
@@ -129,7 +131,7 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
         drawn = _draw(model, encoding, stream_seed(seed, number))
         pieces = _decoded(encoding, drawn)
         found = aim.passages_of(pieces, _homes(encoding, drawn))
-        test = TwoSampleTest(found.figures, true.figures, found.pieces, true.pieces)
+        test = TwoSampleTest(found.figures, true.figures, found.songs, true.songs)
         report(Round(number + 1, rounds, test.auc))
         remembered = [*remembered[1 - REMEMBERED :], found.figures]
         samples = np.concatenate(remembered)
@@ -141,7 +143,7 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
         for start in range(0, len(drawn), size):
             block = slice(start, start + size)
             _update(model, anchor, encoding, optimizer, drawn[block], credits[block])
-    _steady_drums(model, encoding, train, stream_seed(seed, rounds))
+    _steady_drums(model, encoding, train.pieces, stream_seed(seed, rounds))
     return True
 
 
@@ -162,24 +164,31 @@ def _set_rates(optimizer: torch.optim.Optimizer, share: float) -> None:
         group["lr"] = group["rate"] * share
 
 
+def pieces_of_round(encoding: MusicEncoding) -> int:
+    """How many pieces are drawn in a round."""
+    return CALIBRATION_PIECES * _times(encoding)
+
+
 def _times(encoding: MusicEncoding) -> int:
     """How many times as many pieces as of a band a round and an update have."""
     return 1 if encoding.parts else WITHOUT_PARTS
 
 
 def _draw(model: SequenceModel, encoding: MusicEncoding, seed: int) -> list[DrawnSequence]:
-    """The pieces of a round, the shortest first.
+    """The pieces of a round, the shortest first, so that those of an update have similar lengths.
 
-    So the pieces of an update have similar lengths.
+    A band's have `SHORT` or `LONG_BARS` bars, others `SHORT` or as many as the model draws.
     """
     usual: dict[TimeSignature | None, int | None] = {}
     short: dict[TimeSignature | None, int | None] = {}
     for time_signature in time_signatures_of(model, encoding):
         usual[time_signature] = None
+        if encoding.parts:
+            usual[time_signature] = encoding.steps_of_bars(LONG_BARS, time_signature)
         short[time_signature] = encoding.steps_of_bars(SHORT, time_signature)
     rows = []
-    for index in range(CALIBRATION_PIECES * _times(encoding)):
-        is_short = bool(encoding.parts) or index % 2 == 1
+    for index in range(pieces_of_round(encoding)):
+        is_short = index % 2 == 1
         rows.append(drawn_row(model, short if is_short else usual, stream_seed(seed, index)))
     rows.sort(key=lambda row: row.length)
     return list(drawn_sequences(model, encoding, rows, 1.0, DRAWN_STEPS))
@@ -256,14 +265,10 @@ def _steady_drums(
     if DRUMS not in encoding.roles or not sharpness:
         return
     part = encoding.roles.index(DRUMS)
-    stretches = []
-    for piece in train:
-        num_steps = encoding.steps_of_bars(SHORT, piece.time_signature)
-        stretches += [stretch for _, stretch in windows_of(piece, num_steps)]
-    wanted = _repeats(stretches, part)
+    wanted = _repeats(encoding, train, part)
     for number in range(MOST_RAISES):
         drawn = _draw(model, encoding, stream_seed(seed, number))
-        found = _repeats(_decoded(encoding, drawn), part)
+        found = _repeats(encoding, _decoded(encoding, drawn), part)
         # Where either has no drums, its share is nan, and nothing is raised.
         is_unsteady = found < wanted
         if not is_unsteady:
@@ -273,11 +278,16 @@ def _steady_drums(
             of_parts.data[part] += STEADIER
 
 
-def _repeats(pieces: Sequence[PianoRoll], part: int) -> float:
-    """The mean share of the bars of a part that repeat an earlier one of their piece.
+def _repeats(encoding: MusicEncoding, pieces: Sequence[PianoRoll], part: int) -> float:
+    """The mean share of the bars of a part that repeat an earlier one of their `SHORT` bars.
 
-    Pieces without notes in this part do not count; it is nan if all are.
+    Bars without notes in this part do not count; it is nan if there are no others.
     """
-    rates = [repeat_rate(piece.part(part)) for piece in pieces]
-    known = [rate for rate in rates if not math.isnan(rate)]
-    return float(np.mean(known)) if known else math.nan
+    rates = []
+    for piece in pieces:
+        num_steps = encoding.steps_of_bars(SHORT, piece.time_signature)
+        for _, stretch in windows_of(piece, num_steps):
+            rate = repeat_rate(stretch.part(part))
+            if not math.isnan(rate):
+                rates.append(rate)
+    return float(np.mean(rates)) if rates else math.nan

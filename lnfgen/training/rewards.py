@@ -1,9 +1,10 @@
 """What calibration rewards: passages of samples with the figures of those of the train split.
 
 A passage is a window of a piece, or its last steps. It has figures of its own, figures beside the
-home of its piece, and the last one has those of the close. A classifier learns which figures tell
-passages of samples from those of train, and its score is their reward. What the figures of the
-close add to it is the reward of the last steps alone.
+home of its piece, and the last one has those of the close, and those of the form of a band. A
+classifier learns which figures tell passages of samples from those of train, and its score is their
+reward. What the figures of the close add to it is the reward of the last steps alone, and what
+those of the form add is the reward of the whole piece.
 """
 
 import math
@@ -17,10 +18,12 @@ from torch import Tensor
 from lnfgen.music.comparison import window_steps, windows_of
 from lnfgen.music.endings import ends_at_home, ends_on_cadence, ends_on_triad, keeps_key
 from lnfgen.music.figures import Figure, music_figures, usual_voices
+from lnfgen.music.form import FORM_FIGURES, is_long, long_passage
 from lnfgen.music.home import find_home, last_bass
 from lnfgen.music.parts import are_pitched
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
-from lnfgen.music.progressions import KnownPairs, chord_pairs, pairs_at_home
+from lnfgen.music.progressions import KnownPairs, chord_pairs
+from lnfgen.music.repertoire import Repertoire
 from lnfgen.music.tonality import MODES, Key, key_profiles
 from lnfgen.music.two_sample import regression, standardised
 
@@ -45,6 +48,12 @@ NUM_OF_KEY = 3
 NUM_OF_CLOSE = 4
 """The figures of the close; see `Measures.of_close`."""
 
+OF_FORM = tuple(FORM_FIGURES.values())
+"""The figures of the form of a band. They come last, after those of the close."""
+
+_CLOSE = slice(-NUM_OF_CLOSE - len(OF_FORM), -len(OF_FORM))
+_FORM = slice(-len(OF_FORM), None)
+
 MOST_PASSAGES = 2_000
 """The most passages of train that are measured, but for those of one piece."""
 
@@ -61,14 +70,15 @@ class Passages(NamedTuple):
     """The passages of some pieces, as tables."""
 
     passages: list[Passage]
-    figures: np.ndarray  # [passages, figures]: the last columns are of the close
-    pieces: np.ndarray  # int [passages], the piece of each
+    figures: np.ndarray  # [passages, figures]: the last columns are of the close and the form
+    songs: np.ndarray  # int [passages], the song of each
 
     @classmethod
-    def of(cls, passages: list[Passage], num_figures: int) -> "Passages":
+    def of(cls, passages: list[Passage], num_figures: int, songs: Sequence[int]) -> "Passages":
+        """The tables of some passages. `songs` has the song of each piece."""
         figures = np.array([passage.figures for passage in passages]).reshape(-1, num_figures)
-        pieces = np.array([passage.piece for passage in passages], int)
-        return cls(passages, figures, pieces)
+        of_passages = np.array([songs[passage.piece] for passage in passages], int)
+        return cls(passages, figures, of_passages)
 
 
 class Measures(NamedTuple):
@@ -81,7 +91,7 @@ class Measures(NamedTuple):
 
     @property
     def num_figures(self) -> int:
-        return len(self.chosen) + NUM_OF_KEY + NUM_OF_CLOSE
+        return len(self.chosen) + NUM_OF_KEY + NUM_OF_CLOSE + len(OF_FORM)
 
     def passages(
         self, place: int, piece: PianoRoll, home: Key | None, *, is_own: bool = False
@@ -104,9 +114,9 @@ class Measures(NamedTuple):
             figures = [figure.value(window) for figure in self.chosen]
             figures += self.of_key(window, home, is_own=is_own)
             if is_last:
-                figures += [keeps_key(piece), *self.of_close(piece, home)]
+                figures += [keeps_key(piece), *self.of_close(piece, home), *self.of_form(piece)]
             else:
-                figures += [math.nan] * (1 + NUM_OF_CLOSE)
+                figures += [math.nan] * (1 + NUM_OF_CLOSE + len(OF_FORM))
             yield Passage(place, piece.num_steps - start, np.array(figures, float))
 
     def of_key(self, window: PianoRoll, home: Key | None, *, is_own: bool) -> list[float]:
@@ -128,6 +138,14 @@ class Measures(NamedTuple):
             on_home = last_bass(pitched_parts(piece)) % 12 == home.tonic
         return [ends_on_triad(piece), ends_at_home(piece), ends_on_cadence(piece), on_home]
 
+    @staticmethod
+    def of_form(piece: PianoRoll) -> list[float]:
+        """The figures of the form of a long piece of a band; nan of others."""
+        if not is_long(piece):
+            return [math.nan] * len(OF_FORM)
+        passage = long_passage(piece)
+        return [figure.value(passage) for figure in OF_FORM]
+
 
 class Aim(NamedTuple):
     """The figures that samples are to have."""
@@ -137,20 +155,21 @@ class Aim(NamedTuple):
     of_parts: np.ndarray  # see `parts_of_figures`
 
     @classmethod
-    def of(cls, train: Sequence[PianoRoll], seed: int) -> "Aim":
+    def of(cls, repertoire: Repertoire, seed: int) -> "Aim":
         """The aim of pieces of the train split, of which `seed` chooses some if they are many."""
+        train = repertoire.pieces
         roles = train[0].roles
         num_steps = window_steps(train)
         if roles:  # songs of a band are few, and so half of what is a passage elsewhere is one
             num_steps -= num_steps // 2
         chosen = list(music_figures(usual_voices(train), roles).values())
-        known_pairs = KnownPairs(pairs_at_home(piece) for piece in train)
+        known_pairs = KnownPairs.of(repertoire)
         measures = Measures(num_steps, train[0].steps_per_quarter, chosen, known_pairs)
         passages: list[Passage] = []
         for place in np.random.default_rng(seed).permutation(len(train)).tolist():
             if len(passages) < MOST_PASSAGES:
                 passages += measures.passages(place, train[place], None, is_own=True)
-        of_train = Passages.of(passages, measures.num_figures)
+        of_train = Passages.of(passages, measures.num_figures, repertoire.songs)
         return cls(of_train, measures, parts_of_figures(chosen, roles))
 
     def passages_of(self, pieces: Sequence[PianoRoll], homes: Sequence[Key | None]) -> Passages:
@@ -158,7 +177,7 @@ class Aim(NamedTuple):
         passages: list[Passage] = []
         for place, (piece, home) in enumerate(zip(pieces, homes, strict=True)):
             passages += self.measures.passages(place, piece, home)
-        return Passages.of(passages, self.measures.num_figures)
+        return Passages.of(passages, self.measures.num_figures, range(len(pieces)))
 
 
 def parts_of_figures(chosen: Sequence[Figure], roles: Sequence[str]) -> np.ndarray:
@@ -168,20 +187,24 @@ def parts_of_figures(chosen: Sequence[Figure], roles: Sequence[str]) -> np.ndarr
     """
     pitched = are_pitched(roles)
     whole = pitched if pitched.any() else np.ones_like(pitched)  # drums alone
-    rows = []
-    for figure in chosen:
+
+    def parts_of(figure: Figure) -> np.ndarray:
         if figure.role in roles:
-            rows.append(np.array([role == figure.role for role in roles]))
-        else:
-            rows.append(whole)
-    return np.array([*rows, *[whole] * (NUM_OF_KEY + NUM_OF_CLOSE)], float)
+            return np.array([role == figure.role for role in roles])
+        return whole
+
+    rows = [parts_of(figure) for figure in chosen]
+    rows += [whole] * (NUM_OF_KEY + NUM_OF_CLOSE)
+    rows += [parts_of(figure) for figure in OF_FORM]
+    return np.array(rows, float)
 
 
 class Rewards(NamedTuple):
-    """The rewards of passages and of the closes that some of them have, each `[passages, R]`."""
+    """The rewards of passages, and of the closes and forms that some have, each `[passages, R]`."""
 
     of_passages: np.ndarray
     of_closes: np.ndarray  # 0 for passages without a close
+    of_forms: np.ndarray  # 0 for passages that do not end a long piece of a band
 
 
 def rewards_of(
@@ -202,12 +225,16 @@ def rewards_of(
     scores = distances.clip(-FARTHEST, FARTHEST)[..., None] * weights[:, None] * of_parts
     beyond = (figures < np.fmin.reduce(reference)) | (figures > np.fmax.reduce(reference))
     is_strange = (beyond & (abs(distances) > FARTHEST)).any(1)
-    of_passages = _bounded(scores[:, :-NUM_OF_CLOSE].sum(1), is_strange)
+    of_passages = _bounded(scores[:, : _CLOSE.start].sum(1), is_strange)
     of_closes = np.zeros_like(of_passages)
-    has_close = ~np.isnan(figures[:, -NUM_OF_CLOSE:]).any(1)
-    scores_of_closes = scores[has_close, -NUM_OF_CLOSE:].sum(1)
+    has_close = ~np.isnan(figures[:, _CLOSE]).any(1)
+    scores_of_closes = scores[has_close, _CLOSE].sum(1)
     of_closes[has_close] = _bounded(scores_of_closes, is_strange[has_close])
-    return Rewards(of_passages, of_closes)
+    of_forms = np.zeros_like(of_passages)
+    has_form = ~np.isnan(figures[:, _FORM]).all(1)
+    scores_of_forms = scores[has_form, _FORM].sum(1)
+    of_forms[has_form] = _bounded(scores_of_forms, is_strange[has_form])
+    return Rewards(of_passages, of_closes, of_forms)
 
 
 def _bounded(scores: np.ndarray, is_strange: np.ndarray) -> np.ndarray:
@@ -225,10 +252,11 @@ def credits_of(
     """The credit of each step of drawn pieces of these lengths, `[T, R]` each.
 
     The steps of a passage have its reward. Those before it get a share of it, because they lead to
-    it. The last steps of a piece have the reward of its close.
+    it. The last steps of a piece have the reward of its close, and all steps that of its form.
     """
     of_passages = torch.from_numpy(rewards.of_passages).float()
     of_closes = WEIGHT_OF_CLOSE * torch.from_numpy(rewards.of_closes).float()
+    of_forms = torch.from_numpy(rewards.of_forms).float()
     credits = [torch.zeros(length, of_passages.shape[1]) for length in lengths]
     num_steps = measures.num_steps
     close_steps = CLOSE_QUARTERS * measures.steps_per_quarter
@@ -240,4 +268,5 @@ def credits_of(
         before = min(start, num_steps)
         credit[start - before : start] += FORESIGHT * of_passages[number]
         credit[-close_steps:] += of_closes[number]
+        credit += of_forms[number]
     return credits

@@ -9,13 +9,12 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 from torch import Tensor
 
-from lnfgen.config import CALIBRATION_PIECES, Config
+from lnfgen.config import Config
 from lnfgen.conventions import Progress, no_progress
 from lnfgen.data.dataset import Dataset
 from lnfgen.data.music_encoding import MusicEncoding
@@ -23,7 +22,7 @@ from lnfgen.device.preparation import prepare_machine
 from lnfgen.errors import ConfigError, LnfgenWarning, OutputError, RunError, is_out_of_memory
 from lnfgen.files import require_writable, try_lock
 from lnfgen.models.sequence_model import SequenceModel
-from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.form import LONG_BARS
 from lnfgen.runs.checkpoint import (
     Saved,
     State,
@@ -40,7 +39,7 @@ from lnfgen.runs.evaluation_data import dataset_of
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import is_calibrated
 from lnfgen.runs.naming import create_numbered
-from lnfgen.training.calibration import SHORT, calibrate
+from lnfgen.training.calibration import SHORT, calibrate, pieces_of_round
 from lnfgen.training.rewards import MOST_PASSAGES
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Listener, Trainer
@@ -243,9 +242,10 @@ class TrainingSession:
             return 0.0
         usual_steps = float(self.dataset.split("train").lengths.mean())
         short_steps = encoding.steps_of_bars(SHORT, encoding.time_signature)
-        steps_of_round = float(CALIBRATION_PIECES * short_steps)
-        if not encoding.parts:  # then a round has as many pieces of the usual length, too
-            steps_of_round += CALIBRATION_PIECES * usual_steps
+        other_steps = usual_steps
+        if encoding.parts:
+            other_steps = encoding.steps_of_bars(LONG_BARS, encoding.time_signature)
+        steps_of_round = pieces_of_round(encoding) / 2 * (short_steps + other_steps)
         steps_of_update = training.batch_size * usual_steps
         return rounds * STEP_OF_A_ROUND * steps_of_round / steps_of_update
 
@@ -259,8 +259,7 @@ class TrainingSession:
         assert isinstance(encoding, MusicEncoding)  # settings for texts have no rounds
         model = load_model(self.run, self.device)
         # A person's files are in random order.
-        pieces = islice(self.dataset.pieces("train"), MOST_PASSAGES)
-        train = [piece for piece in pieces if isinstance(piece, PianoRoll)]
+        train = self.dataset.repertoire("train", MOST_PASSAGES)
         done = calibrate(
             model, encoding, train, rounds, training.seed, listener.calibrated, interrupted
         )

@@ -52,7 +52,7 @@ def at_home(
 def test_samples_of_a_run_beside_its_dataset(home: Path, at_home: Call) -> None:
     values = json.loads(at_home("compare", "run", "--count", "8", "--seed", "3", "--json").stdout)
     assert (values["count"], values["split"], values["run"]) == (8, "test", "run")
-    assert (values["samples_pieces"], values["reference_pieces"]) == (8, 8)
+    assert (values["samples_songs"], values["reference_songs"]) == (8, 8)
     assert values["figures"]["exact_polyphony_rate"]["label"] == "steps with exactly 4 keys"
     assert values["auc"] > 0.9
     again = lnfgen.load(home / "run").compare(count=8, seed=3).to_json()  # the seed decides all
@@ -70,7 +70,7 @@ def test_folders_beside_one_another(home: Path, at_home: Call) -> None:
     assert "broken.mid" in said
     assert "note length" in (home / "gap.svg").read_text()
     values = json.loads(at_home("compare", "songs", "four", "--json", "--quiet").stdout)
-    assert (values["reference_pieces"], values["samples_pieces"]) == (8, 10)
+    assert (values["reference_songs"], values["samples_songs"]) == (8, 10)
     assert "train" in values["figures"]["longest_copy"]["label"]
     with pytest.warns(UserWarning, match="left out 1 of 11 files"):
         assert isinstance(lnfgen.compare(home / "songs", home / "others"), MusicComparison)
@@ -119,10 +119,10 @@ def test_bars_are_those_of_the_pieces_but_beside_samples_the_usual_ones(home: Pa
 
 
 def test_pieces_are_a_source_too(home: Path) -> None:
-    assert lnfgen.compare(pieces(0, 4), home / "four").reference_pieces == 8
-    assert lnfgen.compare(home / "four", iter(pieces(0, 4))).reference_pieces == 4
+    assert lnfgen.compare(pieces(0, 4), home / "four").reference_songs == 8
+    assert lnfgen.compare(home / "four", iter(pieces(0, 4))).reference_songs == 4
     songs = [lnfgen.Song(piece) for piece in pieces(0, 4)]
-    assert lnfgen.compare(songs, home / "four").samples_pieces == 4
+    assert lnfgen.compare(songs, home / "four").samples_songs == 4
     with pytest.raises(DatasetError, match="no pieces"):
         lnfgen.compare([], home / "four")
 

@@ -21,6 +21,7 @@ from lnfgen.music.comparison import (
 from lnfgen.music.figures import music_figures
 from lnfgen.music.parts import ROLES
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.repertoire import Repertoire
 
 
 def test_a_seed_is_no_negative_number() -> None:
@@ -78,8 +79,8 @@ def test_windows_have_one_length_and_start_with_bars() -> None:
     assert result.window_quarters == 32
     # Of 100 quarters: 0 to 32, 32 to 64, 64 to 96; in 3/4 the next bars after 32 and 65 start at 33
     # and 66.
-    assert (result.samples_windows, result.samples_pieces) == (6, 2)
-    assert (result.reference_windows, result.reference_pieces) == (3, 3)
+    assert (result.samples_windows, result.samples_songs) == (6, 2)
+    assert (result.reference_windows, result.reference_songs) == (3, 3)
     in_bars = compare_pieces([three_four], [three_four]).figures["downbeat_rate"].samples
     # a window of 32 quarters has eleven of its chords on bars
     assert in_bars == pytest.approx([1 / 3] * 3, abs=0.06)
@@ -224,3 +225,26 @@ def test_music_of_one_part_beside_a_band_plays_in_one_of_its_parts() -> None:
     assert result.figures["drums_notes_per_bar"].inside == 0
     drums = [band(128, drums=song.part(0).notes()) for song in songs]
     assert compare_pieces(drums[:3], drums[3:]).most_copied > 31  # all play the same
+
+
+def test_stretches_of_one_song_count_as_one_and_are_no_copies() -> None:
+    songs = [song_of_band(seed) for seed in range(8)]
+    twice = [*songs, *songs]
+    numbers = [*range(8), *range(8)]
+    as_songs = compare_pieces(songs, Repertoire(twice, numbers))
+    assert (as_songs.reference_songs, as_songs.samples_songs) == (8, 8)
+    assert as_songs.figures["longest_copy"].reference.max() < 16
+    as_pieces = compare_pieces(songs, twice)
+    assert as_pieces.reference_songs == 16
+    assert as_pieces.figures["longest_copy"].reference.min() > 16
+    assert as_songs.figures["new_chord_pairs"].reference.mean() > 0
+    assert as_pieces.figures["new_chord_pairs"].reference.max() == 0
+
+
+def test_train_is_compared_with_the_reference_too() -> None:
+    train = pieces(0, 30)
+    alike = compare_pieces(pieces(30, 50, wrong=0.5), pieces(50, 70), train)
+    assert alike.train_auc < 0.7 < alike.auc
+    assert np.isnan(compare_pieces(pieces(0, 4), pieces(4, 8)).train_auc)
+    other = compare_pieces(pieces(30, 50), pieces(50, 70), pieces(0, 30, wrong=0.5))
+    assert other.train_auc > 0.9

@@ -27,6 +27,7 @@ from lnfgen.formats.midi import midi_bytes, read_midi
 from lnfgen.formats.text import UNKNOWN
 from lnfgen.music.conversion import ConversionReport
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.repertoire import Repertoire
 from lnfgen.music.song import Song
 from lnfgen.runs.evaluation_data import (
     dataset_of,
@@ -216,7 +217,9 @@ def test_the_tracks_of_a_file_are_named(tmp_path: Path) -> None:
 
 def test_music_to_compare_may_be_songs_or_rolls() -> None:
     roll = PianoRoll.from_notes([(0, 4, 60)])
-    assert open_music([Song(roll), roll], "test") == ([roll, roll], None)
+    found, train = open_music([Song(roll), roll], "test")
+    assert found == Repertoire.of([roll, roll])
+    assert train is None
     with pytest.raises(DatasetError, match="found no pieces"):
         open_music([], "test")
 
@@ -226,8 +229,8 @@ def test_files_to_compare_are_read_and_a_damaged_one_is_left_out(tmp_path: Path)
     lnfgen.write(tmp_path / "a.mid", roll)
     (tmp_path / "b.mid").write_bytes(b"MThd")
     with pytest.warns(LnfgenWarning, match="left out 1 of 2 files; the first: "):
-        rolls, train = open_music(tmp_path, "test")
-    assert [found.notes() for found in rolls] == [roll.notes()]
+        found, train = open_music(tmp_path, "test")
+    assert [piece.notes() for piece in found.pieces] == [roll.notes()]
     assert train is None
 
 

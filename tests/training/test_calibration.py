@@ -25,6 +25,7 @@ from lnfgen.models.observation import Frames
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.lines import median_pitch
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.repertoire import Repertoire
 from lnfgen.nn.parameter_groups import RATES, SHARPNESS, parameter_groups
 from lnfgen.runs.checkpoint import save_model
 from lnfgen.runs.folder import RunFolder
@@ -225,7 +226,7 @@ def test_samples_come_nearer_to_the_figures_of_train(monkeypatch: pytest.MonkeyP
     aim = mean_of(top_pitch, train)
     before = mean_of(top_pitch, samples_of(model, ENCODING, count=48, seed=2))
     rounds: list[calibration.Round] = []
-    assert calibration.calibrate(model, ENCODING, train, 6, 1, rounds.append)
+    assert calibration.calibrate(model, ENCODING, Repertoire.of(train), 6, 1, rounds.append)
     assert [(one.number, one.rounds) for one in rounds] == [(number, 6) for number in range(1, 7)]
     after = mean_of(top_pitch, samples_of(model, ENCODING, count=48, seed=2))
     assert abs(after - aim) < 0.6 * abs(before - aim)
@@ -247,7 +248,7 @@ def test_samples_of_a_band_come_nearer_to_songs_whose_bass_plays_little(
     train = sorted(drawn, key=bass_notes)[:16]
     aim = mean_of(bass_notes, train)
     before = mean_of(bass_notes, samples_of(model, encoding, count=48, bars=1, seed=2))
-    assert calibration.calibrate(model, encoding, train, 12, 1, ignored)
+    assert calibration.calibrate(model, encoding, Repertoire.of(train), 12, 1, ignored)
     after = mean_of(bass_notes, samples_of(model, encoding, count=48, bars=1, seed=2))
     assert abs(after - aim) < 0.6 * abs(before - aim)
 
@@ -255,7 +256,9 @@ def test_samples_of_a_band_come_nearer_to_songs_whose_bass_plays_little(
 def test_a_model_is_of_no_use_if_its_calibration_was_ended() -> None:
     model = toy_model()
     train = [roll(*[(1,)] * 32)]
-    assert not calibration.calibrate(model, ENCODING, train, 2, 1, ignored, lambda: True)
+    assert not calibration.calibrate(
+        model, ENCODING, Repertoire.of(train), 2, 1, ignored, lambda: True
+    )
 
 
 def test_each_group_of_weights_moves_at_a_rate_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +274,7 @@ def test_each_group_of_weights_moves_at_a_rate_of_its_own(monkeypatch: pytest.Mo
         return Rewards(np.ones((len(figures), 2)), np.zeros((len(figures), 2)))
 
     monkeypatch.setattr(calibration, "rewards_of", equal_rewards)
-    assert calibration.calibrate(model, encoding, train, 1, 1, ignored)
+    assert calibration.calibrate(model, encoding, Repertoire.of(train), 1, 1, ignored)
     moved = {}
     for parameter, old in zip(model.parameters(), before, strict=True):
         moved[parameter] = parameter.detach() - old
@@ -314,7 +317,7 @@ def test_drums_are_made_steadier_until_as_many_bars_come_again_as_in_train(
     draws = iter(patterns)
     monkeypatch.setattr(calibration, "_draw", lambda *_: drawn_as(model, song(8, next(draws))))
     train = [FOUR.decode(song(16, 4).numpy())]
-    assert calibration.calibrate(model, FOUR, train, 0, 1, ignored)
+    assert calibration.calibrate(model, FOUR, Repertoire.of(train), 0, 1, ignored)
     moved = moves(model, before)
     expected = torch.full((4,), calibration.FIRST_SHARPNESS)
     expected[0] += raises * calibration.STEADIER
@@ -337,7 +340,7 @@ def test_without_drums_or_copies_nothing_is_made_steadier(
         model = toy_model(parts=4)
         encoding = FOUR
         train = [encoding.decode(song(8, 2).numpy())]
-    assert calibration.calibrate(model, encoding, train, 0, 1, ignored)
+    assert calibration.calibrate(model, encoding, Repertoire.of(train), 0, 1, ignored)
 
 
 def test_silent_drums_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,7 +349,7 @@ def test_silent_drums_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     silent = torch.zeros_like(song(8, 1))
     monkeypatch.setattr(calibration, "_draw", lambda *_: drawn_as(model, silent))
     train = [FOUR.decode(song(8, 2).numpy())]
-    assert calibration.calibrate(model, FOUR, train, 0, 1, ignored)
+    assert calibration.calibrate(model, FOUR, Repertoire.of(train), 0, 1, ignored)
     for name, move in moves(model, before).items():
         expected = calibration.FIRST_SHARPNESS if name.endswith("sharpness") else 0.0
         assert (move == expected).all()
