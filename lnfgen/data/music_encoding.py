@@ -23,6 +23,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import WRITABLE_MUSIC, read
 from lnfgen.music.conversion import ConversionReport
 from lnfgen.music.home import find_home, home_number, numbered_home
+from lnfgen.music.octaves import on_keys_of_parts
 from lnfgen.music.parts import LOWEST, ONE, InParts, Part
 from lnfgen.music.pianoroll import LOWEST_PITCH, NUM_PITCHES, STEPS_PER_QUARTER, PianoRoll
 from lnfgen.music.song import Song, as_song
@@ -180,9 +181,12 @@ class MusicEncoding(InParts, Encoding):
             song = song.on_grid(self.steps_per_quarter).in_range(*self.pitches)
             report = song.origin.report
             changes["rounded"] += report["rounded"]
-            changes["out_of_range"] += report["out_of_range"] + self.num_beyond(song.roll)
-            signatures.append(song.roll.time_signature)
-            sequences.append(self.encode(song.roll))
+            roll = song.roll
+            if self.parts:
+                roll, _ = on_keys_of_parts(roll, self.num_pitches)
+            changes["out_of_range"] += report["out_of_range"] + self.num_beyond(roll)
+            signatures.append(roll.time_signature)
+            sequences.append(self.encode(roll))
         # A counter that has been added to holds no zeros.
         bar_shapes = self.bar_shapes(signatures)
         return EncodedPieces(sequences, bar_shapes, self.homes(sequences)), +changes
@@ -295,18 +299,20 @@ class MusicEncoding(InParts, Encoding):
         lowest = [LOWEST[role] for role in self.roles] or [self.lowest_pitch]
         return np.array(lowest)
 
-    def columns_of(self, lowest_pitch: int) -> np.ndarray:
+    def columns_of(self, lowest_pitch: int | np.ndarray) -> np.ndarray:
         """Where the keys of each part are among the pitches from `lowest_pitch` on, int [R, P].
 
-        A number is negative for a key below these pitches.
+        A number is negative for a key below these pitches. Each part may have a `lowest_pitch` of
+        its own, int [R].
         """
         first = self.lowest_of_parts - lowest_pitch
         return first[:, None] + np.arange(self.num_pitches)
 
-    def keys_of(self, cells: np.ndarray, lowest_pitch: int) -> np.ndarray:
+    def keys_of(self, cells: np.ndarray, lowest_pitch: int | np.ndarray) -> np.ndarray:
         """The keys [T, R, P] of this encoding among `cells` [T, R, N].
 
-        `lowest_pitch` is the MIDI pitch of the first of the N columns. Keys that they lack are 0.
+        `lowest_pitch` is the MIDI pitch of the first of the N columns, for all parts or for each
+        one, int [R]. Keys that they lack are 0.
         """
         columns = self.columns_of(lowest_pitch)
         inside = (columns >= 0) & (columns < cells.shape[2])

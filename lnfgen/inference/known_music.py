@@ -15,6 +15,7 @@ from lnfgen.formats.file_notes import in_time
 from lnfgen.music.conversion import ConversionReport
 from lnfgen.music.home import home_likeness
 from lnfgen.music.key_signature import home_under
+from lnfgen.music.octaves import OCTAVE, octave_shifts
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.regions import beyond, outer_voices, room_inside
 from lnfgen.music.song import Song, as_song
@@ -22,6 +23,7 @@ from lnfgen.music.time_signature import bar_length
 from lnfgen.music.timing import EVEN, PLAIN, Timing
 from lnfgen.music.tonality import MODES, Key
 from lnfgen.music.tracks import DRUMS
+from lnfgen.wording import counted
 
 HEARD_STEPS = 128
 """Steps on each side of what is hidden that a model hears: 8 bars of sixteenths in 4/4.
@@ -48,6 +50,8 @@ class KnownMusic:
         hidden: the keys that the model is to draw, bool [T, R, P].
         changes: what the piece lost on its way to the grid and the keys.
         shift: the semitones that the music was moved up for the model.
+        octaves: of a band, the semitones that each part was moved up besides, whole octaves, so
+            that its known notes are on the keys that the model has for it.
         ahead: the steps of silence ahead of an upbeat, which the song does not have.
         keys: the pitches that may be drawn, which are those that the model or the piece has.
         voices: of an intro, at most so many voices of what is drawn after it are kept, the outer
@@ -63,6 +67,7 @@ class KnownMusic:
     hidden: np.ndarray
     changes: ConversionReport
     shift: int = 0
+    octaves: tuple[int, ...] = ()
     ahead: int = 0
     keys: range = range(128)
     voices: int | None = None
@@ -79,28 +84,34 @@ class KnownMusic:
     ) -> KnownMusic:
         """A song of `on_grid` and its hidden cells, bool [T, R, 128], as a model sees them.
 
-        It is moved up by `shift` semitones, and begins at a bar line. Keys that the model does not
-        have are left out. A hidden key is silent if, moved back, it is beyond the keys of both the
-        model and the piece.
+        It is moved up by `shift` semitones, each part of a band by octaves, and begins at a bar
+        line. Keys that the model does not have are left out. A hidden key is silent if, moved back,
+        it is beyond the keys of both the model and the piece.
         """
         roll = song.roll
+        struck = roll.struck()
+        known_notes = struck & ~hidden_cells
         ahead = encoding.from_bar_line(roll).num_steps - roll.num_steps
+        octaves: tuple[int, ...] = ()
+        shifts = np.array([shift])
+        if encoding.roles:
+            of_parts = octave_shifts(known_notes, 0, encoding.roles, encoding.num_pitches)
+            octaves = tuple(of_parts.tolist())
+            shifts = shift + of_parts
 
         def on_model_keys(cells: np.ndarray) -> np.ndarray:
             """The cells [T, R, 128] as the model's cells [ahead + T, R, P]."""
-            return np.pad(encoding.keys_of(cells, shift), ((ahead, 0), (0, 0), (0, 0)))
+            return np.pad(encoding.keys_of(cells, shifts), ((ahead, 0), (0, 0), (0, 0)))
 
-        keys = _keys_to_draw(encoding, roll, shift)
+        keys = _keys_to_draw(encoding, roll, shifts)
         silent = hidden_cells.copy()
         silent[..., keys.start : keys.stop] = False
-        struck = roll.struck()
         values = on_model_keys(roll.sounding & ~silent) * np.uint8(SOUNDING)
         if encoding.has_onsets:
             values |= on_model_keys(struck & ~silent) * np.uint8(ONSET)
         drawn = hidden_cells & ~silent
         if voices is not None:
             drawn |= room_inside(roll.sounding)
-        known_notes = struck & ~hidden_cells
         changes = ConversionReport()
         changes["rounded"] = song.origin.report["rounded"]
         changes["out_of_range"] = int(known_notes.sum() - on_model_keys(known_notes).sum())
@@ -112,10 +123,17 @@ class KnownMusic:
             hidden=on_model_keys(drawn),
             changes=changes,
             shift=shift,
+            octaves=octaves,
             ahead=ahead,
             keys=keys,
             voices=voices,
         )
+
+    @property
+    def pitches(self) -> np.ndarray:
+        """The MIDI pitch of each key of the model where the piece has it, int [R, P]."""
+        shifts = np.array(self.octaves or (0,)) + self.shift
+        return self.encoding.columns_of(0) - shifts[:, None]
 
     @property
     def num_steps(self) -> int:
@@ -192,12 +210,25 @@ class KnownMusic:
         if self.shift:
             moved = f"moved {self.shift:+} semitones to where the model is at home, and back"
             remarks.append(moved)
+        remarks += self._octaves_in_words()
         missing = beyond(words, self.keys[0], self.keys[-1])
         if missing:
             remarks.append(missing)
         if reads_home and self.home is not None:
             remarks.append(self._home_in_words(self.home))
         return remarks
+
+    def _octaves_in_words(self) -> list[str]:
+        """How a band's parts were moved onto the keys of the model."""
+        words = []
+        for role, shift in zip(self.encoding.roles, self.octaves, strict=False):
+            if shift:
+                octaves = counted(abs(shift) // OCTAVE, "octave")
+                side = "higher" if shift > 0 else "lower"
+                words.append(f"the model hears the {role} {octaves} {side}")
+        if words:
+            words[-1] += "; what it draws is moved back"
+        return words
 
     def _home_in_words(self, home: Key) -> str:
         signature = self.song.origin.key
@@ -240,13 +271,26 @@ class KnownMusic:
             x = np.concatenate([before, x])
         own = self.song.roll
         roll = self.encoding.decode(x, own.time_signature, keeps_silence=True)
-        lowest = max(roll.lowest_pitch, self.shift)
-        end = min(roll.lowest_pitch + roll.num_pitches, 128 + self.shift)
-        roll = roll.in_range(lowest, end - lowest)
-        roll = replace(roll, lowest_pitch=lowest - self.shift, tempo_bpm=own.tempo_bpm)
+        if any(self.octaves):
+            parts = []
+            for number, shift in enumerate(self.octaves):
+                part = _moved_down(roll.part(number), self.shift + shift)
+                parts.append(part.in_range(0, 128))
+            roll = PianoRoll.of_parts(parts, roll.parts)
+        else:
+            roll = _moved_down(roll, self.shift)
+        roll = replace(roll, tempo_bpm=own.tempo_bpm)
         if self.ahead:
             return roll.stretch(self.ahead, roll.num_steps)
         return roll.with_upbeat(own.upbeat)
+
+
+def _moved_down(roll: PianoRoll, semitones: int) -> PianoRoll:
+    """The roll moved down by so many semitones, without the keys that MIDI does not have."""
+    lowest = max(roll.lowest_pitch, semitones)
+    end = min(roll.lowest_pitch + roll.num_pitches, 128 + semitones)
+    roll = roll.in_range(lowest, end - lowest)
+    return replace(roll, lowest_pitch=lowest - semitones)
 
 
 def on_grid(encoding: MusicEncoding, piece: Song | PianoRoll | str, alone: str = "") -> Song:
@@ -320,8 +364,11 @@ def _in_parts(encoding: MusicEncoding, song: Song, alone: str) -> Song:
     return Song(replace(band.roll, parts=tuple(parts)), origin)
 
 
-def _keys_to_draw(encoding: MusicEncoding, roll: PianoRoll, shift: int) -> range:
-    """The MIDI pitches of the moved model, without those that neither it nor the piece had."""
+def _keys_to_draw(encoding: MusicEncoding, roll: PianoRoll, shifts: np.ndarray) -> range:
+    """The MIDI pitches of the model, without those that neither it nor the piece had.
+
+    Each part was moved up by its number of semitones in `shifts`, int [R].
+    """
     lowest = encoding.pitch_range.start
     end = encoding.pitch_range.stop
     lowest_of_both = lowest
@@ -330,4 +377,6 @@ def _keys_to_draw(encoding: MusicEncoding, roll: PianoRoll, shift: int) -> range
     if len(own):
         lowest_of_both = min(lowest, int(own[0]))
         end_of_both = max(end, int(own[-1]) + 1)
-    return range(max(lowest - shift, lowest_of_both), min(end - shift, end_of_both))
+    lowest_moved_back = lowest - int(shifts.max())
+    end_moved_back = end - int(shifts.min())
+    return range(max(lowest_moved_back, lowest_of_both), min(end_moved_back, end_of_both))

@@ -152,7 +152,7 @@ class WantedChords:
         """The chords of a chart over a piece of which a part is known."""
         encoding = part.encoding
         roll = part.song.roll
-        pitches = encoding.columns_of(0) - part.shift
+        pitches = part.pitches
         is_pitched = are_pitched(encoding.roles)
         outside = np.zeros(part.values.shape, np.bool_)
         silent = np.zeros_like(outside)

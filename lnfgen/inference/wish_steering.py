@@ -270,7 +270,7 @@ def _on_wanted_keys(part: KnownMusic, wishes: Wishes) -> KnownMusic:
         LnfgenError: if one of the keys beyond them is known to sound.
     """
     encoding = part.encoding
-    pitches = encoding.columns_of(0) - part.shift
+    pitches = part.pitches
     outside = (pitches < wishes.keys.start) | (pitches >= wishes.keys.stop)
     outside &= are_pitched(encoding.roles)[:, None]
     is_kept = (part.values > 0) & ~part.hidden & outside

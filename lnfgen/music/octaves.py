@@ -19,7 +19,9 @@ FARTHEST = 4
 """The most octaves that a part is moved."""
 
 
-def octave_shifts(notes: np.ndarray, lowest_pitch: int, roles: Sequence[str]) -> np.ndarray:
+def octave_shifts(
+    notes: np.ndarray, lowest_pitch: int, roles: Sequence[str], num_keys: int = NUM_KEYS
+) -> np.ndarray:
     """The semitones by which parts are moved up, whole octaves, int [R].
 
     They are the fewest that put the most notes of a part on its keys. Drums stay.
@@ -27,46 +29,48 @@ def octave_shifts(notes: np.ndarray, lowest_pitch: int, roles: Sequence[str]) ->
     Args:
         notes: bool or int [T, R, N], true where a note begins.
         lowest_pitch: the MIDI pitch of the first of the N columns.
+        num_keys: how many keys a part has.
     """
     counts = notes.sum(axis=0, dtype=np.int64)
     pitches = lowest_pitch + np.arange(notes.shape[2])
     shifts = np.zeros(len(roles), np.int64)
     for part, role in enumerate(roles):
         if role != DRUMS:
-            shifts[part] = _best_shift(counts[part], pitches, LOWEST[role])
+            shifts[part] = _best_shift(counts[part], pitches, _keys(role, num_keys))
     return shifts
 
 
-def _best_shift(counts: np.ndarray, pitches: np.ndarray, lowest_key: int) -> int:
+def _best_shift(counts: np.ndarray, pitches: np.ndarray, keys: range) -> int:
     """The shift of a part whose notes at these pitches are so many."""
 
     def fit(shift: int) -> tuple[int, int]:
         """What counts, in this order: notes on the keys of the part, and a short way."""
-        return int(counts[_is_on_keys(pitches + shift, lowest_key)].sum()), -abs(shift)
+        is_on_keys = np.isin(pitches + shift, keys)
+        return int(counts[is_on_keys].sum()), -abs(shift)
 
     return max(range(-FARTHEST * OCTAVE, FARTHEST * OCTAVE + 1, OCTAVE), key=fit)
 
 
-def _is_on_keys(pitches: np.ndarray, lowest_key: int) -> np.ndarray:
-    """bool: which pitches are among the keys of a part with this lowest key."""
-    return (pitches >= lowest_key) & (pitches < lowest_key + NUM_KEYS)
+def _keys(role: str, num_keys: int) -> range:
+    """The MIDI pitches that a part has."""
+    return range(LOWEST[role], LOWEST[role] + num_keys)
 
 
-def on_keys_of_parts(roll: PianoRoll) -> tuple[PianoRoll, int]:
+def on_keys_of_parts(roll: PianoRoll, num_keys: int = NUM_KEYS) -> tuple[PianoRoll, int]:
     """A band whose notes are all on the keys of their parts, and how many notes were moved.
 
     Each part is moved as a whole by `octave_shifts`, and what is then beyond its keys note by note,
     to the nearest octave. Drums stay. A note that comes onto another one of its key joins it.
     """
     struck = roll.struck()
-    shifts = octave_shifts(struck, roll.lowest_pitch, roll.roles)
+    shifts = octave_shifts(struck, roll.lowest_pitch, roll.roles, num_keys)
     sounding = roll.sounding.copy()
     onsets = struck.copy()
     num_moved = 0
     for part, role in enumerate(roll.roles):
         if role == DRUMS:
             continue
-        columns = _columns_of_pitches(roll, int(shifts[part]), LOWEST[role])
+        columns = _columns_of_pitches(roll, int(shifts[part]), _keys(role, num_keys))
         moves = np.flatnonzero(columns != np.arange(roll.num_pitches))
         moved_notes = int(struck[:, part, moves].sum())
         if moved_notes:
@@ -79,12 +83,11 @@ def on_keys_of_parts(roll: PianoRoll) -> tuple[PianoRoll, int]:
     return replace(roll, sounding=sounding, onsets=onsets if has_onsets else None), num_moved
 
 
-def _columns_of_pitches(roll: PianoRoll, shift: int, lowest_key: int) -> np.ndarray:
+def _columns_of_pitches(roll: PianoRoll, shift: int, keys: range) -> np.ndarray:
     """The column to which each column of a part goes, int [N]."""
     pitches = roll.lowest_pitch + np.arange(roll.num_pitches) + shift
-    highest_key = lowest_key + NUM_KEYS - 1
-    octaves_up = -((pitches - lowest_key) // OCTAVE)
-    octaves_down = -((highest_key - pitches) // OCTAVE)
+    octaves_up = -((pitches - keys[0]) // OCTAVE)
+    octaves_down = -((keys[-1] - pitches) // OCTAVE)
     moved_up = pitches + OCTAVE * octaves_up.clip(0)
     moved = moved_up - OCTAVE * octaves_down.clip(0)
     return moved - roll.lowest_pitch

@@ -131,7 +131,11 @@ def test_notes_beyond_the_keys_of_their_part_are_counted() -> None:
     roll = band([], [(0, 1, 100), (4, 1, 30)], [(0, 1, 30)])
     assert BAND.num_beyond(roll) == 2
     sequences, changes = BAND.adapt([roll])
-    assert changes == ConversionReport(out_of_range=2)
+    assert changes == ConversionReport()  # they are moved by octaves
+    assert np.count_nonzero(sequences[0]) == 3
+    with_drum = band([(0, 1, 100)], [(0, 1, 30)], [])
+    sequences, changes = BAND.adapt([with_drum])
+    assert changes == ConversionReport(out_of_range=1)
     assert np.count_nonzero(sequences[0]) == 1
 
 

@@ -160,3 +160,25 @@ def test_a_model_that_reads_homes_says_which(signature: KeySignature | None, sai
     assert isinstance(part, KnownMusic)
     assert part.remarks() == []
     assert part.remarks(reads_home=True) == [f"the home of the piece is {said}"]
+
+
+@pytest.mark.parametrize("octaves", [-1, 1])
+def test_a_line_of_a_band_is_heard_in_its_octaves_and_moved_back(octaves: int) -> None:
+    encoding = band_encoding()
+    edge = 45 if octaves < 0 else 93
+    line = [(4 * step, 4, edge + octaves * 12 - octaves * step) for step in range(4)]
+    drums = [(0, 1, 36)]
+    roll = band(16, drums=drums, bass=[(0, 16, 40)], chords=[(0, 16, 60)], melody=line)
+    part = known_part(encoding, roll, ["part:melody,steps:9-16"])
+    assert isinstance(part, KnownMusic)
+    assert part.octaves == (0, 0, 0, -12 * octaves)
+    assert not part.changes["out_of_range"]
+    whole = part.decoded(part.values)
+    assert whole.roll.notes(3) == line
+    assert whole.roll.notes(0) == drums
+    # what the model draws on a key of its own sounds an octave away
+    drawn = np.where(part.hidden, 0, part.values)
+    drawn[12, 3, 20] = 3
+    *kept, new = part.decoded(drawn).roll.notes(3)
+    assert kept == line[:2]
+    assert new == (12, 1, 45 + 20 + 12 * octaves)

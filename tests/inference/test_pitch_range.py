@@ -84,13 +84,22 @@ def test_a_model_is_asked_for_its_range_once_and_it_is_forgotten_with_the_model(
     assert before() is None
 
 
-def test_bands_and_texts_are_not_moved() -> None:
+def test_bands_are_moved_by_octaves_alone_and_texts_not_at_all() -> None:
     text = known_part(TextEncoding(("\ufffd", "a", "b")), "a_", [])
     assert transposed_to_range(toy("lstm", Symbols(3)), text) is text
     encoding = MusicEncoding(num_pitches=49, parts=(Part("drums"), Part("melody")))
     model = toy("lstm", Frames(49, True, parts=2))
     high = known_whole(encoding, band(2, drums=[], melody=[(0, 1, 93)]))
     assert transposed_to_range(model, high) is high
+    assert isinstance(high, KnownMusic)
+    assert high.octaves == (0, 0)
     higher = known_whole(encoding, band(2, drums=[], melody=[(0, 1, 108)]))
+    assert transposed_to_range(model, higher) is higher
+    assert isinstance(higher, KnownMusic)
+    assert higher.octaves == (0, -24)
+    assert higher.remarks() == [
+        "the model hears the melody 2 octaves lower; what it draws is moved back"
+    ]
+    drums = known_whole(encoding, band(2, drums=[(0, 1, 100)], melody=[]))
     with pytest.raises(LnfgenError, match=r"no note of the piece is among the model's keys$"):
-        transposed_to_range(model, higher)
+        transposed_to_range(model, drums)
