@@ -49,6 +49,7 @@ FIRST_ROWS = 16
 BLOCK_ROWS = 32
 
 MAX_BLOCK_STEPS = 20_000  # padded time steps in one block, as in a pass of scoring
+MOST_SILENT = 20  # times that a band without a note is drawn, until it has one
 MAX_COUNT = 1_000_000_000  # of pieces; nobody waits for more
 MAX_TEMPERATURE = 100.0  # above it every key and every character is as likely as any other
 
@@ -77,6 +78,7 @@ def sample_pieces(  # noqa: PLR0913
     The temperature divides the emission's logits, and those of a prior that chooses among codes,
     and multiplies the noise of any other prior. A length counts the silence ahead of an upbeat.
     Silent bars at the ends of a piece whose length was drawn are left out, as they are of datasets.
+    A band without a note is drawn again.
     Wishes are met as `lnfgen.inference.wish_steering` says: a piece is as without them if they hold
     for it then. `steered` is called for each piece with wishes before it is yielded.
 
@@ -150,10 +152,20 @@ def _free_pieces(  # noqa: PLR0913
             pieces = drawn_pieces(model, encoding, rows, temperature)
         # the other rows only fill the block
         for place, free in enumerate(islice(pieces, count - first)):
-            yield _piece_to_draw(
-                encoding, rows[place], stream_seed(stream_seed(seed, first + place), 0), free
-            )
+            own_seed = stream_seed(seed, first + place)
+            row = rows[place]
+            for again in range(1, MOST_SILENT):
+                if not _is_silent_band(free):
+                    break
+                row = drawn_row(model, steps_in, stream_seed(own_seed, again), homes)
+                (free,) = drawn_pieces(model, encoding, [row], temperature)
+            yield _piece_to_draw(encoding, row, stream_seed(own_seed, 0), free)
         first += num_rows
+
+
+def _is_silent_band(piece: PianoRoll | str | None) -> bool:
+    """True of a band without a note, of which songs of the data have some bars in a row."""
+    return isinstance(piece, PianoRoll) and bool(piece.parts) and not piece.sounding.any()
 
 
 def _steps_in(

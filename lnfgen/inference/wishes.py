@@ -69,6 +69,10 @@ class Wishes:
         """True if pieces must be drawn towards the wishes."""
         return bool(self.wishes)
 
+    def and_wish(self, wish: Wish) -> "Wishes":
+        """These wishes and one more."""
+        return replace(self, wishes=(*self.wishes, wish))
+
     def count_at(self, share: float) -> bool:
         """True if any wish counts when this share of the steps is drawn."""
         return any(share**wish.power > 0 for wish in self.wishes)

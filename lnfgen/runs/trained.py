@@ -28,6 +28,7 @@ from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.device.preparation import prepare_machine
 from lnfgen.errors import LnfgenError, LnfgenWarning
 from lnfgen.flows.blockwise import IN_TRAINING, BlockwiseFlow
+from lnfgen.inference.asked_melody import with_melody
 from lnfgen.inference.best import DrawnPiece, choose_best
 from lnfgen.inference.filling import added_steps, fill_pieces, vary_pieces
 from lnfgen.inference.known_music import KnownMusic
@@ -283,7 +284,7 @@ class TrainedModel:
         """
         words = [free] if isinstance(free, str) else list(free)
         part = known_part(self.encoding, piece, words, gap)
-        return self._filled(part, words, **drawing)
+        return self._filled(part, words, may_ask_for_melody=True, **drawing)
 
     def harmonize(
         self, melody: GivenPiece, *, above: bool = False, **drawing: Unpack[Drawing]
@@ -299,7 +300,7 @@ class TrainedModel:
         if remark:
             warnings.warn(remark, LnfgenWarning, stacklevel=2)
         drawing.setdefault("particles", MELODY_PARTICLES)
-        return self._filled(part, **drawing)
+        return self._filled(part, may_ask_for_melody=True, **drawing)
 
     def extend(
         self,
@@ -346,6 +347,7 @@ class TrainedModel:
         words: Sequence[str] = (),
         *,
         amount: float | None = None,
+        may_ask_for_melody: bool = False,
         count: int = 1,
         temperature: float = 1.0,
         seed: int = 0,
@@ -361,9 +363,12 @@ class TrainedModel:
         Args:
             words: the names of the hidden part, of which some may be beyond the model's keys.
             amount: hide this share of the part, at places that are chosen for each piece.
+            may_ask_for_melody: if a melody that is hidden shall have some notes, see `with_melody`.
         """
         part = transposed_to_range(self.model, part)
         wishes = wishes_for(want, self.encoding)
+        if may_ask_for_melody:
+            wishes = with_melody(wishes, part)
         # A home that is wished for takes the place of that of the piece.
         hears_own_home = self.model.homes is not None and not wishes.homes
         remarks = part.remarks(words, reads_home=hears_own_home)

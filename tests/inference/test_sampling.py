@@ -4,7 +4,7 @@ They must depend on the seed, the length and the temperature, and not on how man
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -233,6 +233,29 @@ def test_lengths_of_bands_count_time_steps() -> None:
         (piece,) = sample_pieces(model, BAND, **asked)
         assert isinstance(piece, PianoRoll)
         assert piece.sounding.shape == (num_steps, 2, 88)
+
+
+def test_a_band_without_a_note_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever comes first: here the first two draws of each piece are silent."""
+    model = toy("lstm", Frames(3, True, parts=2))
+    drawn: list[int] = []
+    draw = sampling.drawn_pieces
+
+    def silent_at_first(*args: Any) -> Iterator[PianoRoll | str]:
+        for piece in draw(*args):
+            drawn.append(1)
+            assert isinstance(piece, PianoRoll)
+            is_late = len(drawn) > sampling.FIRST_ROWS and len(drawn) % 2 == 0
+            yield piece if is_late else BAND.blank(4, None)
+
+    monkeypatch.setattr(sampling, "drawn_pieces", silent_at_first)
+    for piece in sample_pieces(model, BAND, count=2, length=16):
+        assert isinstance(piece, PianoRoll)
+        assert piece.sounding.any()
+    monkeypatch.setattr(sampling, "drawn_pieces", lambda *args: [BAND.blank(4, None)])
+    (nothing,) = sample_pieces(model, BAND, length=16)
+    assert isinstance(nothing, PianoRoll)
+    assert not nothing.sounding.any()  # after `MOST_SILENT` draws
 
 
 REFUSED = [
