@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lnfgen.conventions import UNIT_WORDS
+from lnfgen.data.named import NAMED
 
 Card = dict[str, Any]
 
@@ -39,7 +40,9 @@ def _section(title: str, lines: Iterator[str] | list[str]) -> list[str]:
 
 def _data(card: Card) -> Iterator[str]:
     data = card["data"]
-    yield f"- Dataset: `{card['dataset']}` of lnfgen, {data['description']}; {data['size']}."
+    is_named = card["dataset"] in NAMED
+    of_lnfgen = " of lnfgen" if is_named else ""
+    yield f"- Dataset: `{card['dataset']}`{of_lnfgen}, {data['description']}; {data['size']}."
     sizes = [f"{split} {counts['sequences']:,}" for split, counts in data["splits"].items()]
     yield f"- Sequences: {', '.join(sizes)}. The model has learned from train alone."
     yield f"- Source: {data['source']}. Citation: {data['citation']}."
@@ -101,6 +104,8 @@ def _music(music: Card) -> Iterator[str]:
     yield ""
     meaning = "how well a classifier tells samples from the split; 0.5 not at all, 1 always"
     yield f"AUC {_number(music['auc'])}: {meaning}."
+    if music.get("train_auc") is not None:
+        yield f"Train itself has {_number(music['train_auc'])} beside the split."
     longest = _number(music["most_copied"])
     yield f"The longest copy of train in any sample lasts {longest} quarters."
 
@@ -130,6 +135,8 @@ def _recipe(card: Card) -> Iterator[str]:
         else:
             words.append(f"--{option.replace('_', '-')} {value}")
     script = f"`python examples/pretrained.py {card['name']}`"
+    if card["dataset"] not in NAMED:
+        script = f"`python examples/pretrained.py {card['name']} --data FOLDER FOLDER`"
     yield f"{script} trains as this command does, and measures all of the above:"
     yield ""
     yield f"    lnfgen train {' '.join([*words, *keys])}"

@@ -1,4 +1,6 @@
-"""Make the models in the box: `python examples/pretrained.py chorales`, or `folk-abc`.
+"""Make the models in the box: `python examples/pretrained.py chorales`, or `folk-abc`, or `band`.
+
+The data of `band` are two folders of files that come with no package; `--data` names them.
 
 A model is trained by its recipe below, into `--run`. A run that is there already is not trained
 again, and one that was interrupted goes on. Then the folder `--out` gets all that the package
@@ -23,6 +25,7 @@ from model_card import Card, card_page
 
 import lnfgen
 from lnfgen.conventions import SPLITS
+from lnfgen.data.dataset import is_dataset
 from lnfgen.data.named import NAMED
 from lnfgen.files import write_bytes, write_text
 from lnfgen.pretrained import BOX
@@ -47,11 +50,24 @@ _SCORES = (
 _COPIED = ("config.json", "metrics.jsonl")
 
 
+# What is known of datasets that have no name in lnfgen, as of those in `NAMED`.
+FOLDERS = {
+    "freedoom-midi": {
+        "description": "songs for bands, of the game project Freedoom and of its history",
+        "size": "320 files, of which some are versions of one song",
+        "source": "github.com/freedoom/freedoom, the folder musics in all of its versions",
+        "citation": "Contributors to the Freedoom project, 2001-2024",
+        "licence": "BSD 3-clause, Contributors to the Freedoom project",
+    }
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """The settings that a model is trained with, and the words of its card.
 
     Attributes:
+        dataset: the name of a dataset, or that of the first of the folders that `--data` names.
         settings: arguments of `lnfgen.train`.
     """
 
@@ -90,6 +106,28 @@ RECIPES = {
             "It makes mistakes that Bach does not make; the figures under Music say how many.",
             "A sample may repeat a few bars of a chorale; the longest such copy is given under "
             "Music.",
+        ),
+    ),
+    "band": Recipe(
+        dataset="freedoom-midi",
+        settings={
+            "preset": "small",
+            "seed": 1,
+            "max_steps": 3000,
+        },
+        makes="songs for drums, bass, chords and melody",
+        use="lnfgen sample band --bars 16 --out song.mid",
+        intended_use=(
+            "Songs to begin from, and a band for your own: drums to a song without them, a bass, "
+            "chords under a melody. For music of your own kind, train on your own files."
+        ),
+        limits=(
+            "It knows one kind of music: songs for an action game, most of them in 4/4 and in "
+            "minor, in sixteenths, as stretches of at most 16 bars.",
+            "A part has four octaves, one instrument and the usual velocities of each place in a "
+            "bar.",
+            "Most songs of the data have no melody for most of the time, and so have samples.",
+            "Figures beside the data, under Music, say where samples still differ from it.",
         ),
     ),
     "folk-abc": Recipe(
@@ -134,26 +172,39 @@ def main() -> None:
         "--run", type=Path, help="run folder to train into, or that is trained (runs/NAME-boxed)"
     )
     parser.add_argument("--out", type=Path, help="folder of the boxed model (where lnfgen has it)")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", help="folders of the data, where it has no name"
+    )
     parser.add_argument("--samples", type=int, default=50, help="K of the NLL (50)")
     parser.add_argument(
         "--count", type=int, default=200, help="samples for the figures of music or tunes (200)"
     )
     given = parser.parse_args()
     try:
-        run = trained(RECIPES[given.name], given.run or Path("runs") / f"{given.name}-boxed")
+        path = given.run or Path("runs") / f"{given.name}-boxed"
+        run = trained(RECIPES[given.name], path, given.data)
         fill_box(given.name, run, given.out or BOX / given.name, given.samples, given.count)
     except lnfgen.LnfgenError as error:
         raise SystemExit(f"error: {error}") from None
 
 
-def trained(recipe: Recipe, path: Path) -> RunFolder:
+def trained(recipe: Recipe, path: Path, folders: list[Path] | None = None) -> RunFolder:
     """The run of a recipe at this path, which is trained as far as it is not yet.
 
+    The dataset of some folders is beside it.
+
     Raises:
-        LnfgenError: if a run is there that was trained by other settings or on another dataset.
+        LnfgenError: if a run is there that was trained by other settings or on another dataset, or
+            folders are needed that are not given.
     """
     if not is_run(path):
-        lnfgen.train(recipe.dataset, out=path, progress=_progress, **recipe.settings)
+        source: str | Path = recipe.dataset
+        if recipe.dataset in FOLDERS:
+            source = path.with_name(f"{path.name}-data")
+            if not is_dataset(source):
+                _require_folders(recipe, folders)
+                lnfgen.preprocess(folders, out=source)
+        lnfgen.train(source, out=path, progress=_progress, **recipe.settings)
     run = RunFolder(path)
     wrong = _wrong_keys(recipe, run)
     if run.dataset["name"] != recipe.dataset:
@@ -168,15 +219,25 @@ def trained(recipe: Recipe, path: Path) -> RunFolder:
     return run
 
 
+def _require_folders(recipe: Recipe, folders: list[Path] | None) -> None:
+    if not folders:
+        source = FOLDERS[recipe.dataset]["source"]
+        raise lnfgen.LnfgenError(
+            f"found no --data; expected the folders of {recipe.dataset}, which come with no "
+            f"package ({source})"
+        )
+
+
 def _wrong_keys(recipe: Recipe, run: RunFolder) -> list[str]:
     """The keys of a run's configuration that have other values than the recipe gives."""
-    kind = NAMED[recipe.dataset].kind
+    encoding = run.encoding
     train = run.dataset["splits"]["train"]
     corpus = Corpus(
-        kind,
-        has_onsets=kind == "music",
+        encoding.kind,
+        has_onsets=encoding.kind == "music",
         num_sequences=train["sequences"],
         num_steps=train["steps"],
+        num_parts=len(encoding.roles),
     )
     expected = asked_for(**recipe.settings).config(corpus).flat()
     return [key for key, value in run.config.flat().items() if value != expected[key]]
@@ -190,13 +251,20 @@ def fill_box(name: str, run: RunFolder, out: Path, samples: int, count: int) -> 
     with tempfile.TemporaryDirectory() as temporary:
         boxed = Path(temporary) / name
         pack(run, boxed)
-        card = measured(name, boxed, samples, count)
+        card = measured(name, boxed, _dataset_of(run), samples, count)
         write_text(boxed / "card.json", json.dumps(card, indent=1, ensure_ascii=False) + "\n")
         write_text(boxed / "card.md", card_page(card))
         out.mkdir(parents=True, exist_ok=True)
         for file in boxed.iterdir():
             write_bytes(out / file.name, file.read_bytes())
     print(out)
+
+
+def _dataset_of(run: RunFolder) -> list[Path]:
+    """What names the dataset of a run for a command: nothing if lnfgen finds it by its name."""
+    if run.dataset["name"] in NAMED:
+        return []
+    return [Path(run.dataset["path"])]
 
 
 def pack(run: RunFolder, folder: Path) -> None:
@@ -238,14 +306,17 @@ def _halved_weights(run: Path) -> bytes:
     return content
 
 
-def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
-    """The content of `card.json`: what the model is, and its figures with the stored weights."""
+def measured(name: str, boxed: Path, dataset: list[Path], samples: int, count: int) -> Card:
+    """The content of `card.json`: what the model is, and its figures with the stored weights.
+
+    `dataset` names the dataset for a command, if it must be named.
+    """
     recipe = RECIPES[name]
     run = RunFolder(boxed)
     facts = run_facts(boxed)
     scores: dict[str, dict[str, Any]] = {}
     for split in ("valid", "test"):
-        found = printed("eval", boxed, "--nll", "--samples", samples, "--split", split)
+        found = printed("eval", boxed, *dataset, "--nll", "--samples", samples, "--split", split)
         scores[split] = {key: found[key] for key in _SCORES if found.get(key) is not None}
     card: Card = {
         "name": name,
@@ -265,7 +336,7 @@ def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
     card["exact"] = run.config.model.baseline
     card["scores"] = scores
     if run.encoding.kind == "music":
-        music = printed("compare", boxed, "--count", count)
+        music = printed("compare", boxed, *dataset, "--count", count)
         for key in ("model", "dataset", "run"):
             music.pop(key, None)
         card["music"] = music
@@ -279,11 +350,11 @@ def measured(name: str, boxed: Path, samples: int, count: int) -> Card:
 
 
 def _facts_of_data(dataset: str, run: RunFolder) -> dict[str, Any]:
-    """The description and the sizes of a named dataset on which a run was trained."""
-    named = NAMED[dataset]
+    """The description and the sizes of the dataset on which a run was trained."""
+    known = FOLDERS.get(dataset) or vars(NAMED[dataset])
     facts: dict[str, Any] = {}
     for key in ("description", "size", "source", "citation", "licence"):
-        facts[key] = getattr(named, key)
+        facts[key] = known[key]
     facts["splits"] = {}
     for split in SPLITS:
         counts = run.dataset["splits"][split]
