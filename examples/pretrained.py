@@ -202,8 +202,7 @@ def trained(recipe: Recipe, path: Path, folders: list[Path] | None = None) -> Ru
         if recipe.dataset in FOLDERS:
             source = path.with_name(f"{path.name}-data")
             if not is_dataset(source):
-                _require_folders(recipe, folders)
-                lnfgen.preprocess(folders, out=source)
+                lnfgen.preprocess(_given(folders, recipe), out=source)
         lnfgen.train(source, out=path, progress=_progress, **recipe.settings)
     run = RunFolder(path)
     wrong = _wrong_keys(recipe, run)
@@ -219,13 +218,15 @@ def trained(recipe: Recipe, path: Path, folders: list[Path] | None = None) -> Ru
     return run
 
 
-def _require_folders(recipe: Recipe, folders: list[Path] | None) -> None:
+def _given(folders: list[Path] | None, recipe: Recipe) -> list[Path]:
+    """The folders of the data, which must be given."""
     if not folders:
         source = FOLDERS[recipe.dataset]["source"]
         raise lnfgen.LnfgenError(
             f"found no --data; expected the folders of {recipe.dataset}, which come with no "
             f"package ({source})"
         )
+    return folders
 
 
 def _wrong_keys(recipe: Recipe, run: RunFolder) -> list[str]:
