@@ -47,6 +47,7 @@ def command(  # noqa: PLR0913
     tempo: options.Tempo = None,
     program: options.Programs = None,
     voices: options.Voices = None,
+    chords: options.Chords = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Write the piece in IN as OUT, in the format of OUT's suffix, and print the path.
@@ -58,6 +59,7 @@ def command(  # noqa: PLR0913
     page.
 
     Chord symbols stay: in a .mid they are markers, and a .png or .html names them above the notes.
+    --chords finds them from the notes where a file has none.
     With --parts 4, a lead sheet is written with chords and a bass that play them.
 
     The song of a band keeps its parts: drums, bass, chords and melody. --transpose and --key leave
@@ -80,7 +82,7 @@ def command(  # noqa: PLR0913
     suffix = Path(next(iter(targets.values()))).suffix.lower()  # empty: stdout
     # Whether a file is of a band is known only when it has been read.
     instruments = options.instruments(program, voices, is_band=parts not in (AUTO, ONE))
-    options.require_fitting(suffix or ".mid", instruments)
+    options.require_fitting(suffix or ".mid", instruments, chords)
     if to is None and files[-1] != "-":
         require_parent(Path(files[-1]))
     conversion = _Conversion(
@@ -92,6 +94,7 @@ def command(  # noqa: PLR0913
         tempo=tempo,
         program=program,
         voices=voices,
+        chords=chords,
         suffix=suffix,
     )
     if to is None and len(targets) > 1:
@@ -121,6 +124,7 @@ class _Conversion:
     tempo: float | None
     program: str | None
     voices: int | None
+    chords: bool
     suffix: str  # of what is written; empty for stdout
 
     def pieces(self, source: str) -> "Sequence[Piece]":
@@ -166,6 +170,7 @@ class _Conversion:
             "--transpose": self.transpose != 0,
             "--key": self.tonic is not None,
             "--tempo": self.tempo is not None,
+            "--chords": self.chords,
         }
         return [option for option, given in is_given.items() if given]
 
@@ -180,6 +185,7 @@ class _Conversion:
 
     def _changed(self, song: "Song", name: str) -> "Song":
         from lnfgen.formats.song import at_tempo, transposed_song
+        from lnfgen.music.chord_finding import naming_chords
 
         if self.transpose:
             song = transposed_song(song, self.transpose)
@@ -187,6 +193,8 @@ class _Conversion:
             song = at_tempo(song, self.tempo)
         if self.tonic is not None:
             song = _in_key(song, self.tonic, name)
+        if self.chords:
+            song = naming_chords(song)
         return song
 
 

@@ -150,6 +150,14 @@ Programs = Annotated[
         show_default="a piano, or that of your own file",
     ),
 ]
+Chords = Annotated[
+    bool,
+    typer.Option(
+        "--chords",
+        rich_help_panel=WRITING,
+        help="Name the chords in the file: those that it names already, or those of its notes.",
+    ),
+]
 Voices = Annotated[
     int | None,
     typer.Option(
@@ -195,9 +203,9 @@ def instruments(
     return {"program": programs, "voices": voices, "drawn_name": drawn_name}
 
 
-def require_fitting(suffix: str, asked: Instruments) -> None:
-    """Raise an `LnfgenError` if no file with this suffix can have these instruments."""
-    from lnfgen.formats.read_write import MIDI, PAGE, SOUND, require_writer
+def require_fitting(suffix: str, asked: Instruments, chords: bool = False) -> None:
+    """Raise an `LnfgenError` if no file with this suffix has these instruments, or names chords."""
+    from lnfgen.formats.read_write import MIDI, NAMING_CHORDS, PAGE, SOUND, require_writer
 
     require_writer(suffix, asked["voices"])
     with_instruments = (*MIDI, PAGE, SOUND)
@@ -206,6 +214,11 @@ def require_fitting(suffix: str, asked: Instruments) -> None:
         fitting = " ".join(with_instruments)
         raise LnfgenError(
             f"{suffix!r} names no instrument; leave --program out, or write one of {fitting}"
+        )
+    if chords and suffix not in NAMING_CHORDS:
+        fitting = " ".join(NAMING_CHORDS)
+        raise LnfgenError(
+            f"{suffix!r} names no chords; leave --chords out, or write one of {fitting}"
         )
 
 

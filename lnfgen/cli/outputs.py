@@ -8,9 +8,12 @@ from typing import Any
 
 from lnfgen.cli import console
 from lnfgen.cli.options import Instruments, require_fitting
+from lnfgen.cli.sources import require_no_text
 from lnfgen.errors import LnfgenError
 from lnfgen.files import numbered, require_parent
 from lnfgen.formats.read_write import PAGE, GivenPiece, to_bytes, write
+from lnfgen.music.chord_finding import naming_chords
+from lnfgen.music.song import as_song
 from lnfgen.runs.folder import RunFolder
 
 
@@ -25,13 +28,14 @@ class PieceWriter:
         count: how many pieces there will be, by the option `counted_by`.
         instruments: the programs and the voices, as `options.instruments` gives them.
         json: print one JSON object in place of paths.
+        chords: name the chords of each piece.
 
     Raises:
         LnfgenError: if the suffix does not fit what the run makes, or stdout would have to hold too
         much. OutputError: if the folder is not there.
     """
 
-    # The commands have these six things apart.
+    # The commands have these things apart.
     def __init__(  # noqa: PLR0913
         self,
         run: RunFolder,
@@ -40,17 +44,20 @@ class PieceWriter:
         counted_by: str,
         instruments: Instruments,
         json: bool,
+        chords: bool = False,
     ) -> None:
+        require_no_text(run, chords=chords)
         self.target = target
         self.count = count
         self.instruments = instruments
         self.json = json
+        self.chords = chords
         self.num_written = 0
         self._facts: list[dict[str, Any]] = []  # of each piece, if they are to be printed
         self.suffix = _fitting_suffix(run, target)
         if target == "-":
             self._require_stdout(counted_by)
-        require_fitting(self.suffix, instruments)
+        require_fitting(self.suffix, instruments, chords)
         if run.encoding.roles and instruments["voices"] is not None:
             raise LnfgenError(
                 f"found --voices; {run.name} makes bands, whose parts are written apart; "
@@ -82,6 +89,8 @@ class PieceWriter:
         path = self.next_name
         if isinstance(piece, str) and not piece.endswith("\n"):
             piece += "\n"  # the last line of a file ends, that of a model's text need not
+        if self.chords and not isinstance(piece, str):
+            piece = naming_chords(as_song(piece))
         if self._page is not None:
             self._page.append(piece)
             path = self.target

@@ -53,6 +53,7 @@ class DrawingOptions:
     ] = False
     program: options.Programs = None
     voices: options.Voices = None
+    chords: options.Chords = False
 
     def prepare(self, name: str, source: str, *, music_alone: bool = False) -> "Task":
         """Read a piece, and load the model that draws from it.
@@ -84,7 +85,9 @@ class DrawingOptions:
         instruments = options.instruments(
             self.program, self.voices, is_band=is_band, drawn_name=name
         )
-        writer = PieceWriter(run, self.out, self.count, "--count", instruments, self.json)
+        writer = PieceWriter(
+            run, self.out, self.count, "--count", instruments, self.json, self.chords
+        )
         tracks = self.tracks
         if music_alone and is_band and tracks == "melody":
             # Without a choice of its own, harmonize reads a band whole, because all parts but the

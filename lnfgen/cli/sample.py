@@ -58,6 +58,7 @@ def command(  # noqa: PLR0913
     tempo: options.Tempo = None,
     program: options.Programs = None,
     voices: options.Voices = None,
+    chords: options.Chords = False,
 ) -> None:
     """Draw pieces from a trained model and print the files written.
 
@@ -80,9 +81,9 @@ def command(  # noqa: PLR0913
         out = "sample" + folder.encoding.writable_suffixes[0]
     instruments = options.instruments(program, voices, is_band=bool(folder.encoding.roles))
     if best is None:
-        writer = PieceWriter(folder, out, count, "--count", instruments, json)
+        writer = PieceWriter(folder, out, count, "--count", instruments, json, chords)
     else:
-        writer = PieceWriter(folder, out, best, "--best", instruments, json)
+        writer = PieceWriter(folder, out, best, "--best", instruments, json, chords)
     trained = load(folder.path, device, passes)
     own_seed = options.fresh_seed() if seed is None else seed
     with console.jobs() as progress:

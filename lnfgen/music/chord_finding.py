@@ -12,6 +12,7 @@ songs 1 to 150 of POP909, whose other songs `examples/chords_heard.py` measures.
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
@@ -88,6 +89,11 @@ def find_chords(piece: PianoRoll) -> list[ChordChange]:
 def chords_of(song: Song) -> tuple[ChordChange, ...]:
     """The chord symbols of the song's file; those found from its notes if there are none."""
     return song.origin.chords or tuple(find_chords(song.roll))
+
+
+def naming_chords(song: Song) -> Song:
+    """The song with chord symbols: those of its file, or those found from its notes."""
+    return replace(song, origin=replace(song.origin, chords=chords_of(song)))
 
 
 def song_chart(song: Song, chords: Sequence[ChordChange]) -> str:

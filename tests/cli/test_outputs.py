@@ -71,3 +71,8 @@ def test_a_place_that_does_not_fit_is_refused(
 def test_a_missing_folder_is_refused(run: RunFolder) -> None:
     with pytest.raises(OutputError, match="there is no folder"):
         PieceWriter(run, "nowhere/a.txt", 1, "--count", PLAIN, json=False)
+
+
+def test_chords_of_a_text_are_refused_before_anything_is_drawn(run: RunFolder) -> None:
+    with pytest.raises(LnfgenError, match="makes text, which has no chords"):
+        PieceWriter(run, "a.txt", 1, "--count", PLAIN, json=False, chords=True)
