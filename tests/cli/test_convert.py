@@ -9,7 +9,7 @@ from pathlib import Path
 import mido
 import pytest
 import typer
-from command import Call, ended, fails
+from command import Call, fails
 from html_page import Page
 from toy_bands import band_file
 from toy_music import ROLL, TUNES, struck_chords
@@ -468,10 +468,10 @@ def test_chords_are_found_and_written_where_they_are_asked_for(here: Call, tmp_p
     triads = ((60, 64, 67), (57, 60, 64), (65, 69, 72), (67, 71, 74))
     notes = [(16 * bar, 16, pitch) for bar, triad in enumerate(triads) for pitch in triad]
     write(tmp_path / "song.npz", PianoRoll.from_notes(notes))
-    ended(here("convert", "song.npz", "plain.musicxml"))
+    here("convert", "song.npz", "plain.musicxml")
     assert b"<harmony" not in (tmp_path / "plain.musicxml").read_bytes()
     for name in ("song.musicxml", "song.mid"):
-        ended(here("convert", "song.npz", name, "--chords"))
-        ended(here("convert", name, "song.chords"))
+        here("convert", "song.npz", name, "--chords")
+        here("convert", name, "song.chords")
         assert "| C | Am | F | G |" in (tmp_path / "song.chords").read_text()
     fails(here("convert", "song.npz", "song.wav", "--chords"), "'.wav' names no chords")
