@@ -237,7 +237,9 @@ def _summary(
     ours = f"{samples} {_number(comparison.samples_variety)}"
     theirs = f"{reference} {_number(comparison.reference_variety)}"
     yield "variety", f"{ours}, {theirs} (mean distance between two passages)"
-    yield "most copied", f"{_number(comparison.most_copied)} quarters in a row"
+    longer = f"{100 * comparison.copy_rate:.0f} % of {samples} have a longer copy than 95 % of"
+    most = f"{_number(comparison.most_copied)} quarters in a row"
+    yield "most copied", f"{most}; {longer} {reference}"
     songs = counted(comparison.samples_songs, "song")
     ours = f"{samples} {comparison.samples_windows} from {songs}"
     songs = counted(comparison.reference_songs, "song")

@@ -38,7 +38,13 @@ from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
 from lnfgen.music.progressions import KnownPairs, chord_changes, chord_pairs
 from lnfgen.music.repertoire import Repertoire
-from lnfgen.music.two_sample import TwoSampleTest, standardised
+from lnfgen.music.two_sample import (
+    RESAMPLINGS,
+    TwoSampleTest,
+    overlapped_area,
+    standardised,
+    times_drawn,
+)
 
 # The length of a window, eight bars of 4/4; less where half of the pieces of a side are shorter
 WINDOW_QUARTERS = 32
@@ -52,6 +58,7 @@ OF_CHORDS = {
 
 # windows of a side among which distances are taken, so that large sets need no more memory
 _MOST_DISTANT = 1000
+_MOST_OVERLAPPING = 300  # the same for an overlapped area
 
 # windows of the corpus that are measured to compare it with the reference
 _MOST_OF_CORPUS = 600
@@ -64,6 +71,7 @@ class FigureRow:
     label: str  # the name of the figure in a table
     samples: np.ndarray  # float [windows]
     reference: np.ndarray
+    of_songs: tuple[np.ndarray, np.ndarray]  # int [windows]: the song of each window of both sides
     of_band: bool = False  # whose parts may be silent: then a sample without a value does not count
 
     @property
@@ -72,22 +80,60 @@ class FigureRow:
 
         One without a value is outside, if it counts.
         """
-        low, _, high = spread(self.reference)
-        samples = self.samples
+        return self._share_inside(self.samples, self.reference)
+
+    def _share_inside(self, samples: np.ndarray, reference: np.ndarray) -> float:
+        low, _, high = spread(reference)
         if self.of_band:
             samples = samples[~np.isnan(samples)]
         if math.isnan(low):
             return math.nan
         return mean((low <= samples) & (samples <= high))
 
+    def inside_interval(self, seed: int = 0) -> tuple[float, float]:
+        """The 5 and 95 % quantiles of `inside` if the songs of both sides are drawn anew."""
+        rng = np.random.default_rng(seed)
+        first_songs, second_songs = self.of_songs
+        shares = []
+        for _ in range(RESAMPLINGS):
+            samples = np.repeat(self.samples, times_drawn(first_songs, rng))
+            reference = np.repeat(self.reference, times_drawn(second_songs, rng))
+            shares.append(self._share_inside(samples, reference))
+        low, _, high = spread(np.array(shares))
+        return low, high
+
+    @property
+    def overlap(self) -> float:
+        """The overlapped area of mgeval (Yang and Lerch 2020, section 4.2), 0 to 1.
+
+        It is the area under both of two densities: of the distances between two samples, and of
+        those between a sample and a window of the reference. It is nan where a side has fewer than
+        two values.
+        """
+        samples = _some(self.samples)
+        reference = _some(self.reference)
+        if min(len(samples), len(reference)) < 2:
+            return math.nan
+        within = np.abs(samples[:, None] - samples)[np.triu_indices(len(samples), 1)]
+        between = np.abs(samples[:, None] - reference).ravel()
+        return overlapped_area(within, between)
+
     def to_json(self) -> dict[str, Any]:
-        """The label, the quantiles of both sides and the share inside as plain JSON values."""
+        """The label, the quantiles of both sides and what they share as plain JSON values."""
         return {
             "label": self.label,
             "samples": _quantiles(self.samples),
             "reference": _quantiles(self.reference),
             "inside": self.inside,
+            "inside_interval": self.inside_interval(),
+            "overlap": self.overlap,
         }
+
+
+def _some(values: np.ndarray) -> np.ndarray:
+    """Values that are known, of many some that are evenly apart."""
+    known = values[~np.isnan(values)]
+    return known[:: math.ceil(max(len(known), 1) / _MOST_OVERLAPPING)]
 
 
 def _quantiles(values: np.ndarray) -> dict[str, float]:
@@ -149,12 +195,25 @@ class MusicComparison:
         """The longest copy in any sample, in quarters."""
         return float(self.figures[LONGEST_COPY].samples.max())
 
+    @property
+    def copy_rate(self) -> float:
+        """The share of the samples with a longer copy than 95 % of the reference have."""
+        row = self.figures[LONGEST_COPY]
+        _, _, high = spread(row.reference)
+        return mean(row.samples > high)
+
     def to_json(self) -> dict[str, Any]:
         """All figures and numbers as plain JSON values, null for nan."""
         rows = {name: row.to_json() for name, row in self.figures.items()}
         ends = {name: vars(row) for name, row in self.ends.items()}
         text = json.dumps(
-            {**vars(self), "most_copied": self.most_copied, "figures": rows, "ends": ends}
+            {
+                **vars(self),
+                "most_copied": self.most_copied,
+                "copy_rate": self.copy_rate,
+                "figures": rows,
+                "ends": ends,
+            }
         )
         plain: dict[str, Any] = json.loads(text, parse_constant=lambda nan: None)
         return plain
@@ -231,26 +290,29 @@ def compare_pieces(
     figures = list(chosen.values())
     values = _measured([*first.windows, *second.windows], figures, progress)
     first_values, second_values = np.split(values, [len(first.windows)])
-    rows = _rows(chosen, first_values, second_values, of_band=bool(parts))
+    of_songs = (np.array(first.songs), np.array(second.songs))
+    rows = _rows(chosen, first_values, second_values, of_songs, of_band=bool(parts))
     rows[LONGEST_COPY] = FigureRow(
         f"longest copy of {searched_name}, quarters",
         _copies_of(first, searched),
         _copies_of(second, searched, is_corpus=corpus is None),
+        of_songs,
     )
     known_pairs = KnownPairs.of(searched)
     rows[NEW_PAIRS] = FigureRow(
         f"pairs of chords that {searched_name} does not have",
         _new_pairs_of(first, known_pairs),
         _new_pairs_of(second, known_pairs, is_corpus=corpus is None),
+        of_songs,
     )
     first_chords = _chord_changes_of(first)
     second_chords = _chord_changes_of(second)
     for column, (name, label) in enumerate(OF_CHORDS.items()):
-        rows[name] = FigureRow(label, first_chords[:, column], second_chords[:, column])
+        rows[name] = FigureRow(label, first_chords[:, column], second_chords[:, column], of_songs)
     if parts:
-        rows |= _form_rows(of_samples.pieces, of_reference.pieces)
-    second_songs = np.array(second.songs)
-    test = TwoSampleTest(first_values, second_values, np.array(first.songs), second_songs, seed)
+        rows |= _form_rows(of_samples, of_reference)
+    first_songs, second_songs = of_songs
+    test = TwoSampleTest(first_values, second_values, first_songs, second_songs, seed)
     train_auc = math.nan
     if corpus is not None:
         of_corpus = _some_windows(searched, num_steps, seed)
@@ -333,33 +395,49 @@ def _measured(
 
 
 def _rows(
-    figures: Mapping[str, Figure], samples: np.ndarray, reference: np.ndarray, of_band: bool
+    figures: Mapping[str, Figure],
+    samples: np.ndarray,
+    reference: np.ndarray,
+    of_songs: tuple[np.ndarray, np.ndarray],
+    of_band: bool,
 ) -> dict[str, FigureRow]:
     """The figures with their values of both sides, float [windows, figures], by name."""
     rows = {}
     for column, (name, figure) in enumerate(figures.items()):
-        rows[name] = FigureRow(figure.label, samples[:, column], reference[:, column], of_band)
+        rows[name] = FigureRow(
+            figure.label, samples[:, column], reference[:, column], of_songs, of_band
+        )
     return rows
 
 
-def _form_rows(
-    samples: Sequence[PianoRoll], reference: Sequence[PianoRoll]
-) -> dict[str, FigureRow]:
+def _form_rows(samples: Repertoire, reference: Repertoire) -> dict[str, FigureRow]:
     """The figures of form, by name, of the pieces that are long enough.
 
     There are no rows if one side has none of these.
     """
-    first = [long_passage(piece) for piece in samples if is_long(piece)]
-    second = [long_passage(piece) for piece in reference if is_long(piece)]
-    if not first or not second:
+    first = _long_passages(samples)
+    second = _long_passages(reference)
+    if not len(first) or not len(second):
         return {}
+    of_songs = (np.array(first.songs), np.array(second.songs))
     rows = {}
     for name, figure in FORM_FIGURES.items():
-        first_values = np.array([figure.value(piece) for piece in first])
-        second_values = np.array([figure.value(piece) for piece in second])
+        first_values = np.array([figure.value(piece) for piece in first.pieces])
+        second_values = np.array([figure.value(piece) for piece in second.pieces])
         label = f"{LONG_BARS} bars: {figure.label}"
-        rows[name] = FigureRow(label, first_values, second_values, of_band=True)
+        rows[name] = FigureRow(label, first_values, second_values, of_songs, of_band=True)
     return rows
+
+
+def _long_passages(repertoire: Repertoire) -> Repertoire:
+    """The passages that figures of form are of, a piece for each."""
+    passages = []
+    songs = []
+    for piece, song in zip(repertoire.pieces, repertoire.songs, strict=True):
+        if is_long(piece):
+            passages.append(long_passage(piece))
+            songs.append(song)
+    return Repertoire(passages, songs)
 
 
 def _copies_of(side: _Side, searched: Repertoire, *, is_corpus: bool = False) -> np.ndarray:

@@ -18,6 +18,8 @@ _MAX_UPDATES = 50
 _TOLERANCE = 1e-8
 _LONGEST_UPDATE = 4.0  # far from the solution a whole step of Newton's method may go too far
 
+_PLACES = 512  # at which densities are compared
+
 RESAMPLINGS = 200
 """How often pieces are drawn anew for an interval."""
 
@@ -83,8 +85,8 @@ class TwoSampleTest:
         rng = np.random.default_rng(seed)
         aucs = []
         for _ in range(RESAMPLINGS):
-            first_weights = _times_drawn(self._first_groups, rng)
-            second_weights = _times_drawn(self._second_groups, rng)
+            first_weights = times_drawn(self._first_groups, rng)
+            second_weights = times_drawn(self._second_groups, rng)
             of_folds = []
             for fold in self._folds:
                 rows = first_weights[fold.first_rows]
@@ -100,14 +102,46 @@ class TwoSampleTest:
         return low, high
 
 
-def _times_drawn(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """How often each row is there, float [rows], if as many groups are drawn with replacement."""
-    num_groups = int(groups.max(initial=-1)) + 1
-    if not num_groups:
-        return np.zeros(0)
-    drawn = rng.integers(num_groups, size=num_groups)
-    counts = np.bincount(drawn, minlength=num_groups)
-    return counts[groups].astype(float)
+def times_drawn(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """How often each row is there, int [rows], if as many groups are drawn with replacement.
+
+    Args:
+        groups: int [rows], the number of the group of each row.
+    """
+    names, own = np.unique(groups, return_inverse=True)
+    if not len(names):
+        return np.zeros(0, int)
+    drawn = rng.integers(len(names), size=len(names))
+    counts = np.bincount(drawn, minlength=len(names))
+    times: np.ndarray = counts[own]
+    return times
+
+
+def overlapped_area(first: np.ndarray, second: np.ndarray) -> float:
+    """The area under the densities of both of two sets of numbers, float [N] and [M]: 0 to 1.
+
+    The densities are those of Gaussian kernels, whose widths follow Scott's rule (D. W. Scott,
+    "Multivariate Density Estimation", 1992). Sets of one value each have an area of 1 if it is the
+    same value, and of 0 otherwise.
+    """
+    low = min(first.min(), second.min())
+    high = max(first.max(), second.max())
+    widths = [own.std() * len(own) ** -0.2 for own in (first, second)]
+    if max(widths) == 0:
+        return float(low == high)
+    least = max(widths) / 100
+    widths = [max(width, least) for width in widths]
+    margin = 4 * max(widths)
+    places = np.linspace(low - margin, high + margin, _PLACES)
+    densities = []
+    for own, width in zip((first, second), widths, strict=True):
+        # Numbers are counted in bins as wide as a step between two places.
+        counts, _ = np.histogram(own, _PLACES, (places[0], places[-1]))
+        reach = np.arange(-_PLACES + 1, _PLACES) * (places[1] - places[0])
+        kernel = np.exp(-0.5 * (reach / width) ** 2)
+        density = np.convolve(counts, kernel, mode="valid")
+        densities.append(density / density.sum())
+    return float(np.minimum(*densities).sum())
 
 
 def _folds(groups: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:

@@ -474,4 +474,4 @@ def test_chords_are_found_and_written_where_they_are_asked_for(here: Call, tmp_p
         here("convert", "song.npz", name, "--chords")
         here("convert", name, "song.chords")
         assert "| C | Am | F | G |" in (tmp_path / "song.chords").read_text()
-    fails(here("convert", "song.npz", "song.wav", "--chords"), "'.wav' names no chords")
+    fails(here("convert", "song.npz", "b.npz", "--chords"), "'.npz' names no chords")

@@ -248,3 +248,20 @@ def test_train_is_compared_with_the_reference_too() -> None:
     assert np.isnan(compare_pieces(pieces(0, 4), pieces(4, 8)).train_auc)
     other = compare_pieces(pieces(30, 50), pieces(50, 70), pieces(0, 30, wrong=0.5))
     assert other.train_auc > 0.9
+
+
+def test_shares_and_copies_have_what_a_referee_asks_for() -> None:
+    train = pieces(0, 20)
+    result = compare_pieces([*pieces(20, 36), *train[:4]], pieces(36, 56), train)
+    without = compare_pieces(pieces(20, 40), pieces(36, 56), train)
+    assert without.copy_rate < result.copy_rate <= without.copy_rate + 0.2
+    row = result.figures["note_length"]
+    low, high = row.inside_interval()
+    assert low <= row.inside <= high
+    assert high - low < 0.6
+    wrong = compare_pieces(pieces(20, 40, wrong=0.5), pieces(40, 60), train)
+    overlaps = [found.figures["chord_rate"].overlap for found in (result, wrong)]
+    assert overlaps[0] > overlaps[1] + 0.1
+    plain = result.to_json()
+    assert plain["copy_rate"] == result.copy_rate
+    assert plain["figures"]["note_length"]["overlap"] == row.overlap

@@ -4,8 +4,15 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from lnfgen.music.two_sample import TwoSampleTest, regression, standardised
+from lnfgen.music.two_sample import (
+    TwoSampleTest,
+    overlapped_area,
+    regression,
+    standardised,
+    times_drawn,
+)
 
 
 def test_the_classifier_knows_what_differs_and_only_that() -> None:
@@ -91,3 +98,31 @@ def test_a_regression_finds_what_the_gradient_says() -> None:
     assert weights[0] > 1
     assert weights[1] < -0.5
     assert abs(weights[2]) < 0.6
+
+
+def test_the_overlapped_area_is_that_of_kernel_densities() -> None:
+    rng = np.random.default_rng(1)
+    first = rng.normal(0, 1, 400)
+    for second in (rng.normal(0, 1, 300), rng.normal(1.5, 0.5, 300), rng.exponential(2, 50)):
+        places = np.linspace(-10, 20, 4000)
+        densities = [stats.gaussian_kde(own)(places) for own in (first, second)]
+        expected = np.minimum(*densities).sum() * (places[1] - places[0])
+        assert overlapped_area(first, second) == pytest.approx(expected, abs=0.02)
+        assert overlapped_area(second, first) == pytest.approx(overlapped_area(first, second))
+    assert overlapped_area(first, first) == pytest.approx(1)
+
+
+def test_sets_of_one_value_overlap_wholly_or_not_at_all() -> None:
+    assert overlapped_area(np.ones(3), np.ones(5)) == 1
+    assert overlapped_area(np.ones(3), np.zeros(5)) == 0
+    assert overlapped_area(np.ones(3), np.arange(100.0)) < 0.1
+
+
+def test_groups_are_drawn_whole_and_as_many_as_there_are() -> None:
+    groups = np.array([7, 7, 7, 2, 2, 9])
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        times = times_drawn(groups, rng)
+        assert len(set(times[:3].tolist())) == len(set(times[3:5].tolist())) == 1
+        assert times[0] + times[3] + times[5] == 3
+    assert not len(times_drawn(np.zeros(0, int), rng))

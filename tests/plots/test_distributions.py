@@ -9,6 +9,12 @@ from lnfgen.music.comparison import FigureRow
 from lnfgen.plots.distributions import figure_distributions
 
 
+def _row(label: str, samples: np.ndarray, reference: np.ndarray) -> FigureRow:
+    """A row of windows that are each of a song of their own."""
+    of_songs = (np.arange(len(samples)), np.arange(len(reference)))
+    return FigureRow(label, samples, reference, of_songs)
+
+
 def svg(rows: list[FigureRow]) -> bytes:
     comparison = SimpleNamespace(figures={row.label: row for row in rows})
     return figure_distributions(comparison, "a $title$", "samples", "reference", ".svg")
@@ -17,7 +23,7 @@ def svg(rows: list[FigureRow]) -> bytes:
 @pytest.mark.parametrize("count", [1, 4, 5])
 def test_there_is_a_panel_for_each_figure(count):
     values = np.linspace(0, 1, 50)
-    rows = [FigureRow(f"label {i}", samples=values, reference=values**2) for i in range(count)]
+    rows = [_row(f"label {i}", values, values**2) for i in range(count)]
     drawn = svg(rows)
     for i in range(count):
         assert f"<!-- label {i} -->".encode() in drawn
@@ -29,9 +35,9 @@ def test_a_figure_without_values_and_one_of_a_single_value_are_drawn():
     nothing = np.full(3, np.nan)
     drawn = svg(
         [
-            FigureRow("none", samples=nothing, reference=nothing),
-            FigureRow("one side", samples=np.ones(3), reference=nothing),
-            FigureRow("one value", samples=np.ones(3), reference=np.ones(3)),
+            _row("none", nothing, nothing),
+            _row("one side", np.ones(3), nothing),
+            _row("one value", np.ones(3), np.ones(3)),
         ]
     )
     assert drawn.count(b"% inside") == 1
