@@ -11,6 +11,7 @@ the train split, knows the home of the song, and finds the likeliest chords (Vit
 """
 
 import argparse
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -95,7 +96,7 @@ def in_beats(changes: Sequence[ChordChange], song: PianoRoll) -> np.ndarray:
     num_beats = song.num_steps // song.steps_per_quarter
     triads = np.full(num_beats, OTHER)
     for change in changes:
-        triads[int(np.ceil(change.start)) :] = triad_of(change.chord)
+        triads[math.ceil(change.start) :] = triad_of(change.chord)
     return triads
 
 
