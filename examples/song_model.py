@@ -25,6 +25,7 @@ from lnfgen.music.chord_finding import find_chords
 from lnfgen.music.home import find_home
 from lnfgen.music.parts import CHORDS, MELODY
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.song import Song
 from lnfgen.music.tonality import Key
 from lnfgen.music.tracks import BASS
 from lnfgen.runs.evaluation_data import dataset_of
@@ -58,7 +59,8 @@ def main() -> None:
             continue
         melody = of_part(song, MELODY)
         drawn = model.harmonize(melody, count=given.count, seed=number)
-        shares = [agreement(triads_of(piece.roll), truth) for piece in drawn]
+        rolls = [piece.roll for piece in drawn if isinstance(piece, Song)]
+        shares = [agreement(triads_of(roll), truth) for roll in rolls]
         of_model.append(float(np.mean(shares)))
         of_chain.append(agreement(chain.harmonised(song, home), truth))
         of_usual.append(agreement(np.full(len(truth), tonic_of(home)), truth))
