@@ -13,7 +13,7 @@ import numpy as np
 _FOLDS = 5
 # divisions into folds: the AUC is the mean over all folds, so that it hardly depends on one
 # division
-_REPEATS = 5
+_REPEATS = 20
 _MAX_UPDATES = 50
 _TOLERANCE = 1e-8
 _LONGEST_UPDATE = 4.0  # far from the solution a whole step of Newton's method may go too far
