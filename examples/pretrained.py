@@ -113,7 +113,8 @@ RECIPES = {
         settings={
             "preset": "small",
             "seed": 1,
-            "max_steps": 3000,
+            "max_steps": 2200,
+            "set": {"training.calibration_rounds": 16},
         },
         makes="songs for drums, bass, chords and melody",
         use="lnfgen sample band --bars 16 --out song.mid",

@@ -8,9 +8,9 @@ precision. `card.json` says what the model is and how it scores, and `card.md` i
 
 from pathlib import Path
 
-BOXED = ("chorales", "folk-abc")
-"""The names of the models. Datasets have the same names; each place of a command takes either runs
-or datasets."""
+BOXED = ("chorales", "folk-abc", "band")
+"""The names of the models. The datasets of the first two have the same names; each place of a
+command takes either runs or datasets. That of `band` comes with no package."""
 
 DEFAULT = "chorales"
 """The model that commands take where there is no run."""
