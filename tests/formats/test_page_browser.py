@@ -331,7 +331,7 @@ def test_parts_are_muted_and_heard_alone_from_the_keyboard(
     kinds = [f"{kind} {role} of band" for role in BAND.roles for kind in ("Mute", "Solo")]
     assert reached == ["Play band", *kinds]
     browser.click("#play")
-    gains = "[...instrument.outputs.values()].map(({ gain }) => Math.round(gain.value))"
+    gains = "[...playback.instrument.outputs.values()].map(({ gain }) => Math.round(gain.value))"
     two_silent = "the silence of two parts"
     browser.until(lambda: sorted(browser.evaluate(gains)) == [0, 0, 1, 1], two_silent)
     for button in (".bass .solo", ".melody .solo"):
@@ -424,7 +424,7 @@ def test_a_long_band_has_the_notes_of_all_parts_in_each_row(
     for role in ROLES:
         paths = f"[...document.querySelectorAll('svg .notes.{role}:not(.given)')]"
         assert browser.evaluate(f"{paths}.map({count})") == rows
-    parts = "rolls[0].between({at}, {at} + 0.1).map((note) => note.part.role)"
+    parts = "notesBetween(pieces[0], {at}, {at} + 0.1).map((note) => note.part.role)"
     for at in (0, 1, 4 * bars - 1):
         assert browser.evaluate(parts.format(at=at)) == list(ROLES)
 

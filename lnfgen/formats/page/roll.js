@@ -1,6 +1,7 @@
-
 // The piano-roll of a piece, drawn as rows that are as wide as the page, with whole bars in each.
 // An upbeat is in the first row, before its bars.
+
+import { MOMENT, notesBetween } from "./piece.js";
 
 const BLACK = [1, 3, 6, 8, 10];
 const GUTTER = 34; // pixels of the keyboard
@@ -27,7 +28,7 @@ function box(x, y, width, height) {
   return `M${left} ${top}h${across}v${down}h${-across}z`;
 }
 
-class Roll {
+export class Roll {
   constructor(piece, element, index) {
     this.piece = piece;
     this.element = element;
@@ -36,8 +37,6 @@ class Roll {
     this.drumRow = new Map(piece.drums.map(([key], row) => [key, row]));
     this.head = BAR_NUMBERS + (piece.chords.length ? CHORDS : 0);
     this.choosePitches();
-    const lengths = piece.notes.map((note) => note.end - note.start);
-    this.longest = lengths.reduce((longest, length) => Math.max(longest, length), 0);
     this.position = 0;
     this.playhead = svg("g", { class: "playhead" });
     this.sounding = svg("path", { class: "sounding" });
@@ -189,7 +188,7 @@ class Roll {
     const shades = svg("linearGradient", gradient, row.root);
     SHADES.forEach((name, index) => svg("stop", { class: name, offset: index / 3 }, shades));
     const paint = `url(#${id})`;
-    const notes = this.between(row.from, row.to);
+    const notes = notesBetween(piece, row.from, row.to);
     const parts = piece.parts.length ? piece.parts : [undefined];
     for (const part of parts) {
       for (const given of [true, false]) {
@@ -260,18 +259,6 @@ class Roll {
     }
   }
 
-  // The notes that sound somewhere from `from` to `to`, in quarters.
-  between(from, to) {
-    const { notes } = this.piece;
-    const found = [];
-    for (let index = firstFrom(notes, from - this.longest); index < notes.length; index++) {
-      const note = notes[index];
-      if (note.start >= to) break;
-      if (note.end > from) found.push(note);
-    }
-    return found;
-  }
-
   // The path of a note, as far as it is in a row.
   box(note, row) {
     const left = row.x(Math.max(note.start, row.from));
@@ -307,7 +294,7 @@ class Roll {
     this.playhead.setAttribute("transform", `translate(${left} 0)`);
     let now = [];
     if (position > 0) {
-      const sounding = this.between(position, position + 1e-6);
+      const sounding = notesBetween(this.piece, position, position + MOMENT);
       now = sounding.filter((note) => note.part?.heard !== false);
     }
     this.sounding.setAttribute("d", now.map((note) => this.box(note, row)).join(""));
@@ -327,7 +314,7 @@ class Roll {
   // Name the place for a screen reader. An upbeat is bar 0.
   tell() {
     const { bar, beat, upbeat, length } = this.piece;
-    const at = this.position + 1e-6 + bar - upbeat; // from a bar line before the piece on
+    const at = this.position + MOMENT + bar - upbeat; // from a bar line before the piece on
     const numberOfBeat = Math.floor((at % bar) / beat) + 1;
     const words = `bar ${Math.floor(at / bar)}, beat ${numberOfBeat}`;
     if (words === this.said) return;
@@ -348,19 +335,4 @@ class Roll {
     }
     return 0;
   }
-}
-
-// The index of the first item that starts at `start` or later, in a list sorted by start.
-function firstFrom(items, start) {
-  let low = 0;
-  let high = items.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (items[middle].start < start) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
 }
