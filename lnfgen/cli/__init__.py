@@ -24,7 +24,7 @@ from lnfgen.errors import LnfgenError, is_out_of_memory
 from lnfgen.wording import in_short
 
 PANELS = {  # the commands as `lnfgen --help` groups them
-    "Make music": ("sample", "harmonize", "fill", "continue", "vary"),
+    "Make music": ("sample", "harmonize", "fill", "continue", "vary", "serve"),
     "Train": ("preprocess", "train", "eval", "compare"),
     "See and convert": ("convert", "plot", "info", "list"),
 }

@@ -1,0 +1,75 @@
+"""`lnfgen serve`."""
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lnfgen.cli import console, options
+
+
+# Each argument is an option that a person has.
+def command(  # noqa: PLR0913
+    song: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A MIDI file or a score to begin with.",
+            show_default="the takes in --out, or a new song",
+        ),
+    ] = None,
+    run: options.RunOption = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the takes; one that is there already goes on.")
+    ] = Path("lnfgen-takes"),
+    host: Annotated[
+        str, typer.Option(help="Address to listen to. Others reach any but that of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port to listen to, 0 for any.",
+            show_default="8493 if it is free",
+        ),
+    ] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
+    ] = True,
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
+) -> None:
+    """Open a page in the browser, to mark bars of a song, draw them again, listen, and keep.
+
+    It is served by this program until Ctrl-C, and printed is its address, whose token lets nobody
+    else in. Each result is a take, in a folder that is named at the start. Scripts can use the same
+    API: see examples/serve.md.
+    """
+    from lnfgen.cli.sources import resolve_run
+    from lnfgen.formats.text import bytes_of
+    from lnfgen.serving.server import listening_socket, serve
+    from lnfgen.serving.studio import Studio
+    from lnfgen.serving.takes import Takes
+
+    folder = resolve_run(run)
+    content = b""
+    if song is not None:
+        content = bytes_of(song, "a MIDI file or a score")
+    studio = Studio(folder, Takes(out), device)
+    if song is not None:
+        studio.first_take = studio.open_own(content, str(song)).id
+    for problem in studio.takes.problems:
+        console.warn(problem)
+    listening = listening_socket(host, port)
+    token = studio.takes.token()
+    shown_host = f"[{host}]" if ":" in host else host
+    address = f"http://{shown_host}:{listening.getsockname()[1]}/?token={token}"
+
+    def ready() -> None:
+        console.note(f"takes are in {out}; Ctrl-C ends the server")
+        console.result(address)
+        if browser:
+            webbrowser.open(address)
+
+    serve(studio, listening, host, token, ready)
