@@ -1,6 +1,7 @@
 """`lnfgen serve`."""
 
 import webbrowser
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -48,28 +49,30 @@ def command(  # noqa: PLR0913
     """
     from lnfgen.cli.sources import resolve_run
     from lnfgen.formats.text import bytes_of
-    from lnfgen.serving.server import listening_socket, serve
-    from lnfgen.serving.studio import Studio
+    from lnfgen.serving.opening import opened
+    from lnfgen.serving.server import Server, listening_socket
+    from lnfgen.serving.studio import Studio, music_encoding_of
     from lnfgen.serving.takes import Takes
 
     folder = resolve_run(run)
-    content = b""
+    encoding = music_encoding_of(folder)
     if song is not None:
         content = bytes_of(song, "a MIDI file or a score")
-    studio = Studio(folder, Takes(out), device)
-    if song is not None:
-        studio.first_take = studio.open_own(content, str(song)).id
-    for problem in studio.takes.problems:
-        console.warn(problem)
-    listening = listening_socket(host, port)
-    token = studio.takes.token()
-    shown_host = f"[{host}]" if ":" in host else host
-    address = f"http://{shown_host}:{listening.getsockname()[1]}/?token={token}"
+        found = opened(encoding, content, str(song))
+    with listening_socket(host, port) as listening, closing(Takes(out)) as takes:
+        studio = Studio(folder, takes, device)
+        if song is not None:
+            studio.begin_with(found, str(song), content)
+        for problem in takes.problems:
+            console.warn(problem)
+        token = takes.token()
+        shown_host = f"[{host}]" if ":" in host else host
+        address = f"http://{shown_host}:{listening.getsockname()[1]}/?token={token}"
 
-    def ready() -> None:
-        console.note(f"takes are in {out}; Ctrl-C ends the server")
-        console.result(address)
-        if browser:
-            webbrowser.open(address)
+        def ready() -> None:
+            console.note(f"takes are in {out}; Ctrl-C ends the server")
+            console.result(address)
+            if browser:
+                webbrowser.open(address)
 
-    serve(studio, listening, host, token, ready)
+        Server(studio, listening, host, token, ready).serve_until_it_ends()

@@ -109,6 +109,7 @@ class Api:
         """The model, what it can do, and what is there at the start."""
         studio = self.studio
         encoding = studio.encoding
+        wishes = offered_wishes(studio.run, studio.ranges.found)
         return JSONResponse(
             {
                 "run": studio.run.name,
@@ -118,8 +119,8 @@ class Api:
                 "take": studio.first_take,
                 "drawing": studio.first_drawing,
                 "actions": list(ACTIONS),
-                "wishes": [wish.to_json() for wish in offered_wishes(studio.run, {})],
-                "wishes_ready": True,
+                "wishes": [wish.to_json() for wish in wishes],
+                "wishes_ready": studio.ranges.are_ready,
                 "formats": _possible_formats(),
                 "restore": True,
                 "problems": studio.takes.problems,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lnfgen.conventions import AMOUNT, MELODY_PARTICLES, TRIES, Progress
@@ -34,6 +34,7 @@ MOST_PIECES = 32
 MOST_PARTICLES = 1024
 MOST_TRIES = 20
 MOST_BARS = 1000
+_SEEDS = 2**63
 _HIGHEST_BAR = 100_000
 _MOST_WISHES = 40
 _MOST_CHART = 4000  # characters
@@ -94,7 +95,7 @@ class Asked:
             own["bars"] = fields.whole("bars", None, 1, MOST_BARS)
         if action == VARY:
             own["amount"] = fields.number("amount", AMOUNT, 0.0, 1.0)
-        seed = fields.whole("seed", None, 0, 2**63 - 1)
+        seed = fields.whole("seed", None, 0, _SEEDS - 1)
         asked = cls(
             action=action,
             **own,
@@ -108,6 +109,18 @@ class Asked:
         )
         fields.end()
         return asked
+
+    def singly(self) -> list[Asked]:
+        """The drawings that this one is done as.
+
+        New songs are drawn one by one, each from the next seed, so that the first is there soon.
+        """
+        if self.action != SAMPLE:
+            return [self]
+        each = []
+        for index in range(self.count):
+            each.append(replace(self, count=1, seed=(self.seed + index) % _SEEDS))
+        return each
 
     def settings(self) -> dict[str, Any]:
         """What was asked, for the file of a take: what is neither empty nor left to chance."""
@@ -131,7 +144,7 @@ class Asked:
             words.append(f"bar {self.first_bar}")
         elif self.first_bar is not None:
             words.append(f"bars {self.first_bar}-{self.last_bar}")
-        return " ".join(word for word in words if word)
+        return " ".join(word for word in words if word) or "drawn again"
 
     def wishes(self, encoding: MusicEncoding) -> Wishes:
         """The wishes, or an `LnfgenError` if no piece can have what one of them asks for."""

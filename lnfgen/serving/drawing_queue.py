@@ -6,11 +6,16 @@ stops where it next says how far it has come.
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from lnfgen.errors import LnfgenError, is_out_of_memory
+
+# Seconds from one progress that listeners hear of to the next. They share the processor with the
+# work, which is done in a fraction of a second.
+_BETWEEN = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +59,7 @@ class Drawing:
         self.error: str | None = None
         self.progress = Event("progress", {"what": "", "done": 0, "total": 0})
         self._events: list[Event] = []
+        self._told_at = 0.0  # the time by the clock of the last call of listeners for the progress
         self._is_cancelled = threading.Event()
         self._listeners: list[Callable[[], None]] = []
         self._guard = threading.Lock()
@@ -85,7 +91,10 @@ class Drawing:
         """
         self.require_wanted()
         self.progress = Event("progress", {"what": what, "done": done, "total": total})
-        self._call_listeners()
+        now = time.monotonic()
+        if now - self._told_at > _BETWEEN:
+            self._told_at = now
+            self.call_listeners()
 
     def require_wanted(self) -> None:
         """Raise `DrawingCancelled` if the drawing was cancelled."""
@@ -96,7 +105,7 @@ class Drawing:
         """Add an event."""
         with self._guard:
             self._events.append(Event(name, data))
-        self._call_listeners()
+        self.call_listeners()
 
     def end(self, state: State, data: dict[str, Any]) -> None:
         """Add the last event, which is named after the state."""
@@ -125,7 +134,8 @@ class Drawing:
             self._listeners.remove(listener)
             return not self._listeners
 
-    def _call_listeners(self) -> None:
+    def call_listeners(self) -> None:
+        """Have the listeners look for news."""
         with self._guard:
             listeners = list(self._listeners)
         for listener in listeners:
@@ -137,6 +147,9 @@ class DrawingQueue:
 
     Args:
         prepare: is called in that thread before the first drawing, whether there is one or not.
+
+    Attributes:
+        is_closed: True if nothing is drawn any more.
     """
 
     def __init__(self, prepare: Callable[[], None] = lambda: None) -> None:
@@ -145,7 +158,7 @@ class DrawingQueue:
         self._waiting: list[Drawing] = []
         self._present: Drawing | None = None
         self._changed = threading.Condition()
-        self._is_closed = False
+        self.is_closed = False
         self._number = 0
         self._thread = threading.Thread(target=self._run, name="drawings", daemon=True)
 
@@ -153,13 +166,18 @@ class DrawingQueue:
         """Begin to draw."""
         self._thread.start()
 
-    def close(self, seconds: float = 5.0) -> None:
-        """Cancel all drawings, and wait so long at most for the present one to end."""
+    def stop(self) -> None:
+        """Cancel all drawings, and begin no other one."""
         with self._changed:
-            self._is_closed = True
+            self.is_closed = True
             for drawing in self.unfinished():
                 self._cancel(drawing)
+                drawing.call_listeners()
             self._changed.notify_all()
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Stop, and wait so long at most for the present drawing to end."""
+        self.stop()
         if self._thread.is_alive():
             self._thread.join(seconds)
 
@@ -225,8 +243,8 @@ class DrawingQueue:
         while True:
             with self._changed:
                 self._present = None
-                self._changed.wait_for(lambda: self._waiting or self._is_closed)
-                if self._is_closed:
+                self._changed.wait_for(lambda: self._waiting or self.is_closed)
+                if self.is_closed:
                     return
                 drawing = self._waiting.pop(0)
                 drawing.state = "drawing"

@@ -43,7 +43,7 @@ class EventStream(StreamingResponse):
         self._loop.call_soon_threadsafe(self._news.set)
 
     async def _lines(self) -> AsyncIterator[str]:
-        """The events as lines, until the drawing has ended."""
+        """The events as lines, until the drawing has ended, or the server ends."""
         num_sent = 0
         progress = self._drawing.progress
         while True:
@@ -53,6 +53,8 @@ class EventStream(StreamingResponse):
                 yield _lines_of(event)
                 if event.name in ENDS:
                     return
+            if self._drawings.is_closed:
+                return
             if self._drawing.progress is not progress:
                 progress = self._drawing.progress
                 yield _lines_of(progress)

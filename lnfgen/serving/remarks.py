@@ -1,8 +1,4 @@
-"""The warnings of lnfgen, heard by the thread that they arise in.
-
-Python shows warnings by one function that all threads share. A server hands those of each drawing
-to whoever asked for it.
-"""
+"""The warnings of lnfgen, heard by whoever asked for the work that they arise in."""
 
 import threading
 import warnings
@@ -12,38 +8,25 @@ from typing import Any
 
 from lnfgen.errors import LnfgenWarning
 
-Listener = Callable[[str], None]
-
-_heard = threading.local()
-
 
 @contextmanager
-def to_their_threads() -> Iterator[None]:
-    """In the block, warnings of lnfgen go to the listener of their thread, if it has one.
+def heard_by(listener: Callable[[str], None]) -> Iterator[None]:
+    """In the block, call the listener with the text of each warning of lnfgen in this thread.
 
-    All others are shown as before.
+    All other warnings, and those of other threads, are shown as before. Python has one function
+    that shows warnings, so only one thread at a time may be in such a block.
     """
+    own_thread = threading.get_ident()
     with warnings.catch_warnings():
         warnings.simplefilter("always", LnfgenWarning)
         shown_before = warnings.showwarning
 
         def show(message: Any, category: type[Warning], *where: Any) -> None:
-            listener = getattr(_heard, "listener", None)
-            if listener is not None and issubclass(category, LnfgenWarning):
+            is_own = threading.get_ident() == own_thread
+            if is_own and issubclass(category, LnfgenWarning):
                 listener(str(message))
             else:
                 shown_before(message, category, *where)
 
         warnings.showwarning = show  # type: ignore[assignment]
         yield
-
-
-@contextmanager
-def heard_by(listener: Listener) -> Iterator[None]:
-    """In the block, the listener is called with the text of each warning of this thread."""
-    before = getattr(_heard, "listener", None)
-    _heard.listener = listener
-    try:
-        yield
-    finally:
-        _heard.listener = before

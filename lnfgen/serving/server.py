@@ -8,7 +8,6 @@ import uvicorn
 
 from lnfgen.errors import LnfgenError
 from lnfgen.serving.app import application
-from lnfgen.serving.remarks import to_their_threads
 from lnfgen.serving.studio import Studio
 
 PORT = 8493  # that nothing known uses; the page of a session that ended finds the next one there
@@ -48,44 +47,53 @@ def listening_socket(host: str, port: int | None) -> socket.socket:
     return listening
 
 
-def serve(
-    studio: Studio,
-    listening: socket.socket,
-    host: str,
-    token: str,
-    ready: Callable[[], None] = lambda: None,
-) -> None:
-    """Answer requests until Ctrl-C or SIGTERM.
+class Server(uvicorn.Server):
+    """The server of a studio, which answers requests on a socket that listens.
 
     Args:
+        host: the address that the socket listens to, as it was asked for.
+        token: what requests of the API carry.
         ready: called when requests are answered.
     """
-    port: int = listening.getsockname()[1]
-    config = uvicorn.Config(
-        application(studio, token=token, host=host, port=port),
-        http="h11",
-        ws="none",
-        loop="asyncio",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=_GRACE,
-    )
-    server = _Server(config, ready)
-    with to_their_threads(), contextlib.closing(studio):
-        studio.start()
-        server.run(sockets=[listening])
 
-
-class _Server(uvicorn.Server):
-    """A server that says when it is ready."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(
+        self,
+        studio: Studio,
+        listening: socket.socket,
+        host: str,
+        token: str,
+        ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._studio = studio
+        self._listening = listening
         self._ready = ready
+        port: int = listening.getsockname()[1]
+        config = uvicorn.Config(
+            application(studio, token=token, host=host, port=port),
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
+        super().__init__(config)
+
+    def serve_until_it_ends(self) -> None:
+        """Answer requests until Ctrl-C or SIGTERM, or until `should_exit` is set."""
+        with contextlib.closing(self._studio):
+            self._studio.start()
+            self.run(sockets=[self._listening])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer requests."""
         await super().startup(sockets)
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End all drawings, whose events would keep connections open, and then these."""
+        self._studio.drawings.stop()
+        await super().shutdown(sockets)

@@ -8,15 +8,14 @@ import secrets
 
 from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.errors import LnfgenError
-from lnfgen.music.song import Song, as_song
 from lnfgen.runs.folder import RunFolder
-from lnfgen.serving.asked import HARMONIZE, SAMPLE, Asked
+from lnfgen.serving.asked import SAMPLE, Asked
 from lnfgen.serving.drawing_queue import Drawing, DrawingQueue
 from lnfgen.serving.model_at_hand import ModelAtHand
-from lnfgen.serving.opening import Opened, base_name, open_file, opened
-from lnfgen.serving.redrawing import all_drawn, alone_as_melody, as_given, joined
-from lnfgen.serving.remarks import heard_by
+from lnfgen.serving.opening import Opened, base_name, open_file
 from lnfgen.serving.takes import Take, Takes, TakeSong
+from lnfgen.serving.wish_ranges import WishRanges
+from lnfgen.serving.work import Work
 
 OPEN = "open"
 
@@ -33,24 +32,21 @@ class Studio:
         encoding: that of the model.
         takes: the takes.
         drawings: the drawings that are asked for.
+        ranges: those of wishes, as the training data has them.
         first_take: the id of the take to show first; None for the last one.
         first_drawing: the id of the drawing that was begun because there was no take; None if there
             was one.
     """
 
     def __init__(self, run: RunFolder, takes: Takes, device: str = "auto") -> None:
-        encoding = run.encoding
-        if not isinstance(encoding, MusicEncoding):
-            raise LnfgenError(
-                f"{run.name} makes text; expected a model of music; choose another --run"
-            )
         self.run = run
-        self.encoding = encoding
+        self.encoding = music_encoding_of(run)
         self.takes = takes
         self.first_take: str | None = None
         self.first_drawing: str | None = None
         self._model = ModelAtHand(run, device)
         self.drawings = DrawingQueue(prepare=self._model.load)
+        self.ranges = WishRanges(run)
 
     def start(self) -> None:
         """Load the model, and draw what is asked for. Without any take, a song is drawn."""
@@ -58,11 +54,11 @@ class Studio:
             drawing = self.ask(Asked(action=SAMPLE, seed=secrets.randbelow(2**31)))
             self.first_drawing = drawing.id
         self.drawings.start()
+        self.ranges.start()
 
     def close(self) -> None:
-        """End all drawings, and give the folder back."""
+        """End all drawings."""
         self.drawings.close()
-        self.takes.close()
 
     def open(self, content: bytes, name: str) -> Take:
         """A new take of a file that a client sent, which a child process reads.
@@ -72,19 +68,17 @@ class Studio:
         """
         return self._add(open_file(self.encoding, content, name), name, content)
 
-    def open_own(self, content: bytes, name: str) -> Take:
-        """The take of a file of the person who starts the server; the one that is there already.
-
-        Raises:
-            LnfgenError: if it cannot be read.
-        """
+    def begin_with(self, found: Opened, name: str, content: bytes) -> None:
+        """Show first the take of a file that was opened: a new one, if it has none yet."""
         digest = _digest(content)
         for take in self.takes.all():
             if take.action == OPEN and take.settings.get("sha256") == digest:
-                return take
-        return self._add(opened(self.encoding, content, name), name, content)
+                self.first_take = take.id
+                return
+        self.first_take = self._add(found, name, content).id
 
     def _add(self, found: Opened, name: str, content: bytes) -> Take:
+        """A new take of a file of this name and content."""
         shown = base_name(name)
         assert found.song.drawn is not None
         return self.takes.add(
@@ -120,63 +114,16 @@ class Studio:
             self.takes.get(asked.take)
 
         def work(drawing: Drawing) -> None:
-            self._draw(asked, drawing)
+            Work(self.takes, asked, drawing).do(self._model.get())
 
         return self.drawings.add(asked.take or None, work)
 
-    def _draw(self, asked: Asked, drawing: Drawing) -> None:
-        """Draw takes, each of which is on disk before a client hears of it."""
-        model = self._model.get()
-        drawing.require_wanted()
-        before = None
-        given = None
-        if asked.action != SAMPLE:
-            before = self._before(asked)
-            given = as_given(before)
-        warnings: list[str] = []
 
-        def remark(text: str) -> None:
-            warnings.append(text)
-            drawing.tell("warning", {"text": text})
-
-        def drawn(piece: Song) -> None:
-            if before is None:
-                song = all_drawn(as_song(piece))
-                new = song.drawn
-            else:
-                song = joined(before, piece)
-                new = piece.drawn
-            assert new is not None
-            take = self._keep(asked, TakeSong(song, new), warnings)
-            drawing.takes.append(take.id)
-            drawing.tell("take", take.to_json())
-
-        with heard_by(remark):
-            asked.draw(model, given, drawing.advance, drawn)
-
-    def _before(self, asked: Asked) -> Song:
-        """The song to draw from. If a band is to harmonise one part alone, that is the melody."""
-        song = self.takes.song(asked.take).song
-        return alone_as_melody(song) if asked.action == HARMONIZE else song
-
-    def _keep(self, asked: Asked, song: TakeSong, warnings: list[str]) -> Take:
-        """Write a take of what was drawn."""
-        words = asked.words()
-        if asked.action == SAMPLE:
-            base = words
-            name = words
-        else:
-            base = self.takes.get(asked.take).base
-            name = f"{base}, {words}"
-        return self.takes.add(
-            song,
-            name=name,
-            base=base,
-            action=asked.action,
-            settings=asked.settings(),
-            source=asked.take or None,
-            warnings=warnings,
-        )
+def music_encoding_of(run: RunFolder) -> MusicEncoding:
+    """The encoding of a run that makes music, or an `LnfgenError`."""
+    if not isinstance(run.encoding, MusicEncoding):
+        raise LnfgenError(f"{run.name} makes text; expected a model of music; choose another --run")
+    return run.encoding
 
 
 def _digest(content: bytes) -> str:
