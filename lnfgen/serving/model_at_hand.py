@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.errors import LnfgenError
 from lnfgen.runs.folder import RunFolder
 
@@ -35,8 +36,16 @@ class ModelAtHand:
             return self._model
 
     def load(self) -> None:
-        """Have the model ready. An error is for the first drawing, which meets it again."""
+        """Have the model ready, with what its first drawing needs beside it.
+
+        An error is for the first drawing, which meets it again.
+        """
         try:
-            self.get()
+            trained = self.get()
         except LnfgenError:
             return
+        encoding = trained.encoding
+        if isinstance(encoding, MusicEncoding) and not encoding.parts:
+            from lnfgen.inference.pitch_range import range_samples
+
+            range_samples(trained.model, encoding)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.errors import RunError
+from lnfgen.inference.pitch_range import range_samples
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.trained import TrainedModel
 from lnfgen.serving.model_at_hand import ModelAtHand
@@ -32,3 +34,14 @@ def test_a_damaged_model_is_an_error_of_who_asks(toy_run: Path, tmp_path: Path) 
     at_hand.load()
     with pytest.raises(RunError, match="is damaged"):
         at_hand.get()
+
+
+def test_what_a_first_drawing_needs_is_there_already(
+    toy_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_hand = ModelAtHand(RunFolder(toy_run), "cpu")
+    at_hand.load()
+    trained = at_hand.get()
+    monkeypatch.setattr("lnfgen.inference.pitch_range.drawn_pieces", None)
+    assert isinstance(trained.encoding, MusicEncoding)
+    assert range_samples(trained.model, trained.encoding)
