@@ -67,8 +67,8 @@ def alone_as_melody(song: Song) -> Song:
 def joined(before: Song, result: Song) -> Song:
     """What a model drew from `as_given(before)`, in the file of the song before.
 
-    What was not drawn stays as it was, also on keys that the model does not have. The result may be
-    longer.
+    What was not drawn stays as it was, also on keys that the model does not have. There, the rest
+    of a note that began where the model drew goes with its beginning. The result may be longer.
     """
     assert before.drawn is not None
     assert result.drawn is not None
@@ -76,6 +76,7 @@ def joined(before: Song, result: Song) -> Song:
     is_new = result.drawn
     sounding = np.where(is_new, roll.sounding, _longer(before.roll.sounding, roll))
     onsets = np.where(is_new, roll.struck(), _longer(before.roll.struck(), roll))
+    sounding &= _begun(sounding, onsets)
     origin = replace(before.origin, chords=result.origin.chords)
     return Song(
         replace(roll, sounding=sounding, onsets=onsets),
@@ -87,3 +88,11 @@ def joined(before: Song, result: Song) -> Song:
 def _longer(cells: np.ndarray, roll: PianoRoll) -> np.ndarray:
     """The cells bool [T, R, 128] with those of silence after them, as many as the roll has."""
     return np.pad(cells, ((0, roll.num_steps - len(cells)), (0, 0), (0, 0)))
+
+
+def _begun(sounding: np.ndarray, onsets: np.ndarray) -> np.ndarray:
+    """Where a note sounds that has begun, bool [T, R, 128]: with an onset, and no silence since."""
+    begun = onsets.copy()
+    for t in range(1, len(begun)):
+        begun[t] |= begun[t - 1] & sounding[t]
+    return begun

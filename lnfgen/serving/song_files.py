@@ -40,7 +40,9 @@ def write_song(folder: Path, song: Song, masks: Mapping[str, np.ndarray]) -> Non
         masks: bool [T, R, 128] by their names.
     """
     roll = song.roll
-    cells = {"sounding": roll.sounding, "onsets": roll.struck(), **masks}
+    cells = {"sounding": roll.sounding, **masks}
+    if roll.onsets is not None:
+        cells["onsets"] = roll.onsets
     packed = {name: np.packbits(values, axis=-1) for name, values in cells.items()}
     write_bytes(folder / _CELLS, save(packed))
     files = [_CELLS]
@@ -67,7 +69,7 @@ def read_song(folder: Path) -> tuple[Song, dict[str, np.ndarray]]:
             if name not in (_CELLS, _OWN_FILE) or sha256_of(folder / name) != digest:
                 raise ValueError(f"{name} is not as it was written")
         cells = _unpacked((folder / _CELLS).read_bytes())
-        roll = _roll_of(words["roll"], cells.pop("sounding"), cells.pop("onsets"))
+        roll = _roll_of(words["roll"], cells.pop("sounding"), cells.pop("onsets", None))
         origin = _origin_of(words["origin"])
         if _OWN_FILE in words["sha256"]:
             origin = Origin(**(vars(origin) | {"midi": (folder / _OWN_FILE).read_bytes()}))
@@ -88,7 +90,6 @@ def _unpacked(content: bytes) -> dict[str, np.ndarray]:
 
 def _words_of_roll(roll: PianoRoll) -> dict[str, Any]:
     return {
-        "has_onsets": roll.onsets is not None,
         "steps_per_quarter": roll.steps_per_quarter,
         "tempo_bpm": roll.tempo_bpm,
         "time_signature": roll.time_signature,
@@ -97,11 +98,13 @@ def _words_of_roll(roll: PianoRoll) -> dict[str, Any]:
     }
 
 
-def _roll_of(words: Mapping[str, Any], sounding: np.ndarray, struck: np.ndarray) -> PianoRoll:
+def _roll_of(
+    words: Mapping[str, Any], sounding: np.ndarray, onsets: np.ndarray | None
+) -> PianoRoll:
     beats, unit = words["time_signature"]
     return PianoRoll(
         sounding,
-        struck if words["has_onsets"] else None,
+        onsets,
         steps_per_quarter=words["steps_per_quarter"],
         lowest_pitch=0,
         tempo_bpm=words["tempo_bpm"],

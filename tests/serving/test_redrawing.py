@@ -7,6 +7,7 @@ from toy_bands import band_encoding, band_file
 
 from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.formats.midi import midi_bytes
+from lnfgen.formats.read_write import read_bytes
 from lnfgen.formats.song import midi_of
 from lnfgen.inference.known_part import known_intro, known_part
 from lnfgen.music.parts import MELODY
@@ -50,6 +51,20 @@ def test_notes_that_the_model_does_not_hear_stay_in_the_take() -> None:
     after = redrawn(narrow, song, "steps:9-16")
     assert (0, 8, 24) in after.roll.notes()
     assert (0, 8, 60) in after.roll.notes()
+
+
+def test_a_note_goes_with_its_beginning_on_keys_that_the_model_does_not_have() -> None:
+    """From step 12 on it was held in a kept place, but it began in one that was drawn."""
+    roll = PianoRoll.from_notes([(8, 8, 24), (0, 8, 60), (16, 8, 62)], steps_per_quarter=4)
+    narrow = MusicEncoding(lowest_pitch=48, num_pitches=24, fills_upbeats=True)
+    song = opened(narrow, midi_bytes(roll), "low.mid").song
+    after = redrawn(narrow, song, "steps:9-12")
+    assert not after.roll.sounding[:, 0, 24].any()
+    kept = [note for note in after.roll.notes() if not after.was_drawn(note)]
+    assert kept == [(0, 8, 60), (16, 8, 62)]
+    (saved,) = read_bytes(midi_of(after), suffix=".mid")
+    assert isinstance(saved, Song)
+    assert saved.roll.in_range(0, 128).notes() == after.roll.notes()
 
 
 def test_a_take_that_goes_on_is_longer() -> None:
