@@ -1,5 +1,6 @@
 """`lnfgen serve`."""
 
+import threading
 import webbrowser
 from contextlib import closing
 from pathlib import Path
@@ -35,9 +36,9 @@ def command(  # noqa: PLR0913
             show_default="8493 if it is free",
         ),
     ] = None,
-    browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
-    ] = True,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address, and open no browser.")
+    ] = False,
     device: options.Device = "auto",
     quiet: options.Quiet = False,
 ) -> None:
@@ -50,6 +51,7 @@ def command(  # noqa: PLR0913
     from lnfgen.cli.sources import resolve_run
     from lnfgen.formats.text import bytes_of
     from lnfgen.serving.opening import opened
+    from lnfgen.serving.security import LOOPBACK
     from lnfgen.serving.server import Server, listening_socket
     from lnfgen.serving.studio import Studio, music_encoding_of
     from lnfgen.serving.takes import Takes
@@ -59,6 +61,11 @@ def command(  # noqa: PLR0913
     if song is not None:
         content = bytes_of(song, "a MIDI file or a score")
         found = opened(encoding, content, str(song))
+    if host not in LOOPBACK:
+        console.warn(
+            f"others may reach {host}; who has the address with its token can do all that you can, "
+            "and what is sent can be read on the way"
+        )
     with listening_socket(host, port) as listening, closing(Takes(out)) as takes:
         studio = Studio(folder, takes, device)
         if song is not None:
@@ -72,7 +79,14 @@ def command(  # noqa: PLR0913
         def ready() -> None:
             console.note(f"takes are in {out}; Ctrl-C ends the server")
             console.result(address)
-            if browser:
-                webbrowser.open(address)
+            if not no_browser:
+                # A browser in the terminal would not come back before it ends.
+                threading.Thread(target=_open, args=(address,), daemon=True).start()
 
         Server(studio, listening, host, token, ready).serve_until_it_ends()
+
+
+def _open(address: str) -> None:
+    """Open the page in the browser, or say that there is none."""
+    if not webbrowser.open(address):
+        console.note("found no browser to open; open the address by hand")

@@ -19,7 +19,7 @@ API = "/api/"
 MOST_BYTES = 1 << 16  # of the body of a request
 MOST_FILE_BYTES = 1 << 24  # of one that is a file
 
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # the names of this machine for itself
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -90,10 +90,11 @@ class Guard:
 
     def _is_own(self, host: str) -> bool:
         """True if a `Host` names this server. One that listens to all addresses has any number."""
-        name, _, port = host.rpartition(":")
+        shown_name, _, port = host.rpartition(":")
+        name = shown_name.removeprefix("[").removesuffix("]")
         if port != str(self._port):
             return False
-        if name in _LOOPBACK or name.strip("[]") == self._host:
+        if name in (*LOOPBACK, self._host):
             return True
         return _is_every_address(self._host) and _is_address(name)
 
@@ -138,7 +139,7 @@ def _is_every_address(host: str) -> bool:
 def _is_address(name: str) -> bool:
     """True of a number of the internet, and not of a name."""
     try:
-        ipaddress.ip_address(name.strip("[]"))
+        ipaddress.ip_address(name)
     except ValueError:
         return False
     return True

@@ -46,7 +46,7 @@ MAX_NAME = 200  # characters of a name
 _TOKEN = "token"
 _FACTS = "take.json"
 _ID = re.compile(r"\d{4,9}")
-_KEPT_SONGS = 32  # that stay in memory
+_KEPT_SONGS = 16  # that stay in memory
 
 
 class UnknownTakeError(LnfgenError):

@@ -1,10 +1,13 @@
 """`lnfgen serve` as a person starts it; tests/serving has what it serves."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command import Call, fails
 
+from lnfgen.cli import serve
 from lnfgen.serving.server import Server
 
 pytestmark = pytest.mark.usefixtures("few_home_samples")
@@ -14,7 +17,12 @@ pytestmark = pytest.mark.usefixtures("few_home_samples")
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses that were opened in a browser. Each server ends as soon as it is ready."""
     addresses: list[str] = []
-    monkeypatch.setattr("webbrowser.open", addresses.append)
+
+    def note(address: str) -> bool:
+        addresses.append(address)
+        return True
+
+    monkeypatch.setattr("webbrowser.open", note)
     startup = Server.startup
 
     async def start_and_end(self: Server, sockets: object = None) -> None:
@@ -25,6 +33,14 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return addresses
 
 
+def until(ready: Callable[[], bool]) -> None:
+    """Wait for what another thread does."""
+    end = time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_it_prints_its_address_and_opens_the_page(
     toy_home: Path, call: Call, opened: list[str]
 ) -> None:
@@ -33,7 +49,7 @@ def test_it_prints_its_address_and_opens_the_page(
     (address,) = done.stdout.decode().split()
     assert address.startswith("http://127.0.0.1:")
     assert address.endswith((toy_home / "takes" / "token").read_text())
-    assert opened == [address]
+    until(lambda: opened == [address])
     assert "takes are in takes" in done.stderr.decode()
     assert (toy_home / "takes" / "0001" / "own.mid").read_bytes() == (
         toy_home / "melody.mid"
@@ -63,3 +79,17 @@ def test_what_cannot_be_served_is_refused_in_one_line(toy_home: Path, call: Call
     here = ["--no-browser", "--port", "0", "--out", "rolls"]
     fails(call("serve", "--run", "run-rolls", *here), "rolls holds other things than takes")
     assert not (toy_home / "none" / "0001").exists()
+
+
+def test_without_a_browser_a_line_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda address: False)
+    serve._open("http://127.0.0.1:1")
+    assert capsys.readouterr().err == "found no browser to open; open the address by hand\n"
+
+
+def test_who_lets_others_in_is_warned(call: Call) -> None:
+    few = ["--run", "run-rolls", "--out", "shared", "--port", "0", "--no-browser"]
+    assert "others may reach 0.0.0.0" in call("serve", "--host", "0.0.0.0", *few).stderr.decode()
+    assert "others" not in call("serve", "--host", "localhost", *few).stderr.decode()
