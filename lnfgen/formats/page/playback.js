@@ -58,8 +58,8 @@ export class Playback {
     return Math.min(heard, this.piece.length);
   }
 
-  // Where a loop turns round, and where to. It goes round its stretch only where it began before the
-  // end of that.
+  // Where a loop turns round, and where to. A lap that begins behind the stretch goes on to the end
+  // of the piece.
   turn() {
     if (!this.loops) return undefined;
     const { length } = this.piece;
