@@ -147,13 +147,15 @@ class DrawingQueue:
 
     Args:
         prepare: is called in that thread before the first drawing, whether there is one or not.
+        preparing: what it does, in words for those who wait meanwhile.
 
     Attributes:
         is_closed: True if nothing is drawn any more.
     """
 
-    def __init__(self, prepare: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, prepare: Callable[[], None] = lambda: None, preparing: str = "") -> None:
         self._prepare = prepare
+        self._preparing = preparing
         self._drawings: OrderedDict[str, Drawing] = OrderedDict()
         self._waiting: list[Drawing] = []
         self._present: Drawing | None = None
@@ -194,6 +196,7 @@ class DrawingQueue:
                 )
             self._number += 1
             drawing = Drawing(self._number, take, work)
+            drawing.progress = Event("progress", {"what": self._preparing, "done": 0, "total": 0})
             self._drawings[drawing.id] = drawing
             self._waiting.append(drawing)
             self._forget()
@@ -225,11 +228,11 @@ class DrawingQueue:
             self._tell_places()
 
     def _tell_places(self) -> None:
-        """Tell each drawing that waits how many are ahead of it."""
+        """Tell each drawing that waits how many are ahead of it, if any are."""
         for place, drawing in enumerate(self._waiting):
             ahead = place + (self._present is not None)
-            told = [event for event in drawing.events(0) if event.name == "waiting"]
-            if not told or told[-1].data["ahead"] != ahead:
+            told = [event.data for event in drawing.events(0) if event.name == "waiting"]
+            if ahead and told[-1:] != [{"ahead": ahead}]:
                 drawing.tell("waiting", {"ahead": ahead})
 
     def _forget(self) -> None:
@@ -240,6 +243,7 @@ class DrawingQueue:
 
     def _run(self) -> None:
         self._prepare()
+        self._preparing = ""
         while True:
             with self._changed:
                 self._present = None

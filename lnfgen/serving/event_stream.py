@@ -45,7 +45,7 @@ class EventStream(StreamingResponse):
     async def _lines(self) -> AsyncIterator[str]:
         """The events as lines, until the drawing has ended, or the server ends."""
         num_sent = 0
-        progress = self._drawing.progress
+        progress = None
         while True:
             self._news.clear()
             for event in self._drawing.events(num_sent):
@@ -57,7 +57,8 @@ class EventStream(StreamingResponse):
                 return
             if self._drawing.progress is not progress:
                 progress = self._drawing.progress
-                yield _lines_of(progress)
+                if progress.data["what"]:
+                    yield _lines_of(progress)
             try:
                 await asyncio.wait_for(self._news.wait(), _QUIET)
             except TimeoutError:

@@ -45,7 +45,7 @@ class Studio:
         self.first_take: str | None = None
         self.first_drawing: str | None = None
         self._model = ModelAtHand(run, device)
-        self.drawings = DrawingQueue(prepare=self._model.load)
+        self.drawings = DrawingQueue(self._model.load, "loading the model")
         self.ranges = WishRanges(run)
 
     def start(self) -> None:

@@ -15,6 +15,10 @@ from lnfgen.serving.takes import Takes, TakeSong
 if TYPE_CHECKING:  # which loads torch
     from lnfgen.runs.trained import TrainedModel
 
+# The beginnings of remarks that each drawing would repeat: on the home of the piece, which a page
+# shows as its key, and on what the model does not hear, which was said when the file was opened.
+_SAID_BEFORE = ("the home of the piece is ", "left out ", "rounded ")
+
 
 class Work:
     """The work of one drawing.
@@ -67,6 +71,8 @@ class Work:
         self._drawing.advance(what, index * total + done, count * total)
 
     def _remark(self, text: str) -> None:
+        if text.startswith(_SAID_BEFORE):
+            return
         self._warnings.append(text)
         self._drawing.tell("warning", {"text": text})
 

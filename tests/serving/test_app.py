@@ -47,7 +47,7 @@ def test_a_session_says_what_the_model_can_do(served: Served) -> None:
 def test_without_a_song_one_is_drawn_at_the_start(served: Served) -> None:
     key = served.get("/api/session")["drawing"]
     events = list(served.events(key))
-    assert [name for name, _ in events if name != "progress"] == ["waiting", "take", "done"]
+    assert [name for name, _ in events if name != "progress"] == ["take", "done"]
     (take,) = served.takes
     assert (take["action"], take["name"], take["from"]) == ("sample", "new song", None)
     piece = served.get(f"/api/takes/{take['id']}")["piece"]

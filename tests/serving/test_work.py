@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from served import Served
 
+from lnfgen.errors import LnfgenWarning
 from lnfgen.formats.midi import midi_bytes
 from lnfgen.music.parts import MELODY
 from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.pretrained import BOX
 from lnfgen.serving.asked import Asked
 from lnfgen.serving.drawing_queue import Drawing, DrawingCancelled
-from lnfgen.serving.work import Work
+from lnfgen.serving.redrawing import as_given
+from lnfgen.serving.work import _SAID_BEFORE, Work
 
 TUNE = midi_bytes(PianoRoll.from_notes([(4 * place, 4, 60 + place) for place in range(16)]))
 
@@ -71,3 +74,20 @@ def test_one_line_alone_is_a_melody_to_harmonise(
     melody = parts.index(MELODY)
     assert after["notes"][melody] == before["notes"][parts.index("chords")]
     assert len(after["given"][melody]) == 12
+
+
+def test_a_drawing_does_not_repeat_what_was_said_before(serve: Callable[..., Served]) -> None:
+    """The model hears a home, and has not the lowest note."""
+    served = serve(BOX / "chorales")
+    notes = [(4 * place, 4, 60 + 2 * place % 12) for place in range(12)]
+    song = PianoRoll.from_notes([*notes, (0, 4, 24)])
+    take = served.open(midi_bytes(song))
+    assert any("1 note beyond" in text for text in take["warnings"])
+    (drawn,) = served.draw("fill", take=take["id"], first_bar=3, particles=2)
+    given = as_given(served.studio.takes.song(take["id"]).song)
+    with pytest.warns(LnfgenWarning) as warned:
+        served.studio._model.get().fill(given, "bars:3", particles=2)
+    texts = [str(one.message) for one in warned]
+    said = [text for text in texts if text.startswith(_SAID_BEFORE)]
+    assert len(said) == 2
+    assert drawn["warnings"] == [text for text in texts if text not in said]
