@@ -72,7 +72,7 @@ def _page_routes() -> list[Route]:
 
     def _file_response(name: str) -> Response:
         if name not in files:
-            raise HTTPException(404, "the page has no such file")
+            raise HTTPException(404, "the page has no file of that name")
         found = files[name]
         headers = {"cache-control": "no-cache"}
         return Response(found.content, media_type=found.media_type, headers=headers)

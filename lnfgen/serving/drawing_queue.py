@@ -59,7 +59,7 @@ class Drawing:
         self.error: str | None = None
         self.progress = Event("progress", {"what": "", "done": 0, "total": 0})
         self._events: list[Event] = []
-        self._told_at = 0.0  # the time by the clock of the last call of listeners for the progress
+        self._heard_at = 0.0  # when listeners last heard of the progress, by the clock
         self._is_cancelled = threading.Event()
         self._listeners: list[Callable[[], None]] = []
         self._guard = threading.Lock()
@@ -92,8 +92,8 @@ class Drawing:
         self.require_wanted()
         self.progress = Event("progress", {"what": what, "done": done, "total": total})
         now = time.monotonic()
-        if now - self._told_at > _BETWEEN:
-            self._told_at = now
+        if now - self._heard_at > _BETWEEN:
+            self._heard_at = now
             self.call_listeners()
 
     def require_wanted(self) -> None:
@@ -231,8 +231,8 @@ class DrawingQueue:
         """Tell each drawing that waits how many are ahead of it, if any are."""
         for place, drawing in enumerate(self._waiting):
             ahead = place + (self._present is not None)
-            told = [event.data for event in drawing.events(0) if event.name == "waiting"]
-            if ahead and told[-1:] != [{"ahead": ahead}]:
+            earlier = [event.data for event in drawing.events(0) if event.name == "waiting"]
+            if ahead and earlier[-1:] != [{"ahead": ahead}]:
                 drawing.tell("waiting", {"ahead": ahead})
 
     def _forget(self) -> None:

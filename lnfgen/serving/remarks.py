@@ -14,7 +14,7 @@ def heard_by(listener: Callable[[str], None]) -> Iterator[None]:
     """In the block, call the listener with the text of each warning of lnfgen in this thread.
 
     All other warnings, and those of other threads, are shown as before. Python has one function
-    that shows warnings, so only one thread at a time may be in such a block.
+    that shows warnings, so only one thread at a time may be in a block of this kind.
     """
     own_thread = threading.get_ident()
     with warnings.catch_warnings():

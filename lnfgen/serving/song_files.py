@@ -5,8 +5,8 @@ word or a number, and `own.mid` the MIDI file that the song came from, if there 
 that a person wants to have is another one, of which nobody could tell what was drawn.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,20 @@ from lnfgen.errors import LnfgenError, UnreadableFileError
 from lnfgen.files import read_object, sha256_of, write_bytes, write_json
 from lnfgen.music.chart import ChordChange
 from lnfgen.music.chord import Chord
-from lnfgen.music.key_signature import KeySignature
+from lnfgen.music.key_signature import TONIC_OF_MODE, KeySignature
 from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Origin, Song
 from lnfgen.music.timing import Timing
 from lnfgen.music.tracks import Track
+from lnfgen.serving.json_records import record
 
 _CELLS = "notes.safetensors"
 _WORDS = "song.json"
 _OWN_FILE = "own.mid"
 _NUM_KEYS = 128
+# What Python raises where a value is none that `write_song` writes.
+_OF_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
 
 def write_song(folder: Path, song: Song, masks: Mapping[str, np.ndarray]) -> None:
@@ -57,8 +60,8 @@ def write_song(folder: Path, song: Song, masks: Mapping[str, np.ndarray]) -> Non
     write_json(folder / _WORDS, words, indent=1)
 
 
-def read_song(folder: Path) -> tuple[Song, dict[str, np.ndarray]]:
-    """The song and the masks in a folder.
+def read_song(folder: Path, names: Sequence[str]) -> tuple[Song, dict[str, np.ndarray]]:
+    """The song in a folder, and its masks of these names. That of `drawn` is the song's own.
 
     Raises:
         UnreadableFileError: if a file is missing or damaged.
@@ -72,11 +75,14 @@ def read_song(folder: Path) -> tuple[Song, dict[str, np.ndarray]]:
         roll = _roll_of(words["roll"], cells.pop("sounding"), cells.pop("onsets", None))
         origin = _origin_of(words["origin"])
         if _OWN_FILE in words["sha256"]:
-            origin = Origin(**(vars(origin) | {"midi": (folder / _OWN_FILE).read_bytes()}))
-        return Song(roll, origin, cells.get("drawn")), cells
+            origin = replace(origin, midi=(folder / _OWN_FILE).read_bytes())
+        masks = {name: cells[name] for name in names}
+        if any(mask.shape != roll.sounding.shape for mask in masks.values()):
+            raise ValueError("the cells that were drawn are of another piece")
+        return Song(roll, origin, masks.get("drawn")), masks
     except OSError as error:
         raise UnreadableFileError(f"{folder}: {error.strerror}") from error
-    except (SafetensorError, LnfgenError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (SafetensorError, LnfgenError, *_OF_DAMAGE) as error:
         raise UnreadableFileError(f"{folder} is damaged: {error}") from error
 
 
@@ -133,11 +139,26 @@ def _origin_of(words: Mapping[str, Any]) -> Origin:
     key = words["key"]
     chords = []
     for start, root, intervals, bass in words["chords"]:
+        if not {root, bass, *intervals} <= set(range(12)):
+            raise ValueError(f"the chord {root}, {intervals}, {bass}")
         chords.append(ChordChange(Fraction(start), Chord(root, frozenset(intervals), bass)))
     return Origin(
-        title=words["title"],
-        key=None if key is None else KeySignature(**key),
+        title=str(words["title"]),
+        key=None if key is None else _signature_of(key),
         chords=tuple(chords),
-        timing=Timing(Fraction(words["late"]), Fraction(words["swing"])),
-        tracks=tuple(Track(**track) for track in words["tracks"]),
+        timing=_timing_of(Fraction(words["late"]), Fraction(words["swing"])),
+        tracks=tuple(record(Track, track) for track in words["tracks"]),
     )
+
+
+def _signature_of(words: Mapping[str, Any]) -> KeySignature:
+    key = record(KeySignature, words)
+    if abs(key.sharps) > 7 or key.mode not in ("", *TONIC_OF_MODE):
+        raise ValueError(f"the key signature {key}")
+    return key
+
+
+def _timing_of(late: Fraction, swing: Fraction) -> Timing:
+    if abs(late) >= 1 or not 0 < swing < 1:
+        raise ValueError(f"notes that are {late} late and swing at {swing}")
+    return Timing(late, swing)

@@ -106,7 +106,7 @@ class Studio:
         """Have something drawn, as soon as all that was asked for before is.
 
         Raises:
-            UnknownTakeError: if there is no such take.
+            UnknownTakeError: if the take is not there.
             LnfgenError: if a wish cannot be met by any piece.
         """
         asked.wishes(self.encoding)

@@ -16,7 +16,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +38,7 @@ from lnfgen.files import (
 from lnfgen.formats.song import midi_of
 from lnfgen.music.song import Song
 from lnfgen.music.tonality import find_key
+from lnfgen.serving.json_records import record
 from lnfgen.serving.song_files import read_song, write_song
 
 MARK = "takes.json"
@@ -96,13 +97,7 @@ class Take:
         """The take of which `to_json` made these values; a `ValueError` for others."""
         values = dict(values)
         values["source"] = values.pop("from", None)
-        expected = {field.name: field.type for field in fields(cls)}
-        if set(values) != set(expected):
-            raise ValueError(f"found {', '.join(values)}; expected {', '.join(expected)}")
-        texts = ("id", "name", "base", "action", "key", "created")
-        if not all(isinstance(values[key], str) for key in texts):
-            raise ValueError(f"expected text for {', '.join(texts)}")
-        return cls(**values)
+        return record(cls, values)
 
 
 class TakeSong(NamedTuple):
@@ -208,14 +203,14 @@ class Takes:
         """The music of a take.
 
         Raises:
-            UnknownTakeError: if there is no such take.
+            UnknownTakeError: if the take is not there.
             UnreadableFileError: if its files are damaged.
         """
         with self._guard:
             self.get(key)
             found = self._songs.get(key)
             if found is None:
-                song, masks = read_song(self.path / key)
+                song, masks = read_song(self.path / key, ("drawn", "new"))
                 found = TakeSong(song, masks["new"])
             self._keep(key, found)
             return found

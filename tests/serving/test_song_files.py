@@ -1,6 +1,7 @@
 """A song in files is read as the same song, and damaged files are refused."""
 
 import contextlib
+import json
 import random
 from dataclasses import replace
 from fractions import Fraction
@@ -61,7 +62,7 @@ def test_a_song_comes_back(make: type[Song], tmp_path: Path) -> None:
     assert song.drawn is not None
     new = ~song.drawn
     write_song(tmp_path, song, {"drawn": song.drawn, "new": new})
-    found, masks = read_song(tmp_path)
+    found, masks = read_song(tmp_path, ["drawn", "new"])
     assert found.roll == song.roll
     assert found.roll.parts == song.roll.parts
     assert found.origin == replace(song.origin, report=found.origin.report)
@@ -81,11 +82,43 @@ def test_damaged_files_are_refused_in_one_line(tmp_path: Path) -> None:
         chosen.write_bytes(damaged(whole[chosen], list(whole.values()), rng))
         # The words of a song may be changed to others that a song can have.
         with contextlib.suppress(UnreadableFileError):
-            found, _ = read_song(tmp_path)
+            found, _ = read_song(tmp_path, ["drawn"])
             assert found.roll.num_steps == song.roll.num_steps
         chosen.write_bytes(whole[chosen])
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("chords", [["0", 12, [0, 4, 7], 0]]),
+        ("chords", [["1/0", 0, [0, 4, 7], 0]]),
+        ("chords", [["0", "C", [], 0]]),
+        ("key", {"sharps": 99, "mode": ""}),
+        ("key", {"sharps": 1, "mode": "locrian sharp 6"}),
+        ("swing", "0"),
+        ("late", "nan"),
+        ("tracks", [{"number": 1}]),
+    ],
+)
+def test_words_that_no_song_has_are_refused(name: str, value: object, tmp_path: Path) -> None:
+    song = a_song()
+    assert song.drawn is not None
+    write_song(tmp_path, song, {"drawn": song.drawn})
+    words = json.loads((tmp_path / "song.json").read_text())
+    words["origin"][name] = value
+    (tmp_path / "song.json").write_text(json.dumps(words))
+    with pytest.raises(UnreadableFileError, match="is damaged: "):
+        read_song(tmp_path, ["drawn"])
+
+
+def test_a_mask_that_is_missing_or_of_another_piece_is_refused(tmp_path: Path) -> None:
+    song = a_song()
+    write_song(tmp_path, song, {"drawn": np.zeros((3, 1, 128), np.bool_)})
+    for names in (["drawn"], ["new"]):
+        with pytest.raises(UnreadableFileError, match="is damaged: "):
+            read_song(tmp_path, names)
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="No such file"):
-        read_song(tmp_path)
+        read_song(tmp_path, ["drawn"])
