@@ -33,6 +33,7 @@ from lnfgen.runs.checkpoint import read_tensors, serialise
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import overview, run_facts
 from lnfgen.runs.naming import is_run
+from lnfgen.serving.wish_ranges import FILE, ranges_of, write_ranges
 from lnfgen.training.recipes import Corpus, asked_for
 
 MAX_BYTES = 4_000_000
@@ -253,6 +254,9 @@ def fill_box(name: str, run: RunFolder, out: Path, samples: int, count: int) -> 
     with tempfile.TemporaryDirectory() as temporary:
         boxed = Path(temporary) / name
         pack(run, boxed)
+        if run.encoding.kind == "music":
+            # The dataset is on hardly any machine where `lnfgen serve` offers its ranges.
+            write_ranges(boxed / FILE, ranges_of(run))
         card = measured(name, boxed, _dataset_of(run), samples, count)
         write_text(boxed / "card.json", json.dumps(card, indent=1, ensure_ascii=False) + "\n")
         write_text(boxed / "card.md", card_page(card))

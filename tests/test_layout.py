@@ -31,6 +31,7 @@ FLOORS = (
     ("runs",),
     ("training",),
     ("api", "plots"),
+    ("serving",),
     ("cli",),
 )
 """From the ground up. A room imports from rooms on the floors below and from itself, never from its
@@ -49,6 +50,8 @@ HEAVY = (
     "safetensors",
     "requests",
     "pychord",
+    "starlette",
+    "uvicorn",
 )
 
 

@@ -26,7 +26,7 @@ from lnfgen.wording import in_short
 PANELS = {  # the commands as `lnfgen --help` groups them
     "Make music": ("sample", "harmonize", "fill", "continue", "vary"),
     "Train": ("preprocess", "train", "eval", "compare"),
-    "See and convert": ("convert", "plot", "info", "list"),
+    "See and convert": ("convert", "plot", "info", "list", "serve"),
 }
 
 

@@ -207,6 +207,10 @@ def vary_pieces(  # noqa: PLR0913
     for index in range(count):
         own_seed = stream_seed(seed, index)
         part = partly_hidden(whole, amount, np.random.default_rng(own_seed))
+
+        def of_piece(what: str, done: int, total: int, index: int = index) -> None:
+            progress(what, index * total + done, count * total)
+
         if part.hidden.any():
             yield from fill_pieces(
                 model,
@@ -216,10 +220,10 @@ def vary_pieces(  # noqa: PLR0913
                 particles=particles,
                 wishes=wishes,
                 tries=tries,
+                progress=of_piece,
                 steered=steered,
             )
         else:
             if wishes.steers:
                 steered(False)
             yield part.decoded(part.values)
-        progress("drawing", index + 1, count)

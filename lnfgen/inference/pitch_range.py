@@ -49,7 +49,7 @@ def _best_shift(model: SequenceModel, part: KnownMusic) -> int:
     roll = part.song.roll
     known = roll.sounding & ~part.hidden_cells
     edge = _known_edge(known, part.hidden_cells)
-    samples = [_pitches(sample, edge) for sample in _range_samples(model, encoding)]
+    samples = [_pitches(sample, edge) for sample in range_samples(model, encoding)]
     usual = np.concatenate(samples)
     low, high = np.quantile(usual, RANGE_QUANTILES) if len(usual) else (0, 127)
     own = _pitches(replace(roll, sounding=known, onsets=None), edge)
@@ -91,7 +91,7 @@ _samples_of: WeakKeyDictionary[SequenceModel, dict[MusicEncoding, list[PianoRoll
 _samples_of = WeakKeyDictionary()
 
 
-def _range_samples(model: SequenceModel, encoding: MusicEncoding) -> list[PianoRoll]:
+def range_samples(model: SequenceModel, encoding: MusicEncoding) -> list[PianoRoll]:
     """Some free samples, the same ones at each call."""
     samples = _samples_of.setdefault(model, {})
     if encoding not in samples:

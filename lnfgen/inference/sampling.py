@@ -93,7 +93,9 @@ def sample_pieces(  # noqa: PLR0913
     model.eval()
     # Hardly any piece has the chords of a chart without steering, so none is drawn then.
     draws = not wishes.chart
-    pieces = _free_pieces(model, encoding, steps_in, homes, count, seed, temperature, draws=draws)
+    pieces = _free_pieces(
+        model, encoding, steps_in, homes, count, seed, temperature, progress, draws=draws
+    )
     if not wishes.steers:
         for piece in pieces:
             assert piece.free is not None
@@ -132,6 +134,7 @@ def _free_pieces(  # noqa: PLR0913
     count: int,
     seed: int,
     temperature: float,
+    progress: Progress,
     *,
     draws: bool,
 ) -> Iterator[PieceToDraw[PianoRoll | str]]:
@@ -149,7 +152,7 @@ def _free_pieces(  # noqa: PLR0913
             rows.append(drawn_row(model, steps_in, stream_seed(seed, index), homes))
         pieces: Iterable[PianoRoll | str | None] = [None] * num_rows
         if draws:
-            pieces = drawn_pieces(model, encoding, rows, temperature)
+            pieces = drawn_pieces(model, encoding, rows, temperature, progress)
         # the other rows only fill the block
         for place, free in enumerate(islice(pieces, count - first)):
             own_seed = stream_seed(seed, first + place)
@@ -241,16 +244,19 @@ class DrawnSequence(NamedTuple):
     noise: Tensor | None
 
 
-def drawn_sequences(
+# The arguments are those of `drawn_pieces`, and how much is drawn together.
+def drawn_sequences(  # noqa: PLR0913
     model: SequenceModel,
     encoding: Encoding,
     rows: Sequence[PieceOutline],
     temperature: float,
     max_steps: int,
+    progress: Progress = no_progress,
 ) -> Iterator[DrawnSequence]:
     """Draw the sequences of these rows as one block.
 
-    If it has over `max_steps` padded steps, it is drawn as smaller blocks.
+    If it has over `max_steps` padded steps, it is drawn as smaller blocks. Where a model draws step
+    by step, `progress` counts the steps of a block.
     """
     size = len(rows)
     longest = max(row.length for row in rows)
@@ -263,18 +269,27 @@ def drawn_sequences(
         outline = outline_in(model, encoding, signatures, [row.home for row in block])
         # Outside of inference mode, because a gradient may be computed with the noise.
         noise, uniform = model.random_numbers(lengths, [row.generator for row in block])
+
+        def after_step(done: int, total: int = max(lengths)) -> None:
+            progress("drawing", done, total)
+
         with torch.inference_mode(), for_drawing(model, len(block), model.device):
-            drawn = model.generate(lengths, noise, uniform, temperature, outline)
+            drawn = model.generate(lengths, noise, uniform, temperature, outline, after_step)
         for place, row in enumerate(block):
             own_noise = None if noise is None else noise[place, : row.length]
             yield DrawnSequence(row, drawn[place], own_noise)
 
 
 def drawn_pieces(
-    model: SequenceModel, encoding: Encoding, rows: Sequence[PieceOutline], temperature: float
+    model: SequenceModel,
+    encoding: Encoding,
+    rows: Sequence[PieceOutline],
+    temperature: float,
+    progress: Progress = no_progress,
 ) -> Iterator[PianoRoll | str]:
-    """The pieces of these rows."""
-    for row, x, _ in drawn_sequences(model, encoding, rows, temperature, MAX_BLOCK_STEPS):
+    """The pieces of these rows; see `drawn_sequences`."""
+    drawn = drawn_sequences(model, encoding, rows, temperature, MAX_BLOCK_STEPS, progress)
+    for row, x, _ in drawn:
         yield _decoded(encoding, row, x.numpy())
 
 

@@ -92,8 +92,8 @@ def draw_wanted(  # noqa: PLR0913
     Args:
         particles: of the first try; plain pieces with known notes have as many.
         tries: the most for a piece, after the plain ones.
-        tried: called with the place of a piece and how many of its tries are over. All are over
-            once its wishes hold.
+        tried: called with the place of a piece and how many of its tries are over, after each step
+            that is drawn. All are over once its wishes hold.
         steered: called for each piece before it is yielded: False if it is a plain one.
 
     Raises:
@@ -132,21 +132,26 @@ def _candidates(  # noqa: PLR0913
 ) -> Iterator[_Candidate[Finished]]:
     """Plain pieces, and then one steered piece for each try."""
     if not wishes.chart:  # hardly any plain piece has the chords of a chart
-        for plain in _plain_pieces(model, piece, particles, temperature):
+        for plain in _plain_pieces(model, piece, particles, temperature, lambda done: over(0)):
             yield _Candidate(plain, is_steered=False)
     for attempt in range(tries):
-        if attempt:
+
+        def after_step(done: int, attempt: int = attempt) -> None:
             over(attempt)
+
         fresh = piece._replace(seed=stream_seed(piece.seed, attempt))
         width = max(particles, min(particles << attempt, MAX_ROWS))
         weight = min(WEIGHT, FIRST_WEIGHT * 2.0**attempt)
-        yield _Candidate(
-            _steered_piece(model, fresh, wishes, width, weight, temperature), is_steered=True
-        )
+        steered = _steered_piece(model, fresh, wishes, width, weight, temperature, after_step)
+        yield _Candidate(steered, is_steered=True)
 
 
 def _plain_pieces(
-    model: SequenceModel, piece: PieceToDraw[Finished], particles: int, temperature: float
+    model: SequenceModel,
+    piece: PieceToDraw[Finished],
+    particles: int,
+    temperature: float,
+    progress: Callable[[int], None],
 ) -> Iterator[Finished]:
     """Pieces as they are without wishes, in growing blocks."""
     num_steps, _ = piece.shape
@@ -165,7 +170,7 @@ def _plain_pieces(
             seed = stream_seed(piece.seed, _PLAIN + number) if number else piece.seed
             block.append(piece._replace(seed=seed))
         if block:
-            yield from draw_block(model, block, particles, temperature)
+            yield from draw_block(model, block, particles, temperature, progress)
         start = max(start, last)
 
 
@@ -177,6 +182,7 @@ def _steered_piece(  # noqa: PLR0913
     particles: int,
     weight: float,
     temperature: float,
+    progress: Callable[[int], None],
 ) -> Finished:
     """Draw a piece once, by particles that are weighed by the wishes."""
     num_steps, _ = piece.shape
@@ -191,7 +197,7 @@ def _steered_piece(  # noqa: PLR0913
         width = max(1, min(width // 4, MAX_ROWS // PLACES, MAX_ROW_STEPS // num_steps // PLACES))
     to_draw = [one.piece for one in limited]
     potential = partial(_potential, wishes, limited[0], weight)
-    drawn = draw_values(model, to_draw, width, temperature, potential=potential)
+    drawn = draw_values(model, to_draw, width, temperature, progress, potential)
     finished = [piece.finish(x) for x in drawn.x.numpy()]
     if len(finished) == 1:
         return finished[0]

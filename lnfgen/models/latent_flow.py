@@ -1,6 +1,6 @@
 """The latent flow of Ziegler & Rush (2019): a VAE over sequences with a flow as its prior."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -68,19 +68,20 @@ class LatentFlow(SequenceModel):
         z, positions, lengths_k = _folded(lengths, encoded, noise)
         return self.emission(z, lengths_k, positions, x)
 
-    def generate(
+    # The arguments are those of `SequenceModel.generate`.
+    def generate(  # noqa: PLR0913
         self,
         lengths: Sequence[int],
         noise: Tensor | None,
         uniform: Tensor,
         temperature: float,
         outline: Outline,
+        progress: Callable[[int], None] = lambda done: None,
     ) -> list[Tensor]:
         steps = torch.tensor(lengths, device=self.device)
         z, positions = self._drawn(steps, max(lengths), noise, temperature, outline)
-        return self._unpadded(
-            self.emission.sample(z, steps, positions, uniform, temperature), lengths
-        )
+        x = self.emission.sample(z, steps, positions, uniform, temperature, progress)
+        return self._unpadded(x, lengths)
 
     def drawn_logits(
         self, x: Tensor, lengths: Tensor, noise: Tensor | None, outline: Outline

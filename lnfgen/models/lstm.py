@@ -1,6 +1,6 @@
 """The autoregressive baseline: an LSTM over x, without a latent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -61,13 +61,15 @@ class AutoregressiveLSTM(SequenceModel):
         states, _ = self.lstm(self.dropout(torch.cat([previous, positions], -1)))
         return self.head(torch.cat([states, positions], -1), x, noisy)[None]
 
-    def generate(
+    # The arguments are those of `SequenceModel.generate`.
+    def generate(  # noqa: PLR0913
         self,
         lengths: Sequence[int],
         noise: Tensor | None,
         uniform: Tensor,
         temperature: float,
         outline: Outline,
+        progress: Callable[[int], None] = lambda done: None,
     ) -> list[Tensor]:
         positions = self.positions_of(
             torch.tensor(lengths, device=self.device), max(lengths), outline
@@ -82,6 +84,7 @@ class AutoregressiveLSTM(SequenceModel):
                 states = network.step(t, read)
                 steps.append(draw(torch.cat([states, positions[:, t]], -1), uniform[:, t]))
                 read = self.embed(steps[-1])
+                progress(len(steps))
         return self._unpadded(torch.stack(steps, 1), lengths)
 
     def drawn_logits(

@@ -217,18 +217,30 @@ class Emission(nn.Module):
         context = self.context(z, lengths, positions)
         return self.head(context.unflatten(0, (-1, len(x))), x, self.note_noise(x))
 
-    def sample(
-        self, z: Tensor, lengths: Tensor, positions: Tensor, uniform: Tensor, temperature: float
+    # What is drawn from, and who hears how far it is.
+    def sample(  # noqa: PLR0913
+        self,
+        z: Tensor,
+        lengths: Tensor,
+        positions: Tensor,
+        uniform: Tensor,
+        temperature: float,
+        progress: Callable[[int], None] = lambda done: None,
     ) -> Tensor:
-        """z `[N, T, D]`, uniform `[N, T, ...]` -> x `[N, T]` or `[N, T, R, P]`."""
+        """z `[N, T, D]`, uniform `[N, T, ...]` -> x `[N, T]` or `[N, T, R, P]`.
+
+        `progress` is called with the number of steps that are drawn, if the head `reads_past`.
+        """
         context = self.context(z, lengths, positions)
         draw = self.head.sampler(temperature)
         if not self.head.reads_past:
             return draw(context, uniform)
+        steps: list[Tensor] = []
         with looping(context):
-            return torch.stack(
-                [draw(*step) for step in zip(context.unbind(1), uniform.unbind(1), strict=True)], 1
-            )
+            for step in zip(context.unbind(1), uniform.unbind(1), strict=True):
+                steps.append(draw(*step))
+                progress(len(steps))
+        return torch.stack(steps, 1)
 
     def context(self, z: Tensor, lengths: Tensor, positions: Tensor) -> Tensor:
         """The input of the head at each step, `[N, T, C]`.

@@ -162,13 +162,15 @@ class SequenceModel(nn.Module, ABC):
         return padded(noise) if self.noise_size else None, padded(uniform)
 
     @abstractmethod
-    def generate(
+    # What is drawn from, and who hears how far it is.
+    def generate(  # noqa: PLR0913
         self,
         lengths: Sequence[int],
         noise: Tensor | None,
         uniform: Tensor,
         temperature: float,
         outline: Outline,
+        progress: Callable[[int], None] = lambda done: None,
     ) -> list[Tensor]:
         """Draw sequences `[T]` or `[T, R, P]`, on the CPU, from `random_numbers`.
 
@@ -176,7 +178,8 @@ class SequenceModel(nn.Module, ABC):
         divided by it.
 
         Those of z are `noise` `[B, T, noise_size]`, or None without a latent; those of x are
-        `uniform` `[B, T, ...]`.
+        `uniform` `[B, T, ...]`. `progress` is called with the number of steps of x that are drawn,
+        if they are drawn one by one.
         """
 
     @abstractmethod

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import Browser
+from sound_tap import TAP
 
 import lnfgen
 from lnfgen import PianoRoll
@@ -20,30 +21,6 @@ from lnfgen.music.parts import ROLES, Part
 from lnfgen.music.song import Origin, Song
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
-
-# What goes to the loudspeakers also goes to an analyser, and the start of each note is kept.
-TAP = """
-const connect = AudioNode.prototype.connect;
-const start = AudioBufferSourceNode.prototype.start;
-const tap = { loudest: 0, starts: [] };
-AudioNode.prototype.connect = function (target, ...rest) {
-  const isHeard = target instanceof AudioDestinationNode && this.context instanceof AudioContext;
-  if (isHeard && !tap.analyser) {
-    tap.analyser = this.context.createAnalyser();
-    connect.call(this, tap.analyser);
-    const samples = new Float32Array(tap.analyser.fftSize);
-    setInterval(() => {
-      tap.analyser.getFloatTimeDomainData(samples);
-      for (const sample of samples) tap.loudest = Math.max(tap.loudest, Math.abs(sample));
-    }, 20);
-  }
-  return connect.call(this, target, ...rest);
-};
-AudioBufferSourceNode.prototype.start = function (when) {
-  tap.starts.push(when);
-  return start.call(this, when);
-};
-"""
 
 CHORDS = PianoRoll.from_notes(
     [(2 * step, 2, pitch) for step in range(8) for pitch in (48, 55, 64, 72)],
@@ -331,7 +308,7 @@ def test_parts_are_muted_and_heard_alone_from_the_keyboard(
     kinds = [f"{kind} {role} of band" for role in BAND.roles for kind in ("Mute", "Solo")]
     assert reached == ["Play band", *kinds]
     browser.click("#play")
-    gains = "[...instrument.outputs.values()].map(({ gain }) => Math.round(gain.value))"
+    gains = "[...playback.instrument.outputs.values()].map(({ gain }) => Math.round(gain.value))"
     two_silent = "the silence of two parts"
     browser.until(lambda: sorted(browser.evaluate(gains)) == [0, 0, 1, 1], two_silent)
     for button in (".bass .solo", ".melody .solo"):
@@ -424,7 +401,7 @@ def test_a_long_band_has_the_notes_of_all_parts_in_each_row(
     for role in ROLES:
         paths = f"[...document.querySelectorAll('svg .notes.{role}:not(.given)')]"
         assert browser.evaluate(f"{paths}.map({count})") == rows
-    parts = "rolls[0].between({at}, {at} + 0.1).map((note) => note.part.role)"
+    parts = "notesBetween(pieces[0], {at}, {at} + 0.1).map((note) => note.part.role)"
     for at in (0, 1, 4 * bars - 1):
         assert browser.evaluate(parts.format(at=at)) == list(ROLES)
 

@@ -5,13 +5,14 @@ JSON messages that end with a zero byte, read from file descriptor 3 and written
 4).
 """
 
+import base64
 import json
 import os
 import select
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,19 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SECONDS = 60
-KEYS = {" ": 32, "ArrowLeft": 37, "ArrowRight": 39, "End": 35, "Escape": 27, "Home": 36, "Tab": 9}
+KEYS = {
+    " ": 32,
+    "ArrowLeft": 37,
+    "ArrowRight": 39,
+    "Delete": 46,
+    "End": 35,
+    "Enter": 13,
+    "Escape": 27,
+    "F2": 113,
+    "Home": 36,
+    "Tab": 9,
+}
+CONTROL = 2
 SHIFT = 8
 
 
@@ -120,34 +133,92 @@ class Browser:
             time.sleep(0.05)
         return found
 
-    def open(self, path: Path) -> None:
-        """Open a file, and return once its page is complete."""
-        address = path.as_uri()
+    def open(self, place: Path | str) -> None:
+        """Open a file or an address, and return once its page is complete."""
+        address = place if isinstance(place, str) else place.as_uri()
         self.call("Page.navigate", url=address)
         self.wait(f"document.readyState === 'complete' && location.href === {json.dumps(address)}")
 
-    def press(self, key: str, *, shift: bool = False) -> None:
-        """Press and release one of `KEYS`."""
-        details: dict[str, Any] = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
+    def press(self, key: str, *, shift: bool = False, control: bool = False) -> None:
+        """Press and release one of `KEYS`, or a key that writes a letter."""
+        details: dict[str, Any] = {"key": key, "code": key}
+        if key in KEYS:
+            details["windowsVirtualKeyCode"] = KEYS[key]
         if key == " ":
             details["code"] = "Space"
-        if shift:
-            details["modifiers"] = SHIFT
-        letters = {"text": " "} if key == " " else {}
+        details["modifiers"] = SHIFT * shift + CONTROL * control
+        letters = {}
+        if len(key) == 1 and not control:
+            letters["text"] = key
+        if key == "Enter":
+            letters["text"] = "\r"
         self.call("Input.dispatchKeyEvent", type="keyDown", **details, **letters)
         self.call("Input.dispatchKeyEvent", type="keyUp", **details)
 
+    def write(self, text: str) -> None:
+        """Type a text, key by key, into what has the focus."""
+        for letter in text:
+            self.press(letter)
+
     def click(self, selector: str, *, across: float = 0.5, down: float = 0.5) -> None:
         """Click in an element, at these shares of its width and height."""
+        place = self._place_in(selector, across, down)
+        for kind in ("mousePressed", "mouseReleased"):
+            self._move_mouse(kind, place)
+
+    def drag(self, selector: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Drag over an element, from one place to another, in shares of its width and height."""
+        places = [self._place_in(selector, *place) for place in (start, end)]
+        self._move_mouse("mousePressed", places[0])
+        for step in range(1, 5):
+            share = step / 4
+            between = {name: places[0][name] * (1 - share) for name in "xy"}
+            for name in "xy":
+                between[name] += places[1][name] * share
+            self._move_mouse("mouseMoved", between)
+        self._move_mouse("mouseReleased", places[1])
+
+    def drop(self, selector: str, files: Sequence[Path]) -> None:
+        """Drop files on an element, as from another program."""
+        place = self._place_in(selector, 0.5, 0.5)
+        data = {
+            "items": [],
+            "files": [str(file) for file in files],
+            "dragOperationsMask": 1,
+        }
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.call("Input.dispatchDragEvent", type=kind, data=data, **place)
+
+    def screenshot(self, path: Path) -> None:
+        """Write what the page looks like as a PNG."""
+        shot = self.call("Page.captureScreenshot", format="png")
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def resize(self, width: int, height: int, *, mobile: bool = False) -> None:
+        """Show the page in a window of a size in pixels."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=mobile,
+        )
+
+    def _place_in(self, selector: str, across: float, down: float) -> dict[str, float]:
+        """Where a part of an element is on the screen, once it is scrolled there."""
         found = f"document.querySelector({json.dumps(selector)})"
         self.evaluate(f"{found}.scrollIntoView({{block: 'center'}})")
         edges = self.evaluate(f"{found}.getBoundingClientRect().toJSON()")
-        place = {
+        return {
             "x": edges["x"] + across * edges["width"],
             "y": edges["y"] + down * edges["height"],
         }
-        for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
+
+    def _move_mouse(self, kind: str, place: dict[str, float]) -> None:
+        """Send an event of the mouse, with its left button down."""
+        self.call(
+            "Input.dispatchMouseEvent", type=kind, button="left", buttons=1, clickCount=1, **place
+        )
 
     def close(self) -> None:
         os.close(self._write)  # the browser ends when its pipe does

@@ -39,7 +39,7 @@ def shift_of(model: SequenceModel, part: KnownMusic) -> int:
 def test_a_line_moves_to_where_such_lines_of_samples_are(
     above: bool, shift: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lnfgen.inference.pitch_range._range_samples", lambda *_: [CHORALE])
+    monkeypatch.setattr("lnfgen.inference.pitch_range.range_samples", lambda *_: [CHORALE])
     encoding = MusicEncoding(steps_per_quarter=1)
     roll = PianoRoll.from_notes(
         [(0, 8, 72), (8, 8, 74), (0, 8, 77), (8, 8, 79)], steps_per_quarter=1

@@ -277,3 +277,19 @@ def test_odd_numbers_are_refused(asked: dict[str, Any], said: str) -> None:
 def test_a_text_has_no_bars() -> None:
     with pytest.raises(LnfgenError, match="for text, which has none"):
         list(sample_pieces(toy("lstm", Symbols(4)), TEXT, bars=2))
+
+
+@pytest.mark.parametrize("name", ["lstm", "af-scf"])
+def test_who_listens_hears_of_each_step_and_can_end_the_work(name: str) -> None:
+    encoding = MusicEncoding(lowest_pitch=60, num_pitches=3)
+    model = toy(name, Frames(3, has_onsets=True), emission="autoregressive")
+    heard: list[tuple[str, int, int]] = []
+
+    def progress(what: str, done: int, total: int) -> None:
+        heard.append((what, done, total))
+        if done == 5:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        list(sample_pieces(model, encoding, length=9, seed=1, progress=progress))
+    assert heard == [("drawing", step, 9) for step in range(1, 6)]

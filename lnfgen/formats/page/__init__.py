@@ -1,9 +1,10 @@
 """A web page that draws pieces and plays them: one file that needs nothing from the network.
 
 The page is made of the files beside this module: `page.html` is the frame, `piece.html` a piece,
-`part.html` its parts. `style.css`, and the scripts `sound.js`, `roll.js` and `player.js`, are put
-into the page, and its content security policy allows these alone. The pieces are JSON in the page;
-the MIDI file of each is in a link.
+`part.html` its parts. `style.css` and the scripts are put into the page, and its content security
+policy allows these alone. The pieces are JSON in the page; the MIDI file of each is in a link.
+
+The page of `lnfgen serve` takes the same style and scripts, all but `player.js`, from a server.
 """
 
 import base64
@@ -29,6 +30,19 @@ from lnfgen.music.song import Song
 from lnfgen.music.tonality import find_key
 from lnfgen.music.tracks import DRUMS
 from lnfgen.wording import counted, in_utf8
+
+SCRIPTS = (
+    "sound.js",
+    "piece.js",
+    "wav.js",
+    "save.js",
+    "moves.js",
+    "roll.js",
+    "playback.js",
+    "transport.js",
+    "player.js",
+)
+"""The modules of the page, each after those that it imports."""
 
 
 # What the commands and Python ask of a page, each by its name.
@@ -67,13 +81,13 @@ def page_bytes(  # noqa: PLR0913
             "level": "h1" if count == 1 else "h2",
             "name": html.escape(name),
             "file": html.escape(file),
-            "facts": _facts(song, programs, seed),
+            "facts": piece_facts(song, programs, seed),
             "legend": " hidden" if song.drawn is None else "",
             "parts": "".join(_legend_of_part(role) for role in song.roll.roles),
             "midi": base64.b64encode(midi).decode("ascii"),
         }
         pieces.append(_filled("piece.html", content))
-        data.append({"name": name, "file": file, **_data(song)})
+        data.append({"name": name, "file": file, **piece_data(song)})
     return _page(title, pieces, data).encode("utf-8")
 
 
@@ -96,7 +110,7 @@ def _legend_of_part(role: str) -> str:
     return _filled("part.html", {"role": role, "part": role.title()})
 
 
-def _data(song: Song) -> dict[str, Any]:
+def piece_data(song: Song) -> dict[str, Any]:
     """What the scripts need of a song. Times are in steps.
 
     `notes` has a list for each part, with three numbers for each note: where it begins, its length
@@ -135,8 +149,7 @@ def _page(title: str, pieces: Sequence[str], data: Sequence[Mapping[str, Any]]) 
         heading = f"<h1>{html.escape(title)}</h1>"
         header = f"<header>{heading}<p>{len(pieces)} pieces</p></header>"
     style = _file("style.css")
-    scripts = [_file(name) for name in ("sound.js", "roll.js", "player.js")]
-    script = '"use strict";\n' + "".join(scripts)
+    script = _script()
     policy = (
         f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; "
         "base-uri 'none'"
@@ -155,8 +168,13 @@ def _page(title: str, pieces: Sequence[str], data: Sequence[Mapping[str, Any]]) 
     return _filled("page.html", content)
 
 
-def _facts(song: Song, programs: Sequence[int], seed: int | None) -> str:
-    """The line of facts below the name of a piece."""
+def piece_facts(song: Song, programs: Sequence[int] = (), seed: int | None = None) -> str:
+    """The line of facts below the name of a piece: key, time signature, tempo, length, and so on.
+
+    Args:
+        programs: the instruments, as `page_bytes` takes them.
+        seed: what drew the piece.
+    """
     roll = song.roll
     key = find_key(roll.merged)
     beats, unit = roll.time_signature
@@ -194,6 +212,16 @@ def _instruments(song: Song, programs: Sequence[int]) -> list[str]:
     else:
         names = [INSTRUMENTS[0]]
     return list(dict.fromkeys(names))
+
+
+def _script() -> str:
+    """All modules as one script, in which each sees the names of the others without an import.
+
+    Lines of comment are left out, because each page would be larger by them.
+    """
+    text = "".join(_file(name) for name in SCRIPTS)
+    code = re.sub(r"^(import .*| *//.*)?\n", "", text, flags=re.MULTILINE)
+    return '"use strict";\n' + re.sub(r"^export ", "", code, flags=re.MULTILINE)
 
 
 def _file(name: str) -> str:

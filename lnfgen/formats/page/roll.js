@@ -1,6 +1,7 @@
-
 // The piano-roll of a piece, drawn as rows that are as wide as the page, with whole bars in each.
-// An upbeat is in the first row, before its bars.
+// An upbeat is in the first row, before its bars. Bars can be marked.
+
+import { MOMENT, notesBetween } from "./piece.js";
 
 const BLACK = [1, 3, 6, 8, 10];
 const GUTTER = 34; // pixels of the keyboard
@@ -27,23 +28,34 @@ function box(x, y, width, height) {
   return `M${left} ${top}h${across}v${down}h${-across}z`;
 }
 
-class Roll {
-  constructor(piece, element, index) {
+// Pixels: the height of all keys and of one at most, and the width of a quarter note at least.
+const USUAL_SIZE = { tallest: 270, thickest: 8, narrowest: 18 };
+
+export class Roll {
+  // `options` are sizes; `chordLine`, the height of the line of chords where there are none; and
+  // `hasRuler`, true if the line of bar numbers is to be felt by a pointer.
+  constructor(piece, element, index, options = {}) {
+    this.options = { ...USUAL_SIZE, chordLine: 0, ...options };
     this.piece = piece;
     this.element = element;
     this.id = `pitches-${index}`;
     this.gutter = piece.drums.length ? NAMES_OF_DRUMS : GUTTER;
     this.drumRow = new Map(piece.drums.map(([key], row) => [key, row]));
-    this.head = BAR_NUMBERS + (piece.chords.length ? CHORDS : 0);
+    this.chordLine = Math.max(this.options.chordLine, piece.chords.length ? CHORDS : 0);
+    this.head = BAR_NUMBERS + this.chordLine;
     this.choosePitches();
-    const lengths = piece.notes.map((note) => note.end - note.start);
-    this.longest = lengths.reduce((longest, length) => Math.max(longest, length), 0);
     this.position = 0;
     this.playhead = svg("g", { class: "playhead" });
     this.sounding = svg("path", { class: "sounding" });
     this.keysDown = svg("path", { class: "keys-down" });
-    new ResizeObserver(() => this.layout(element.clientWidth)).observe(element);
+    this.resizing = new ResizeObserver(() => this.layout(element.clientWidth));
+    this.resizing.observe(element);
     this.layout(element.clientWidth);
+  }
+
+  // Leave the element to another roll.
+  close() {
+    this.resizing.disconnect();
   }
 
   // The lowest and highest pitch to show: at least an octave, so that a C with its name is among
@@ -78,9 +90,10 @@ class Roll {
     if (!width || width === this.width) return;
     this.width = width;
     const { piece } = this;
-    const tallest = width < 600 ? 210 : 270;
+    const tallest = width < 600 ? Math.min(210, this.options.tallest) : this.options.tallest;
     const numPitches = this.high - this.low + 1;
-    this.step = Math.max(3.5, Math.min(8, tallest / numPitches)); // pixels of a semitone
+    const step = Math.min(this.options.thickest, tallest / numPitches);
+    this.step = Math.max(3.5, step); // pixels of a semitone
     const room = width - this.gutter - 1;
     const barsOfRow = this.barsOfRow(room);
     const shown = Math.min(piece.upbeat + barsOfRow * piece.bar, piece.length);
@@ -98,7 +111,20 @@ class Roll {
     const line = svg("path", { d: `M0 ${this.head - 2}V${this.rows[0].height}` });
     const handle = svg("path", { d: `M-4.5 ${this.head - 8}h9L0 ${this.head - 1}z` });
     this.playhead.replaceChildren(line, handle);
+    this.mark(this.marked);
     this.show(this.position);
+  }
+
+  // Mark a stretch, from one place to another, or nothing.
+  mark(stretch) {
+    this.marked = stretch;
+    for (const row of this.rows) {
+      const from = Math.max(stretch?.from ?? 0, row.from);
+      const to = Math.min(stretch?.to ?? 0, row.to);
+      const width = Math.max(0, (to - from) * this.scale);
+      const isMarked = width > NEARLY;
+      row.mark.setAttribute("d", isMarked ? box(row.x(from), 0, width, row.bottom) : "");
+    }
   }
 
   // How many bars a row has, so that rows are nearly equally long, and whole phrases where there is
@@ -106,7 +132,7 @@ class Roll {
   barsOfRow(room) {
     const { length, upbeat, bar } = this.piece;
     const bars = Math.max(1, Math.ceil((length - upbeat) / bar - NEARLY));
-    const narrowest = Math.max(12, Math.min(18, this.width / 36)); // pixels of a quarter note
+    const narrowest = Math.max(12, Math.min(this.options.narrowest, this.width / 36));
     const most = Math.max(1, Math.floor((room / narrowest - upbeat) / bar));
     const numRows = Math.ceil(bars / most);
     const each = Math.ceil(bars / numRows);
@@ -142,7 +168,12 @@ class Roll {
     const keys = this.keys(row);
     svg("path", { class: "black-rows", d: keys.rows }, row.root);
     svg("path", { class: "octaves", d: keys.octaves }, row.root);
+    row.mark = svg("path", { class: "marked" }, row.root);
     this.drawTime(row);
+    if (this.options.hasRuler) {
+      const size = { width: row.right - gutter, height: BAR_NUMBERS };
+      svg("rect", { class: "ruler", x: gutter, y: this.chordLine, ...size }, row.root);
+    }
     this.drawChords(row);
     this.drawNotes(row);
     svg("path", { class: "ivory", d: box(0, this.head, gutter, keysEnd - this.head) }, row.root);
@@ -189,7 +220,7 @@ class Roll {
     const shades = svg("linearGradient", gradient, row.root);
     SHADES.forEach((name, index) => svg("stop", { class: name, offset: index / 3 }, shades));
     const paint = `url(#${id})`;
-    const notes = this.between(row.from, row.to);
+    const notes = notesBetween(piece, row.from, row.to);
     const parts = piece.parts.length ? piece.parts : [undefined];
     for (const part of parts) {
       for (const given of [true, false]) {
@@ -236,7 +267,8 @@ class Roll {
     for (let index = first; index < end; index++) {
       const left = middle(upbeat + index * bar);
       const isNumbered = index % every === 0;
-      if (isNumbered) svg("text", { x: left + 2, y: this.head - 9 }, row.root).textContent = index + 1;
+      const number = { x: left + 2, y: this.head - 9 };
+      if (isNumbered) svg("text", number, row.root).textContent = index + 1;
       if (isNumbered || bar * this.scale >= 4) bars += `M${left} ${this.head - 16}V${row.bottom}`;
     }
     svg("path", { class: "beats", d: beats }, row.root);
@@ -254,22 +286,10 @@ class Roll {
     for (const [start, name] of own) {
       const left = row.x(start);
       if (left < free) continue;
-      const place = { class: "chord-name", x: left + 1, y: CHORDS - 4 };
+      const place = { class: "chord-name", x: left + 1, y: this.chordLine - 4 };
       svg("text", place, row.root).textContent = name;
       free = left + RULER.measureText(name).width + 6;
     }
-  }
-
-  // The notes that sound somewhere from `from` to `to`, in quarters.
-  between(from, to) {
-    const { notes } = this.piece;
-    const found = [];
-    for (let index = firstFrom(notes, from - this.longest); index < notes.length; index++) {
-      const note = notes[index];
-      if (note.start >= to) break;
-      if (note.end > from) found.push(note);
-    }
-    return found;
   }
 
   // The path of a note, as far as it is in a row.
@@ -307,7 +327,7 @@ class Roll {
     this.playhead.setAttribute("transform", `translate(${left} 0)`);
     let now = [];
     if (position > 0) {
-      const sounding = this.between(position, position + 1e-6);
+      const sounding = notesBetween(this.piece, position, position + MOMENT);
       now = sounding.filter((note) => note.part?.heard !== false);
     }
     this.sounding.setAttribute("d", now.map((note) => this.box(note, row)).join(""));
@@ -319,7 +339,8 @@ class Roll {
   // Tab goes next.
   reveal() {
     const { top, bottom } = this.row.root.getBoundingClientRect();
-    const below = bottom + 8 - document.querySelector(".transport").getBoundingClientRect().top;
+    const player = document.querySelector(".dock, .transport").getBoundingClientRect();
+    const below = bottom + 8 - player.top;
     if (top < 8) scrollBy(0, top - 8);
     else if (below > 0) scrollBy(0, Math.min(below, top - 8));
   }
@@ -327,7 +348,7 @@ class Roll {
   // Name the place for a screen reader. An upbeat is bar 0.
   tell() {
     const { bar, beat, upbeat, length } = this.piece;
-    const at = this.position + 1e-6 + bar - upbeat; // from a bar line before the piece on
+    const at = this.position + MOMENT + bar - upbeat; // from a bar line before the piece on
     const numberOfBeat = Math.floor((at % bar) / beat) + 1;
     const words = `bar ${Math.floor(at / bar)}, beat ${numberOfBeat}`;
     if (words === this.said) return;
@@ -337,30 +358,13 @@ class Roll {
     this.element.setAttribute("aria-valuenow", Math.round(this.position));
   }
 
-  // The place in the piece under a pointer, in quarters.
+  // The place in the piece under a pointer, in quarters. Below all rows is in the last one.
   placeOf(event) {
-    for (const row of this.rows) {
-      const edge = row.root.getBoundingClientRect();
-      if (event.clientY > edge.bottom) continue;
-      const pixels = (event.clientX - edge.left) * (this.width / edge.width) - this.gutter;
-      const place = row.from + pixels / this.scale;
-      return Math.max(row.from, Math.min(place, row.to - 1e-3));
-    }
-    return 0;
+    const isAbove = ({ root }) => event.clientY <= root.getBoundingClientRect().bottom;
+    const row = this.rows.find(isAbove) ?? this.rows.at(-1);
+    const edge = row.root.getBoundingClientRect();
+    const pixels = (event.clientX - edge.left) * (this.width / edge.width) - this.gutter;
+    const place = row.from + pixels / this.scale;
+    return Math.max(row.from, Math.min(place, row.to - 1e-3));
   }
-}
-
-// The index of the first item that starts at `start` or later, in a list sorted by start.
-function firstFrom(items, start) {
-  let low = 0;
-  let high = items.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (items[middle].start < start) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
 }

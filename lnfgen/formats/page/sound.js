@@ -1,10 +1,9 @@
-
 // The instrument: struck strings, plucked ones for a bass, and drums, in a room, on a bus that
 // cannot clip. The same graph plays live and renders the WAV. A sound has a number: the pitch of a
 // string, or more for the others.
 
-const PLUCKED = 128; // more than the pitch of a string that is plucked
-const DRUMS = 256; // more than the key of a drum
+export const PLUCKED = 128; // more than the pitch of a string that is plucked
+export const DRUMS = 256; // more than the key of a drum
 const PAIRED = 1.0003; // how much higher the second string of a note is tuned
 
 // Numbers from -1 to 1 that are the same each time.
@@ -190,11 +189,11 @@ function room(context) {
   return buffer;
 }
 
-class Instrument {
+export class Instrument {
   constructor(context) {
     this.context = context;
     this.samples = new Map();
-    this.outputs = new Map(); // of the parts of a band
+    this.outputs = new Map(); // of the parts of a band, by their roles
     this.voices = new Set();
     this.bus = this.node("Gain", { gain: 1 });
     const wet = this.node("Gain", { gain: 0.3 });
@@ -242,13 +241,13 @@ class Instrument {
   // back in the middle.
   output(part) {
     if (!part) return this.bus;
-    if (!this.outputs.has(part)) {
+    if (!this.outputs.has(part.role)) {
       const gain = this.context.createGain();
       gain.gain.value = part.heard ? 1 : 0;
       gain.connect(this.bus);
-      this.outputs.set(part, gain);
+      this.outputs.set(part.role, gain);
     }
-    return this.outputs.get(part);
+    return this.outputs.get(part.role);
   }
 
   hear(part) {
@@ -266,7 +265,7 @@ class Instrument {
     place.pan.value = Math.max(-0.5, Math.min(0.5, this.side(note)));
     source.connect(gain).connect(place).connect(this.output(note.part));
     source.start(time);
-    const voice = { source, gain, pitch, time, isDrum };
+    const voice = { note, source, gain, pitch, time, isDrum, released: Infinity };
     if (isDrum && [42, 44].includes(pitch)) { // a hat that closes is no longer open
       for (const other of this.voices) {
         const isOpenHat = other.isDrum && other.pitch === 46;
@@ -291,7 +290,21 @@ class Instrument {
 
   // A key is let go at a time; a drum has no damper.
   release(voice, time) {
+    voice.released = time;
     if (!voice.isDrum) this.damp(voice, time, 0.07 + 0.05 * 2 ** ((60 - voice.pitch) / 18));
+  }
+
+  // Take back a release that is still to come at a time: the key stays down.
+  hold(voice, time) {
+    if (voice.released <= time) return;
+    voice.released = Infinity;
+    voice.gain.gain.cancelScheduledValues(time);
+    voice.source.stop(voice.time + voice.source.buffer.duration);
+  }
+
+  // Take back a voice that has not begun.
+  cancel(voice) {
+    voice.source.stop();
   }
 
   // Let the damper fall on a voice at a time.
@@ -304,51 +317,10 @@ class Instrument {
     const now = this.context.currentTime;
     for (const voice of this.voices) {
       if (voice.time > now) {
-        voice.source.stop(); // it has not begun, and now never will
+        this.cancel(voice);
       } else {
         this.damp(voice, now, 0.015);
       }
     }
   }
-}
-
-// The whole piece as a WAV file: 16 bits, stereo.
-async function renderWav(piece, quartersPerSecond) {
-  const rate = 44100;
-  const tail = 3; // seconds in which the last notes die away
-  const count = Math.ceil((piece.length / quartersPerSecond + tail) * rate);
-  const context = new OfflineAudioContext(2, count, rate);
-  const instrument = new Instrument(context);
-  for (const note of piece.notes) {
-    const voice = instrument.strike(note, note.start / quartersPerSecond, piece.level);
-    instrument.release(voice, note.end / quartersPerSecond);
-  }
-  const rendered = await context.startRendering();
-  return wavOf(rendered.getChannelData(0), rendered.getChannelData(1), rate);
-}
-
-// A WAV file of two channels with samples from -1 to 1.
-function wavOf(left, right, rate) {
-  const bytes = 4 * left.length;
-  const view = new DataView(new ArrayBuffer(44 + bytes));
-  const words = (offset, text) => {
-    [...text].forEach((letter, index) => view.setUint8(offset + index, letter.charCodeAt(0)));
-  };
-  words(0, "RIFF");
-  view.setUint32(4, 36 + bytes, true);
-  words(8, "WAVEfmt ");
-  view.setUint32(16, 16, true);
-  view.setUint16(20, 1, true);
-  view.setUint16(22, 2, true);
-  view.setUint32(24, rate, true);
-  view.setUint32(28, 4 * rate, true);
-  view.setUint16(32, 4, true);
-  view.setUint16(34, 16, true);
-  words(36, "data");
-  view.setUint32(40, bytes, true);
-  for (let t = 0; t < left.length; t++) {
-    view.setInt16(44 + 4 * t, Math.round(32767 * left[t]), true);
-    view.setInt16(46 + 4 * t, Math.round(32767 * right[t]), true);
-  }
-  return new Blob([view], { type: "audio/wav" });
 }
