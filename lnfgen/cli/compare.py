@@ -212,7 +212,7 @@ def _ends(comparison: "MusicComparison") -> Iterator[tuple[str, str, str]]:
 
 def _spread(values: Any) -> tuple[str, str]:
     """The median of values [N] and their 5 and 95 % quantiles, in words."""
-    from lnfgen.music.comparison import spread
+    from lnfgen.music.figure_rows import spread
 
     low, middle, high = spread(values)
     if math.isnan(middle):

@@ -12,12 +12,8 @@ from toy_music import band, harmonised, pieces, song_of_band
 
 from lnfgen.data.benchmarks import read_benchmark
 from lnfgen.errors import LnfgenError
-from lnfgen.music.comparison import (
-    compare_pieces,
-    spread,
-    window_steps,
-    windows_of,
-)
+from lnfgen.music.comparison import compare_pieces, window_steps, windows_of
+from lnfgen.music.figure_rows import spread
 from lnfgen.music.figures import music_figures
 from lnfgen.music.parts import ROLES
 from lnfgen.music.pianoroll import PianoRoll

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lnfgen.music.comparison import FigureRow
+from lnfgen.music.figure_rows import FigureRow
 from lnfgen.plots.distributions import figure_distributions
 
 
