@@ -35,7 +35,6 @@ from lnfgen.music.figure_rows import EndRow, FigureRow, spread
 from lnfgen.music.figures import Figure, music_figures, usual_voices
 from lnfgen.music.form import FORM_FIGURES, LONG_BARS, is_long, long_passage
 from lnfgen.music.home import find_home
-from lnfgen.music.parts import Part
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
 from lnfgen.music.progressions import KnownPairs, chord_changes, chord_pairs
 from lnfgen.music.repertoire import Repertoire
@@ -171,44 +170,27 @@ def compare_pieces(
         raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 on")
     of_samples = Repertoire.of(samples)
     of_reference = Repertoire.of(reference)
-    one = of_reference.pieces[0]
-    grid = one.steps_per_quarter
-    parts = one.parts
-    if corpus is None:
-        searched = of_reference
-        searched_name = "the reference"
-    else:
+    searched = of_reference
+    searched_name = "the reference"
+    if corpus is not None:
         searched = Repertoire.of(corpus)
         searched_name = "train"
-    of_samples, of_reference, searched = _alike([of_samples, of_reference, searched], grid, parts)
+    of_samples, of_reference, searched = _alike(of_samples, of_reference, searched)
+    one = of_reference.pieces[0]
     num_steps = min(window_steps(of_samples.pieces), window_steps(of_reference.pieces))
     first = _windows_of_side(of_samples, num_steps)
     second = _windows_of_side(of_reference, num_steps)
     num_voices = usual_voices(second.windows)
-    chosen = music_figures(num_voices, of_reference.pieces[0].roles)
+    chosen = music_figures(num_voices, one.roles)
     figures = list(chosen.values())
     values = _measured([*first.windows, *second.windows], figures, progress)
     first_values, second_values = np.split(values, [len(first.windows)])
     of_songs = (np.array(first.songs), np.array(second.songs))
-    rows = _rows(chosen, first_values, second_values, of_songs, of_band=bool(parts))
-    rows[LONGEST_COPY] = FigureRow(
-        f"longest copy of {searched_name}, quarters",
-        _copies_of(first, searched),
-        _copies_of(second, searched, is_corpus=corpus is None),
-        of_songs,
-    )
-    known_pairs = KnownPairs.of(searched)
-    rows[NEW_PAIRS] = FigureRow(
-        f"pairs of chords that {searched_name} does not have",
-        _new_pairs_of(first, known_pairs),
-        _new_pairs_of(second, known_pairs, is_corpus=corpus is None),
-        of_songs,
-    )
-    first_chords = _chord_changes_of(first)
-    second_chords = _chord_changes_of(second)
-    for column, (name, label) in enumerate(OF_CHORDS.items()):
-        rows[name] = FigureRow(label, first_chords[:, column], second_chords[:, column], of_songs)
-    if parts:
+    rows = _rows(chosen, first_values, second_values, of_songs, of_band=bool(one.parts))
+    is_corpus = corpus is None
+    rows |= _rows_of_corpus(first, second, searched, searched_name, is_corpus=is_corpus)
+    rows |= _chord_rows(first, second)
+    if one.parts:
         rows |= _form_rows(of_samples, of_reference)
     first_songs, second_songs = of_songs
     test = TwoSampleTest(first_values, second_values, first_songs, second_songs, seed)
@@ -229,7 +211,7 @@ def compare_pieces(
         samples_variety=_mean_distance(standardised(first_values, values)),
         reference_variety=_mean_distance(standardised(second_values, values)),
         usual_voices=num_voices,
-        window_quarters=num_steps / grid,
+        window_quarters=num_steps / one.steps_per_quarter,
         samples_windows=len(first_values),
         reference_windows=len(second_values),
         samples_songs=first.num_songs,
@@ -237,16 +219,18 @@ def compare_pieces(
     )
 
 
-def _alike(groups: Sequence[Repertoire], grid: int, parts: Sequence[Part]) -> list[Repertoire]:
-    """The pieces of each group on one grid and in these parts.
+def _alike(*groups: Repertoire) -> list[Repertoire]:
+    """The pieces of each group on the grid and in the parts of the first piece of the second group.
 
     They have onsets if all pieces of all groups have them.
     """
+    _, reference, *_ = groups
+    one = reference.pieces[0]
     every_piece = itertools.chain.from_iterable(group.pieces for group in groups)
     has_onsets = all(piece.onsets is not None for piece in every_piece)
     result = []
     for group in groups:
-        alike = [piece.in_parts(parts).on_grid(grid) for piece in group.pieces]
+        alike = [piece.in_parts(one.parts).on_grid(one.steps_per_quarter) for piece in group.pieces]
         if not has_onsets:
             alike = [replace(piece, onsets=None) for piece in alike]
         result.append(Repertoire(alike, group.songs))
@@ -306,6 +290,34 @@ def _rows(
         rows[name] = FigureRow(
             figure.label, samples[:, column], reference[:, column], of_songs, of_band
         )
+    return rows
+
+
+def _rows_of_corpus(
+    first: _Side, second: _Side, searched: Repertoire, name: str, *, is_corpus: bool
+) -> dict[str, FigureRow]:
+    """The longest copies of what is searched, whose name is given, and the pairs that it lacks.
+
+    `is_corpus` says that the second side is searched itself.
+    """
+    of_songs = (np.array(first.songs), np.array(second.songs))
+    copies = (_copies_of(first, searched), _copies_of(second, searched, is_corpus=is_corpus))
+    known = KnownPairs.of(searched)
+    new_pairs = (_new_pairs_of(first, known), _new_pairs_of(second, known, is_corpus=is_corpus))
+    return {
+        LONGEST_COPY: FigureRow(f"longest copy of {name}, quarters", *copies, of_songs),
+        NEW_PAIRS: FigureRow(f"pairs of chords that {name} does not have", *new_pairs, of_songs),
+    }
+
+
+def _chord_rows(first: _Side, second: _Side) -> dict[str, FigureRow]:
+    """The figures of the chords that are heard."""
+    of_songs = (np.array(first.songs), np.array(second.songs))
+    of_first = _chord_changes_of(first)
+    of_second = _chord_changes_of(second)
+    rows = {}
+    for column, (name, label) in enumerate(OF_CHORDS.items()):
+        rows[name] = FigureRow(label, of_first[:, column], of_second[:, column], of_songs)
     return rows
 
 
