@@ -12,10 +12,13 @@ from lnfgen.data.encoding import changes_in_words
 from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.file_notes import in_time
+from lnfgen.music.chart import ChordChange, bars_around, with_others_between
+from lnfgen.music.chord import NO_CHORD
 from lnfgen.music.conversion import ConversionReport
 from lnfgen.music.home import home_likeness
 from lnfgen.music.key_signature import home_under
 from lnfgen.music.octaves import OCTAVE, octave_shifts
+from lnfgen.music.parts import MELODY, are_pitched
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.regions import beyond, outer_voices, room_inside
 from lnfgen.music.song import Song, as_song
@@ -243,8 +246,8 @@ class KnownMusic:
         """The whole piece that was drawn, uint8 [T, R, P], where the known one was.
 
         It has the file of the known piece, its tempo, time signature and upbeat, and knows which
-        cells were drawn. It has no chord symbols, which may not fit what was drawn. After an intro
-        it has only the outer voices.
+        cells were drawn. It has the chord symbols of the bars in which nothing was drawn, or a
+        melody alone: others may not fit. After an intro it has only the outer voices.
         """
         if self.voices is not None:
             x = self._with_outer_voices(x, self.voices)
@@ -252,8 +255,25 @@ class KnownMusic:
             _, after = self.unheard
             x = np.concatenate([x, after])
         roll = replace(self.decoded_so_far(x), parts=self.song.roll.parts)
-        origin = replace(self.song.origin, chords=(), report=ConversionReport())
+        chords = self._chords_that_fit()
+        origin = replace(self.song.origin, chords=chords, report=ConversionReport())
         return Song(roll, origin, self.hidden_cells)
+
+    def _chords_that_fit(self) -> tuple[ChordChange, ...]:
+        """The chord symbols of the piece, but for the bars in which a harmony is drawn."""
+        roll = self.song.roll
+        has_harmony = are_pitched(roll.roles)
+        if roll.num_parts > 1:
+            has_harmony &= np.array([role != MELODY for role in roll.roles])
+        is_drawn: np.ndarray = np.any(self.hidden_cells[:, has_harmony], axis=(1, 2))
+        own = self.song.origin.chords
+        if not own or not is_drawn.any():
+            return own
+        begin, until = bars_around(roll, is_drawn)
+        chords = with_others_between(own, roll, begin, until, [ChordChange(begin, NO_CHORD)])
+        if all(change.chord.is_silent for change in chords):
+            return ()
+        return chords
 
     def _with_outer_voices(self, x: np.ndarray, voices: int) -> np.ndarray:
         """The intro as it was, followed by the outer voices of what was drawn: uint8 [T, R, P]."""

@@ -18,7 +18,14 @@ import numpy as np
 from lnfgen.conventions import TimeSignature
 from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.wish_measures import Measured
-from lnfgen.music.chart import Bar, ChordChange, bar_lines, changes_over
+from lnfgen.music.chart import (
+    Bar,
+    ChordChange,
+    bar_lines,
+    bars_around,
+    changes_over,
+    with_others_between,
+)
 from lnfgen.music.chord import Chord
 from lnfgen.music.harmony import pitch_classes
 from lnfgen.music.parts import MELODY, are_pitched
@@ -80,17 +87,29 @@ class Span(NamedTuple):
 
 
 def wanted_changes(chart: Sequence[Bar], song: Song) -> list[ChordChange]:
-    """The changes of a chart over a piece, from the first bar on in which a model drew something.
+    """The changes of a chart over the bars of a piece in which a model drew something.
 
-    If the song does not know what was drawn, it is the first bar of all.
+    If the song does not know what was drawn, these are all.
     """
+    begin, until = _drawn_bars(song)
+    return changes_over(chart, song.roll, begin, until)
+
+
+def with_wanted_changes(chart: Sequence[Bar], song: Song) -> Song:
+    """The song with the changes of a chart in the bars that a model drew, and its own elsewhere."""
+    begin, until = _drawn_bars(song)
+    wanted = changes_over(chart, song.roll, begin, until)
+    changes = with_others_between(song.origin.chords, song.roll, begin, until, wanted)
+    return replace(song, origin=replace(song.origin, chords=changes))
+
+
+def _drawn_bars(song: Song) -> tuple[Fraction, Fraction]:
+    """Where the bars begin and end in which a model drew something, in quarters."""
     roll = song.roll
-    begin = Fraction(0)
-    if song.drawn is not None and song.drawn.any():
-        first_drawn = int(song.drawn.any(axis=(1, 2)).argmax())
-        time = Fraction(first_drawn, roll.steps_per_quarter)
-        begin = max([line for line in bar_lines(roll) if line <= time], default=begin)
-    return changes_over(chart, roll, begin)
+    if song.drawn is None or not song.drawn.any():
+        return Fraction(0), Fraction(roll.num_steps, roll.steps_per_quarter)
+    is_drawn: np.ndarray = np.any(song.drawn, axis=(1, 2))
+    return bars_around(roll, is_drawn)
 
 
 def wanted_spans(chart: Sequence[Bar], song: Song) -> list[Span]:

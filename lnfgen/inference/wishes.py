@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from lnfgen.conventions import TimeSignature
-from lnfgen.inference.wanted_chords import wanted_changes
+from lnfgen.inference.wanted_chords import with_wanted_changes
 from lnfgen.inference.wish_measures import FAR, Measured
 from lnfgen.music.chart import Bar
 from lnfgen.music.pianoroll import PianoRoll
@@ -92,14 +92,12 @@ class Wishes:
     def with_chords(self, piece: Song | PianoRoll) -> Song:
         """A piece with the chords that were wished for, which its file then names.
 
-        Before the first bar that was drawn it keeps those of its own.
+        Outside of the bars that were drawn it keeps those of its own.
         """
         song = as_song(piece)
         if not self.chart:
             return song
-        wanted = wanted_changes(self.chart, song)
-        own = [change for change in song.origin.chords if change.start < wanted[0].start]
-        return replace(song, origin=replace(song.origin, chords=(*own, *wanted)))
+        return with_wanted_changes(self.chart, song)
 
     def report(self, piece: Song | PianoRoll | str) -> dict[str, dict[str, Any]]:
         """For each wish the figure that the piece has, and if it holds, as plain JSON values."""

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+import numpy as np
+
 from lnfgen.music.chord import NO_CHORD, Chord, parse_chord
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.time_signature import bar_and_beats, bar_length
@@ -122,25 +124,68 @@ def bar_lines(piece: PianoRoll) -> list[Fraction]:
     return [first + index * bar for index in range(math.ceil((end - first) / bar))]
 
 
-def changes_over(
-    chart: Sequence[Bar], piece: PianoRoll, begin: Fraction = Fraction(0)
-) -> list[ChordChange]:
-    """The changes of a chart over a piece, again and again if it is shorter than the piece.
+def bars_around(piece: PianoRoll, steps: np.ndarray) -> tuple[Fraction, Fraction]:
+    """Where the bars begin and end that have any of these steps, bool [T], in quarters.
 
-    It begins at the first bar line that is not before `begin`, in quarters.
+    The steps are some at least. What is before the first bar line belongs to the first bar.
+    """
+    places = np.flatnonzero(steps)
+    first = Fraction(int(places[0]), piece.steps_per_quarter)
+    last = Fraction(int(places[-1]), piece.steps_per_quarter)
+    end = Fraction(piece.num_steps, piece.steps_per_quarter)
+    lines = bar_lines(piece)
+    begin = max([line for line in lines if line <= first], default=Fraction(0))
+    until = min([line for line in lines if line > last], default=end)
+    return begin, until
+
+
+def changes_over(
+    chart: Sequence[Bar],
+    piece: PianoRoll,
+    begin: Fraction = Fraction(0),
+    until: Fraction | None = None,
+) -> list[ChordChange]:
+    """The changes of a chart over a piece, again and again if it is shorter than that.
+
+    It begins at the first bar line that is not before `begin`, in quarters, and ends with the
+    piece, or at `until`, from where on there is no chord.
     """
     bar = bar_length(piece.time_signature, 1)
     end = Fraction(piece.num_steps, piece.steps_per_quarter)
-    lines = [line for line in bar_lines(piece) if line >= begin]
+    last = end if until is None else until
+    lines = [line for line in bar_lines(piece) if begin <= line < last]
     changes: list[ChordChange] = []
     for line, chords in zip(lines, itertools.cycle(chart), strict=False):
         starts = cell_starts(len(chords), piece.time_signature)
         for share, chord in zip(starts, chords, strict=True):
             start = line + share * bar
             is_new = not changes or changes[-1].chord != chord
-            if is_new and start < end:
+            if is_new and start < last:
                 changes.append(ChordChange(start, chord))
+    if last < end:
+        changes.append(ChordChange(last, NO_CHORD))
     return changes
+
+
+def with_others_between(
+    changes: Sequence[ChordChange],
+    piece: PianoRoll,
+    begin: Fraction,
+    until: Fraction,
+    others: Sequence[ChordChange],
+) -> tuple[ChordChange, ...]:
+    """The changes over a piece with others in place of those from `begin` up to `until`.
+
+    The chord that lasts at `until` goes on there. Without changes, there are the others alone.
+    """
+    if not changes:
+        return tuple(others)
+    before = [change for change in changes if change.start < begin]
+    between = [change for change in others if change.start < until]
+    after = [change for change in changes if change.start > until]
+    if until < Fraction(piece.num_steps, piece.steps_per_quarter):
+        after.insert(0, ChordChange(until, chord_at(changes, until)))
+    return (*before, *between, *after)
 
 
 def chart_of(changes: Sequence[ChordChange], piece: PianoRoll) -> list[Bar]:

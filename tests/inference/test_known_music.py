@@ -182,3 +182,28 @@ def test_a_line_of_a_band_is_heard_in_its_octaves_and_moved_back(octaves: int) -
     *kept, new = part.decoded(drawn).roll.notes(3)
     assert kept == line[:2]
     assert new == (12, 1, 45 + 20 + 12 * octaves)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["part:melody"], [(0, "C"), (6, "G")]),
+        (["part:drums,bars:2"], [(0, "C"), (6, "G")]),
+        (["part:bass,bars:2"], [(0, "C"), (4, "N.C."), (8, "G")]),
+        (["part:bass,bars:3"], [(0, "C"), (6, "G"), (8, "N.C.")]),
+        (["part:bass"], []),
+    ],
+)
+def test_chord_symbols_stay_where_no_harmony_is_drawn(
+    words: list[str], expected: list[tuple[float, str]]
+) -> None:
+    notes = [(16 * bar, 16, 60) for bar in range(3)]
+    roll = band(48, drums=notes, bass=notes, chords=notes, melody=notes)
+    chords = (
+        ChordChange(Fraction(0), parse_chord("C")),
+        ChordChange(Fraction(6), parse_chord("G")),
+    )
+    part = known_part(band_encoding(), Song(roll, Origin(chords=chords)), words)
+    assert isinstance(part, KnownMusic)
+    found = part.decoded(part.values).origin.chords
+    assert [(start, str(chord)) for start, chord in found] == expected

@@ -74,6 +74,17 @@ def test_a_chart_begins_in_the_first_bar_that_is_drawn() -> None:
     assert wanted_changes(parse_chart("Dm G"), Song(roll))[0].start == 0
 
 
+def test_a_chart_ends_with_the_last_bar_that_is_drawn() -> None:
+    """What is kept after it is not asked to have these chords, and clashes with none."""
+    notes = [(16 * bar, 16, 60) for bar in range(6)]
+    part = known_part(MusicEncoding(), PianoRoll.from_notes(notes), ["bars:2-3"])
+    assert isinstance(part, KnownMusic)
+    chart = parse_chart("F# B")
+    song = replace(part.song, drawn=part.hidden_cells)
+    assert [(span.start, span.end) for span in wanted_spans(chart, song)] == [(16, 32), (32, 48)]
+    assert clash_remarks(chart, part) == []
+
+
 def test_no_chord_asks_for_nothing() -> None:
     spans = wanted_spans(parse_chart("C N.C."), Song(blocks("C", 2)))
     assert [(span.start, span.end) for span in spans] == [(0, 8)]

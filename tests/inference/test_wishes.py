@@ -64,3 +64,14 @@ def test_a_song_keeps_its_own_chords_before_what_was_drawn():
     song = replace(song, drawn=drawn, origin=replace(song.origin, chords=own))
     changes = Wishes(chart=tuple(parse_chart("F"))).with_chords(song).origin.chords
     assert [(start, str(chord)) for start, chord in changes] == [(0, "Am"), (8, "F")]
+
+
+def test_a_song_has_the_chords_of_its_own_again_after_what_was_drawn() -> None:
+    own = (ChordChange(Fraction(0), parse_chord("Am")), ChordChange(Fraction(13), parse_chord("E")))
+    song = Song(PIECE.in_range(0, 128))
+    drawn = PIECE.in_range(0, 128).sounding & False
+    drawn[16:32] = True
+    song = replace(song, drawn=drawn, origin=replace(song.origin, chords=own))
+    changes = Wishes(chart=tuple(parse_chart("F"))).with_chords(song).origin.chords
+    found = [(start, str(chord)) for start, chord in changes]
+    assert found == [(0, "Am"), (4, "F"), (8, "Am"), (13, "E")]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lnfgen.music.chart import (
     ChordChange,
     bar_lines,
+    bars_around,
     cell_starts,
     changes_over,
     chart_of,
@@ -131,3 +132,14 @@ def test_a_chord_off_the_beats_starts_in_the_nearest_cell():
 def test_four_bars_stand_on_a_line():
     text = chart_text(parse_chart("C | C | Am . G | F | Bb x2"), sharps=-1)
     assert text == "| C | % | Am . G | F |\n| Bb | C | % | Am . G |\n| F | Bb |"
+
+
+def test_bars_around_some_steps() -> None:
+    piece = PianoRoll.from_notes([(0, 64, 60)]).with_upbeat(4)
+    steps = np.zeros(64, np.bool_)
+    steps[[21, 30]] = True
+    assert bars_around(piece, steps) == (5, 9)
+    steps[0] = True
+    assert bars_around(piece, steps) == (0, 9)
+    steps[63] = True
+    assert bars_around(piece, steps) == (0, 16)
