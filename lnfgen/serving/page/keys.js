@@ -10,6 +10,7 @@ export function listen(actions, player, hasLetters) {
   document.addEventListener("keydown", (event) => {
     const { target } = event;
     if (event.defaultPrevented || event.isComposing) return;
+    if (document.querySelector("dialog[open]")) return; // Escape closes it, and Space presses
     const isDone = target.matches(TYPED)
       ? typed(event, actions)
       : pressed(event, actions, player, hasLetters);

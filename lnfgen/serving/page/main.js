@@ -78,7 +78,7 @@ function refresh() {
 // Show the piece of a take, in the place where the one before stands or plays.
 function showPiece(piece) {
   roll?.close();
-  roll = new Roll(piece, byId("roll"), numRolls++, LARGE);
+  roll = new Roll(piece, byId("roll"), numRolls++, { ...LARGE, beside: takes.compared });
   band.fit(piece);
   playback.change(piece);
   marking.fit(piece);
@@ -168,6 +168,7 @@ function playDrawn({ action, from }) {
   if (action === "continue" && before) start = Math.max(0, before.length - before.bar);
   if (action === "sample") start = 0;
   playback.seek(start);
+  roll.reveal();
   playback.play();
 }
 
@@ -248,7 +249,7 @@ async function update() {
 async function learn() {
   const wereReady = session.wishes_ready;
   session = await server.session();
-  byId("run").textContent = session.run;
+  byId("run").textContent = session.run.split("/").at(-1); // of a path, its folder
   for (const button of document.querySelectorAll("[data-action]")) {
     button.hidden = !session.actions.includes(button.dataset.action);
   }

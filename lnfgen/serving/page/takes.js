@@ -34,6 +34,11 @@ export class Takes {
     return this.list.filter((take) => take.starred || take.id === this.current);
   }
 
+  // The pieces of the two takes that are compared, as far as they are at hand.
+  get compared() {
+    return Object.values(this.slots).map((id) => this.pieces.get(id)).filter(Boolean);
+  }
+
   get canUndo() {
     return this.removed !== undefined || this.past.length > 0;
   }
