@@ -146,18 +146,25 @@ function draw(action) {
   }
 }
 
-// A take was drawn. The first one of a drawing is shown, unless another take was picked meanwhile.
-async function took(take, number, from) {
+// A take was drawn. The first one that this page has asked for is shown, unless another take was
+// picked meanwhile. Others are shown where there is nothing else.
+async function took(take, number, request) {
   takes.put(take);
-  if (number > 0) {
+  if (!request) {
+    if (takes.current === undefined) await attempt(() => takes.pick(take.id));
+  } else if (number === 0 && (!request.take || request.take === takes.current)) {
+    await attempt(() => present(take, request.take));
+  } else {
     await attempt(() => takes.piece(take.id)); // at hand when it is picked
-  } else if (from === undefined || takes.current === from) {
-    await attempt(() => takes.compare(from, take.id));
-    speak(`Drawn: ${take.name}`);
-    // A browser lets a page sound only after the person has done something in it.
-    const maySound = navigator.userActivation.hasBeenActive;
-    if (byId("play-drawn").checked && maySound && !playback.isPlaying) playDrawn(take);
   }
+}
+
+// Show a take beside the one that it was drawn from, and play it.
+async function present(take, from) {
+  if (!from) marking.clear(); // of another song
+  await takes.compare(from, take.id);
+  speak(`Drawn: ${take.name}`);
+  if (byId("play-drawn").checked && !playback.isPlaying) playDrawn(take);
 }
 
 // Play what was drawn: the marked bars, or from the last bar before those that were added.
@@ -391,6 +398,10 @@ document.addEventListener("mousedown", (event) => {
 addEventListener("pagehide", keep);
 marking.listen(byId("roll"), () => roll, (place) => playback.seek(place));
 new ResizeObserver(() => roll && boxes.lay(roll, marking)).observe(byId("roll"));
+// The dock hides nothing that has the focus, and not the end of the list.
+new ResizeObserver(([{ target }]) => {
+  document.documentElement.style.setProperty("--dock", `${target.offsetHeight}px`);
+}).observe(document.querySelector(".dock"));
 keys.listen(ACTIONS, playback, () => byId("letters").checked);
 takeIn(open);
 

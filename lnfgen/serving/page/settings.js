@@ -1,5 +1,6 @@
 // What a drawing is asked for beside the marks: how many, how wild, which wishes and chords.
 
+import { chartFor } from "./chord_boxes.js";
 import { byId } from "./dom.js";
 import { WishForm } from "./wish_form.js";
 
@@ -14,7 +15,11 @@ export class Settings {
     this.changed = changed;
     this.wishes = new WishForm(() => this.show());
     this.unknown = {}; // wishes that were asked for before those of the server were known
-    for (const id of NUMBERS) byId(id).addEventListener("input", () => this.show());
+    for (const id of NUMBERS) {
+      byId(id).addEventListener("input", () => this.show());
+      // What is typed into a field takes the place of what is in it.
+      byId(id).addEventListener("focus", ({ target }) => target.select());
+    }
     this.show();
   }
 
@@ -53,6 +58,8 @@ export class Settings {
     if (TAKES_MARKED_BARS.includes(action) && marking.hasBars) {
       request.first_bar = marking.first;
       request.last_bar = marking.last;
+      const { first, last, numBars } = marking;
+      request.chords = chartFor(this.boxes.chart, last - first + 1, numBars - last);
     }
     if (TAKES_LENGTH.includes(action) && numberIn("bars")) request.bars = numberIn("bars");
     return request;

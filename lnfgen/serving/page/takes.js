@@ -99,9 +99,10 @@ export class Takes {
     await this.show(id, slot);
   }
 
-  // Compare what was drawn with what it was drawn from, and show the former.
+  // Compare what was drawn with what it was drawn from, and show the former. A new song is compared
+  // with nothing.
   async compare(from, drawn) {
-    this.slots.A = from;
+    this.slots = { A: from, B: undefined };
     await this.pick(drawn, from === undefined ? "A" : "B");
   }
 
