@@ -44,13 +44,14 @@ export class Drawing {
   // Follow a drawing to its end. There is no `request` for one that this page has not asked for.
   follow(id, request) {
     let count = 0;
+    const warnings = new Set(); // takes of one drawing may have the same ones
     this.id = id;
     if (!this.timer) this.begin();
     const heard = {
       waiting: ({ ahead }) => this.show(`Waiting for ${counted(ahead, "other drawing")}`),
       progress: (progress) => this.show(wordsOf(progress), progress),
       take: (take) => this.took(take, count++, request),
-      warning: ({ text }) => say(text),
+      warning: ({ text }) => say([...warnings.add(text)].join(" · ")),
       done: () => this.end(),
       cancelled: () => this.end(),
       failed: ({ error }) => {

@@ -127,9 +127,17 @@ function toggle() {
   if (playback.isPlaying) {
     playback.pause();
   } else if (playback.piece) {
+    if (byId("loop").checked) enterLoop();
     roll.reveal();
     playback.play();
   }
+}
+
+// A loop begins with the marked bars, unless the playhead is in them.
+function enterLoop() {
+  const { stretch } = marking;
+  const { place } = playback;
+  if (stretch && (place < stretch.from || place >= stretch.to)) playback.seek(stretch.from);
 }
 
 // What is drawn.

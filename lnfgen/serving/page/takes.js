@@ -77,8 +77,13 @@ export class Takes {
     return this.pieces.get(id);
   }
 
+  // The slot of a take, which is the present one for a take that is in none.
+  slotOf(id) {
+    return ["A", "B"].find((slot) => this.slots[slot] === id) ?? this.slot;
+  }
+
   // Show a take in a slot. Where another one is chosen meanwhile, that one is shown.
-  async show(id, slot = this.slot) {
+  async show(id, slot = this.slotOf(id)) {
     this.wished = id;
     const piece = await this.piece(id);
     if (this.wished !== id) return;
@@ -131,9 +136,7 @@ export class Takes {
     while (from.length && !isThere(from.at(-1))) from.pop();
     if (!from.length) return;
     to.push(this.current);
-    const id = from.pop();
-    const slot = ["A", "B"].find((name) => this.slots[name] === id);
-    await this.show(id, slot);
+    await this.show(from.pop());
   }
 
   async change(id, changes) {
