@@ -21,15 +21,6 @@ export function chartOf(bars) {
   return `${bars.map((bar) => bar || NO_CHORD).join(" | ")} |`;
 }
 
-// A chart for some bars, again and again if it is shorter, and for those after them without chords.
-// Else it would begin again over bars that are kept, and ask for what they cannot have.
-export function chartFor(chart, count, after) {
-  const bars = barsOf(chart);
-  if (!bars.length) return "";
-  const own = Array.from({ length: count }, (_, index) => bars[index % bars.length]);
-  return after ? `${chartOf(own)}\n${NO_CHORD} | x${after}` : chartOf(own);
-}
-
 export class ChordBoxes {
   constructor(changed) {
     this.field = byId("chords");

@@ -77,6 +77,7 @@ function refresh() {
 
 // Show the piece of a take, in the place where the one before stands or plays.
 function showPiece(piece) {
+  document.body.classList.remove("empty");
   roll?.close();
   roll = new Roll(piece, byId("roll"), numRolls++, { ...LARGE, beside: takes.compared });
   band.fit(piece);

@@ -1,6 +1,5 @@
 // What a drawing is asked for beside the marks: how many, how wild, which wishes and chords.
 
-import { chartFor } from "./chord_boxes.js";
 import { byId } from "./dom.js";
 import { WishForm } from "./wish_form.js";
 
@@ -58,8 +57,6 @@ export class Settings {
     if (TAKES_MARKED_BARS.includes(action) && marking.hasBars) {
       request.first_bar = marking.first;
       request.last_bar = marking.last;
-      const { first, last, numBars } = marking;
-      request.chords = chartFor(this.boxes.chart, last - first + 1, numBars - last);
     }
     if (TAKES_LENGTH.includes(action) && numberIn("bars")) request.bars = numberIn("bars");
     return request;
