@@ -32,10 +32,11 @@ function box(x, y, width, height) {
 const USUAL_SIZE = { tallest: 270, thickest: 8, narrowest: 18 };
 
 export class Roll {
-  // `options` are sizes; `chordLine`, the height of the line of chords where there are none; and
-  // `hasRuler`, true if the line of bar numbers is to be felt by a pointer.
+  // `options` are sizes; `chordLine`, the height of the line of chords where there are none;
+  // `hasRuler`, true if the line of bar numbers is to be felt by a pointer; and `beside`, pieces
+  // with which this one is compared, so that their keys have a place too.
   constructor(piece, element, index, options = {}) {
-    this.options = { ...USUAL_SIZE, chordLine: 0, ...options };
+    this.options = { ...USUAL_SIZE, chordLine: 0, beside: [], ...options };
     this.piece = piece;
     this.element = element;
     this.id = `pitches-${index}`;
@@ -61,7 +62,8 @@ export class Roll {
   // The lowest and highest pitch to show: at least an octave, so that a C with its name is among
   // them. A piece of drums alone has no keyboard.
   choosePitches() {
-    const { notes, drums } = this.piece;
+    const { drums } = this.piece;
+    const notes = [this.piece, ...this.options.beside].flatMap((piece) => piece.notes);
     const pitches = notes.filter((note) => !note.isDrum).map((note) => note.pitch);
     let lowest = 60;
     let highest = 71;

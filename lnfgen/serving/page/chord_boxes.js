@@ -56,14 +56,17 @@ export class ChordBoxes {
       this.layer.replaceChildren(...this.inputs);
       this.fill();
     }
-    this.inputs.forEach((input, index) => place(input, roll, bars[index]));
+    this.inputs.forEach((input, index) => {
+      place(input, roll, bars[index]);
+      const usual = index === 0 ? "chords" : "";
+      input.placeholder = chordsOf(roll.piece, bars[index]) || usual;
+    });
   }
 
   box(bar, index) {
     const label = `Chords of bar ${bar}`;
     const input = element("input", { type: "text", "aria-label": label, spellcheck: "false" });
     input.autocomplete = "off";
-    input.placeholder = index === 0 ? "chords" : "";
     input.addEventListener("input", () => this.typed(input, index));
     input.addEventListener("keydown", (event) => {
       // A bar line goes on to the next bar, as it does in a chart.
@@ -108,6 +111,13 @@ export class ChordBoxes {
       this.field.focus();
     }
   }
+}
+
+// The chords that begin in a bar of a piece.
+function chordsOf({ chords, upbeat, bar: length }, bar) {
+  const from = upbeat + (bar - 1) * length - 1e-6;
+  const own = chords.filter(([start]) => start >= from && start < from + length);
+  return own.map(([, name]) => name).join(" ");
 }
 
 // Put a box where a bar is in a roll.

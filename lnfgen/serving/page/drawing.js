@@ -7,7 +7,8 @@ import * as server from "./server.js";
 const PATIENCE = 1000; // milliseconds until the page says how far a drawing is
 
 export class Drawing {
-  // `took` is called with a take that was drawn and its number, `lost` when the server is gone.
+  // `took` is called with a take that was drawn, its number, and what was asked for; `lost` when
+  // the server is gone.
   constructor({ took, lost }) {
     this.took = took;
     this.lost = lost;
@@ -34,22 +35,23 @@ export class Drawing {
       throw error;
     }
     if (this.attempt === attempt) {
-      this.follow(id, request.take);
+      this.follow(id, request);
     } else {
       await server.cancel(id); // another one was asked for meanwhile, or none
     }
   }
 
-  // Follow a drawing to its end. `from` is the take that it draws from.
-  follow(id, from) {
+  // Follow a drawing to its end. There is no `request` for one that this page has not asked for.
+  follow(id, request) {
     let count = 0;
+    const warnings = new Set(); // takes of one drawing may have the same ones
     this.id = id;
     if (!this.timer) this.begin();
     const heard = {
       waiting: ({ ahead }) => this.show(`Waiting for ${counted(ahead, "other drawing")}`),
       progress: (progress) => this.show(wordsOf(progress), progress),
-      take: (take) => this.took(take, count++, from),
-      warning: ({ text }) => say(text),
+      take: (take) => this.took(take, count++, request),
+      warning: ({ text }) => say([...warnings.add(text)].join(" · ")),
       done: () => this.end(),
       cancelled: () => this.end(),
       failed: ({ error }) => {

@@ -10,16 +10,22 @@ export function listen(actions, player, hasLetters) {
   document.addEventListener("keydown", (event) => {
     const { target } = event;
     if (event.defaultPrevented || event.isComposing) return;
-    const isDone = target.matches(TYPED)
-      ? typed(event, actions)
-      : pressed(event, actions, player, hasLetters);
+    if (document.querySelector("dialog[open]")) return; // Escape closes it, and Space presses
+    const isText = target.matches(TYPED) && !isNoText(event);
+    const isDone = isText ? typed(event) : pressed(event, actions, player, hasLetters);
     if (isDone) event.preventDefault();
   });
 }
 
-// While one types, the keys are the text's, but for Escape, which leaves it.
+// True of a key that writes nothing into a field of a number, and so is one of the page there too.
+function isNoText({ key, target }) {
+  return target.type === "number" && (key === " " || /^[a-df-z]$/i.test(key));
+}
+
+// While one types, the keys are the text's, but for Escape and Enter, which leave it.
 function typed({ key, target }) {
-  if (key !== "Escape") return false;
+  const isLeft = key === "Escape" || (key === "Enter" && !target.form);
+  if (!isLeft) return false;
   target.blur();
   return true;
 }
@@ -40,7 +46,6 @@ function pressed(event, actions, player, hasLetters) {
   const isOnRoll = Boolean(target.closest(".roll"));
   const there = player.piece && placeAfter(event, player.piece, player.placeNow(), isOnRoll);
   if (there !== undefined) {
-    if (!isOnRoll && target.closest("#takes")) return false;
     player.seek(there);
     return run(actions.reveal);
   }

@@ -77,8 +77,9 @@ function refresh() {
 
 // Show the piece of a take, in the place where the one before stands or plays.
 function showPiece(piece) {
+  document.body.classList.remove("empty");
   roll?.close();
-  roll = new Roll(piece, byId("roll"), numRolls++, LARGE);
+  roll = new Roll(piece, byId("roll"), numRolls++, { ...LARGE, beside: takes.compared });
   band.fit(piece);
   playback.change(piece);
   marking.fit(piece);
@@ -127,9 +128,17 @@ function toggle() {
   if (playback.isPlaying) {
     playback.pause();
   } else if (playback.piece) {
+    if (byId("loop").checked) enterLoop();
     roll.reveal();
     playback.play();
   }
+}
+
+// A loop begins with the marked bars, unless the playhead is in them.
+function enterLoop() {
+  const { stretch } = marking;
+  const { place } = playback;
+  if (stretch && (place < stretch.from || place >= stretch.to)) playback.seek(stretch.from);
 }
 
 // What is drawn.
@@ -146,18 +155,25 @@ function draw(action) {
   }
 }
 
-// A take was drawn. The first one of a drawing is shown, unless another take was picked meanwhile.
-async function took(take, number, from) {
+// A take was drawn. The first one that this page has asked for is shown, unless another take was
+// picked meanwhile. Others are shown where there is nothing else.
+async function took(take, number, request) {
   takes.put(take);
-  if (number > 0) {
+  if (!request) {
+    if (takes.current === undefined) await attempt(() => takes.pick(take.id));
+  } else if (number === 0 && (!request.take || request.take === takes.current)) {
+    await attempt(() => present(take, request.take));
+  } else {
     await attempt(() => takes.piece(take.id)); // at hand when it is picked
-  } else if (from === undefined || takes.current === from) {
-    await attempt(() => takes.compare(from, take.id));
-    speak(`Drawn: ${take.name}`);
-    // A browser lets a page sound only after the person has done something in it.
-    const maySound = navigator.userActivation.hasBeenActive;
-    if (byId("play-drawn").checked && maySound && !playback.isPlaying) playDrawn(take);
   }
+}
+
+// Show a take beside the one that it was drawn from, and play it.
+async function present(take, from) {
+  if (!from) marking.clear(); // of another song
+  await takes.compare(from, take.id);
+  speak(`Drawn: ${take.name}`);
+  if (byId("play-drawn").checked && !playback.isPlaying) playDrawn(take);
 }
 
 // Play what was drawn: the marked bars, or from the last bar before those that were added.
@@ -168,6 +184,7 @@ function playDrawn({ action, from }) {
   if (action === "continue" && before) start = Math.max(0, before.length - before.bar);
   if (action === "sample") start = 0;
   playback.seek(start);
+  roll.reveal();
   playback.play();
 }
 
@@ -248,7 +265,7 @@ async function update() {
 async function learn() {
   const wereReady = session.wishes_ready;
   session = await server.session();
-  byId("run").textContent = session.run;
+  byId("run").textContent = session.run.split("/").at(-1); // of a path, its folder
   for (const button of document.querySelectorAll("[data-action]")) {
     button.hidden = !session.actions.includes(button.dataset.action);
   }
@@ -390,6 +407,10 @@ document.addEventListener("mousedown", (event) => {
 addEventListener("pagehide", keep);
 marking.listen(byId("roll"), () => roll, (place) => playback.seek(place));
 new ResizeObserver(() => roll && boxes.lay(roll, marking)).observe(byId("roll"));
+// The dock hides nothing that has the focus, and not the end of the list.
+new ResizeObserver(([{ target }]) => {
+  document.documentElement.style.setProperty("--dock", `${target.offsetHeight}px`);
+}).observe(document.querySelector(".dock"));
 keys.listen(ACTIONS, playback, () => byId("letters").checked);
 takeIn(open);
 

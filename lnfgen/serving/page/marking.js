@@ -55,11 +55,11 @@ export class Marking {
     this.first = undefined;
     this.last = undefined;
     this.roles = new Set();
-    this.changed();
+    if (this.piece) this.changed();
   }
 
-  // Begin or end the marks at a bar. Where nothing is marked, or the other end would be on the wrong
-  // side, this bar alone is marked.
+  // Begin or end the marks at a bar. Where nothing is marked, or the other end would be on the
+  // wrong side, this bar alone is marked.
   begin(bar) {
     this.mark(bar, this.hasBars && this.last >= bar ? this.last : bar);
   }
@@ -95,8 +95,8 @@ export class Marking {
     this.roles = new Set(roles);
   }
 
-  // Mark by dragging over an element, whose present roll `roll` gives. On a touch screen a drag over
-  // the notes scrolls the page, so there the line of bar numbers marks. A click is left to
+  // Mark by dragging over an element, whose present roll `roll` gives. On a touch screen a drag
+  // over the notes scrolls the page, so there the line of bar numbers marks. A click is left to
   // `clicked`, which is called with its place.
   listen(element, roll, clicked) {
     let drag;

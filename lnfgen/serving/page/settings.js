@@ -14,7 +14,11 @@ export class Settings {
     this.changed = changed;
     this.wishes = new WishForm(() => this.show());
     this.unknown = {}; // wishes that were asked for before those of the server were known
-    for (const id of NUMBERS) byId(id).addEventListener("input", () => this.show());
+    for (const id of NUMBERS) {
+      byId(id).addEventListener("input", () => this.show());
+      // What is typed into a field takes the place of what is in it.
+      byId(id).addEventListener("focus", ({ target }) => target.select());
+    }
     this.show();
   }
 

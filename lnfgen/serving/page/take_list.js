@@ -12,6 +12,14 @@ export class TakeList {
     this.takes = takes;
     this.reactions = { picked, played, starred, removed };
     this.root = byId("takes");
+    this.root.addEventListener("keydown", (event) => {
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const picks = [...this.root.querySelectorAll(".pick")];
+      const present = event.target.closest("li").querySelector(".pick");
+      picks[picks.indexOf(present) + step]?.focus();
+    });
     byId("starred-alone").addEventListener("input", (event) => {
       takes.starredAlone = event.target.checked;
       this.show();

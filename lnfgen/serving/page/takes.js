@@ -34,6 +34,11 @@ export class Takes {
     return this.list.filter((take) => take.starred || take.id === this.current);
   }
 
+  // The pieces of the two takes that are compared, as far as they are at hand.
+  get compared() {
+    return Object.values(this.slots).map((id) => this.pieces.get(id)).filter(Boolean);
+  }
+
   get canUndo() {
     return this.removed !== undefined || this.past.length > 0;
   }
@@ -72,8 +77,13 @@ export class Takes {
     return this.pieces.get(id);
   }
 
+  // The slot of a take, which is the present one for a take that is in none.
+  slotOf(id) {
+    return ["A", "B"].find((slot) => this.slots[slot] === id) ?? this.slot;
+  }
+
   // Show a take in a slot. Where another one is chosen meanwhile, that one is shown.
-  async show(id, slot = this.slot) {
+  async show(id, slot = this.slotOf(id)) {
     this.wished = id;
     const piece = await this.piece(id);
     if (this.wished !== id) return;
@@ -94,9 +104,10 @@ export class Takes {
     await this.show(id, slot);
   }
 
-  // Compare what was drawn with what it was drawn from, and show the former.
+  // Compare what was drawn with what it was drawn from, and show the former. A new song is compared
+  // with nothing.
   async compare(from, drawn) {
-    this.slots.A = from;
+    this.slots = { A: from, B: undefined };
     await this.pick(drawn, from === undefined ? "A" : "B");
   }
 
@@ -125,9 +136,7 @@ export class Takes {
     while (from.length && !isThere(from.at(-1))) from.pop();
     if (!from.length) return;
     to.push(this.current);
-    const id = from.pop();
-    const slot = ["A", "B"].find((name) => this.slots[name] === id);
-    await this.show(id, slot);
+    await this.show(from.pop());
   }
 
   async change(id, changes) {
