@@ -97,17 +97,18 @@ def ignored(of_round: calibration.Round) -> None:
 # --------------------------------------------------------------------------------------------------
 
 
-def test_without_parts_every_second_piece_is_short_and_they_come_by_their_lengths(
+def test_every_second_piece_is_short_and_they_come_by_their_lengths(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(calibration, "CALIBRATION_PIECES", 3)
     monkeypatch.setattr(calibration, "SHORT", 1)
+    monkeypatch.setattr(calibration, "LONG_BARS", 2)
     lengths = [one.row.length for one in calibration._draw(toy_model(5).eval(), ENCODING, 1)]
     assert lengths == sorted(lengths)
     assert lengths.count(16) >= 3
     assert len(set(lengths)) > 1
     songs = calibration._draw(toy_model(5, parts=2).eval(), band_encoding(TWO, num_keys=KEYS), 1)
-    assert [one.x.shape for one in songs] == [(16, 2, KEYS)] * 3
+    assert [len(one.x) for one in songs] == [16, 32, 32]
 
 
 def test_a_round_of_long_pieces_is_drawn_in_several_blocks_and_stays(
@@ -115,6 +116,7 @@ def test_a_round_of_long_pieces_is_drawn_in_several_blocks_and_stays(
 ) -> None:
     monkeypatch.setattr(calibration, "CALIBRATION_PIECES", 12)
     monkeypatch.setattr(calibration, "SHORT", 1)
+    monkeypatch.setattr(calibration, "LONG_BARS", 2)
     model = toy_model(length=24).eval()
     whole = calibration._draw(model, ENCODING, 1)
     sizes: list[int] = []
@@ -219,7 +221,12 @@ def top_pitch(piece: PianoRoll) -> float:
 
 def test_samples_come_nearer_to_the_figures_of_train(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train are those samples of a model whose top line is lowest."""
-    for name, value in (("CALIBRATION_PIECES", 8), ("LEARNING_RATE", 1e-2), ("SHORT", 1)):
+    for name, value in (
+        ("CALIBRATION_PIECES", 8),
+        ("LEARNING_RATE", 1e-2),
+        ("SHORT", 1),
+        ("LONG_BARS", 2),
+    ):
         monkeypatch.setattr(calibration, name, value)
     model = toy_model(length=16)
     train = sorted(samples_of(model, ENCODING, count=96, seed=1), key=top_pitch)[:24]
@@ -240,7 +247,12 @@ def bass_notes(song: PianoRoll) -> int:
 def test_samples_of_a_band_come_nearer_to_songs_whose_bass_plays_little(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in (("CALIBRATION_PIECES", 16), ("LEARNING_RATE_OF_BANDS", 1e-2), ("SHORT", 1)):
+    for name, value in (
+        ("CALIBRATION_PIECES", 16),
+        ("LEARNING_RATE_OF_BANDS", 1e-2),
+        ("SHORT", 1),
+        ("LONG_BARS", 2),
+    ):
         monkeypatch.setattr(calibration, name, value)
     encoding = band_encoding(TWO, num_keys=KEYS)
     model = toy_model(length=16, parts=2)
@@ -263,8 +275,9 @@ def test_a_model_is_of_no_use_if_its_calibration_was_ended() -> None:
 
 def test_each_group_of_weights_moves_at_a_rate_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first step of Adam is the learning rate, whatever the gradient is."""
-    for name, value in (("CALIBRATION_PIECES", 8), ("SHORT", 1)):
-        monkeypatch.setattr(calibration, name, value)
+    monkeypatch.setattr(calibration, "CALIBRATION_PIECES", 8)
+    monkeypatch.setattr(calibration, "SHORT", 1)
+    monkeypatch.setattr(calibration, "LONG_BARS", 2)
     encoding = band_encoding(TWO, num_keys=KEYS)
     model = toy_model(length=16, parts=2, copy_attention=True)
     train = samples_of(model, encoding, count=8, bars=1, seed=1)
@@ -364,6 +377,7 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     for module in (lnfgen.config, calibration):
         monkeypatch.setattr(module, "CALIBRATION_PIECES", 1)
     monkeypatch.setattr(calibration, "SHORT", 1)
+    monkeypatch.setattr(calibration, "LONG_BARS", 2)
     # Two voices a fifth apart that move together.
     fifths = chords(*([(2, 9), (4, 11), (2, 9), (3, 10)] * 4))
     train = [fifths.numpy()] * 4
