@@ -284,7 +284,8 @@ def test_each_group_of_weights_moves_at_a_rate_of_its_own(monkeypatch: pytest.Mo
     before = [parameter.detach().clone() for parameter in model.parameters()]
 
     def equal_rewards(figures: np.ndarray, *_: object) -> Rewards:
-        return Rewards(np.ones((len(figures), 2)), np.zeros((len(figures), 2)))
+        nothing = np.zeros((len(figures), 2))
+        return Rewards(np.ones((len(figures), 2)), nothing, nothing)
 
     monkeypatch.setattr(calibration, "rewards_of", equal_rewards)
     assert calibration.calibrate(model, encoding, Repertoire.of(train), 1, 1, ignored)
