@@ -50,7 +50,7 @@ def command(  # noqa: PLR0913
     """
     from lnfgen.cli.sources import resolve_run
     from lnfgen.formats.text import bytes_of
-    from lnfgen.serving.opening import opened
+    from lnfgen.serving.opened_files import opened
     from lnfgen.serving.security import LOOPBACK
     from lnfgen.serving.server import Server, listening_socket
     from lnfgen.serving.studio import Studio, music_encoding_of

@@ -212,7 +212,10 @@ class DrawingQueue:
     def unfinished(self) -> list[Drawing]:
         """The present drawing and those that wait, in their order."""
         with self._changed:
-            present = [] if self._present is None else [self._present]
+            present = []
+            # One that has ended is the present one until the thread takes the next.
+            if self._present is not None and not self._present.has_ended:
+                present.append(self._present)
             return [*present, *self._waiting]
 
     def cancel(self, drawing: Drawing) -> None:

@@ -1,8 +1,10 @@
 """The server itself: its socket, its address, and the run of uvicorn."""
 
 import contextlib
+import signal
 import socket
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 
@@ -81,12 +83,25 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=_GRACE,
         )
         super().__init__(config)
+        self._is_interrupted = False
 
     def serve_until_it_ends(self) -> None:
-        """Answer requests until Ctrl-C or SIGTERM, or until `should_exit` is set."""
+        """Answer requests until Ctrl-C or SIGTERM, or until `should_exit` is set.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C.
+        """
         with contextlib.closing(self._studio):
             self._studio.start()
             self.run(sockets=[self._listening])
+        # uvicorn sends itself the signal again at its end, which a busy event loop may miss.
+        if self._is_interrupted:
+            raise KeyboardInterrupt
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Note a signal to end."""
+        self._is_interrupted = self._is_interrupted or sig == signal.SIGINT
+        super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer requests."""

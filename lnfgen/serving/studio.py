@@ -12,7 +12,7 @@ from lnfgen.runs.folder import RunFolder
 from lnfgen.serving.asked import SAMPLE, Asked
 from lnfgen.serving.drawing_queue import Drawing, DrawingQueue
 from lnfgen.serving.model_at_hand import ModelAtHand
-from lnfgen.serving.opening import Opened, base_name, open_file
+from lnfgen.serving.opened_files import Opened, base_name, open_file
 from lnfgen.serving.takes import Take, Takes, TakeSong
 from lnfgen.serving.wish_ranges import WishRanges
 from lnfgen.serving.work import Work

@@ -197,7 +197,7 @@ def test_nothing_is_said_where_nothing_is_lost(tmp_path: Path) -> None:
     )
     dataset = prepare([tmp_path / "plain.abc"], tmp_path / "d", Options(kind="music"))
     assert remarks(dataset) == [
-        "there are fewer pieces (1) than splits, so each was split in time, at bar lines"
+        "there are fewer songs (1) than splits, so each piece was split in time, at bar lines"
     ]
 
 

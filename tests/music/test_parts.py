@@ -325,14 +325,15 @@ def test_a_dataset_of_bands_may_have_a_fine_grid(tmp_path: Path) -> None:
     assert {piece.steps_per_quarter for piece in dataset.pieces("train")} == {480}
 
 
-def test_notes_beyond_the_keys_of_a_part_are_not_called_beyond_a_piano(tmp_path: Path) -> None:
+def test_notes_beyond_the_keys_of_a_part_are_moved_by_octaves(tmp_path: Path) -> None:
     (tmp_path / "songs").mkdir()
     for number in range(4):
         (tmp_path / "songs" / f"{number}.mid").write_bytes(song("Lead", 21 + number))
-    for parts, beyond in (("auto", ["the four octaves of their part"]), ("1", [])):
+    for parts, are_moved in (("auto", True), ("1", False)):
         dataset = lnfgen.preprocess(tmp_path / "songs", tmp_path / parts, parts=parts)
-        remarks = dataset.manifest["preprocessing"]["remarks"]
-        assert [line.partition("outside ")[2] for line in remarks if "outside" in line] == beyond
+        remarks = " ".join(dataset.manifest["preprocessing"]["remarks"])
+        assert ("by octaves, onto the four octaves of their part" in remarks) == are_moved
+        assert "outside" not in remarks
 
 
 @pytest.mark.parametrize(("parts", "roles"), [("auto", ROLES), ("1", ())])

@@ -13,7 +13,7 @@ from lnfgen.inference.known_part import known_intro, known_part
 from lnfgen.music.parts import MELODY
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song
-from lnfgen.serving.opening import opened
+from lnfgen.serving.opened_files import opened
 from lnfgen.serving.redrawing import all_drawn, alone_as_melody, as_given, joined
 
 

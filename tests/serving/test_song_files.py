@@ -20,7 +20,7 @@ from lnfgen.music.key_signature import KeySignature
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Origin, Song
 from lnfgen.music.timing import Timing
-from lnfgen.serving.opening import opened
+from lnfgen.serving.opened_files import opened
 from lnfgen.serving.song_files import read_song, write_song
 
 CHORDS = (

@@ -11,7 +11,7 @@ from lnfgen.formats.midi import midi_bytes
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.runs.folder import RunFolder
 from lnfgen.serving.asked import Asked
-from lnfgen.serving.opening import opened
+from lnfgen.serving.opened_files import opened
 from lnfgen.serving.studio import Studio
 from lnfgen.serving.takes import Takes, UnknownTakeError
 

@@ -12,7 +12,7 @@ from lnfgen.errors import LnfgenError
 from lnfgen.formats.midi import midi_bytes
 from lnfgen.formats.song import midi_of
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.serving.opening import base_name, open_file, opened
+from lnfgen.serving.opened_files import base_name, open_file, opened
 
 ENCODING = MusicEncoding(fills_upbeats=True)
 TUNE = PianoRoll.from_notes([(4 * place, 4, 60 + place) for place in range(16)])
