@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from lnfgen.cli.outputs import PieceWriter
     from lnfgen.formats.read_write import Piece
     from lnfgen.inference.wishes import Wishes
-    from lnfgen.music.song import Song
     from lnfgen.runs.trained import Drawing, TrainedModel
 
 PieceSource = Annotated[
@@ -139,7 +138,8 @@ class Task:
         if self.options.want:
             facts = {"wishes": self.wishes.report(piece), **self.facts}
         if self.options.flat and not isinstance(piece, str):
-            piece = _of_no_file(piece)
+            # Else it would be written beside its file.
+            piece = piece.without_file
         if not isinstance(piece, str):
             piece = self.wishes.with_chords(piece)
         self.writer.write(piece, facts)
@@ -153,14 +153,6 @@ class Task:
             particles=self.options.particles,
             **facts,
         )
-
-
-def _of_no_file(song: "Song") -> "Song":
-    """What was heard and drawn, without the file, beside which it would be written else."""
-    from lnfgen.music.song import Origin, Song
-
-    origin = Origin(title=song.origin.title, key=song.origin.key, chords=song.origin.chords)
-    return Song(song.roll, origin, song.drawn)
 
 
 def shares_options(

@@ -22,7 +22,7 @@ from lnfgen.data.folder_survey import NO_MUSIC, Survey
 from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.data.source_files import SourceFile, gather
 from lnfgen.data.splits import deal, distinct, in_random_order, num_splits, split_in_order
-from lnfgen.data.versions import Versions
+from lnfgen.data.versions import Versions, passages_of
 from lnfgen.errors import DatasetError, LnfgenError, UnreadableFileError
 from lnfgen.formats.read_write import MIDI, WITH_SYMBOLS, read
 from lnfgen.formats.sandbox import in_parallel
@@ -340,9 +340,10 @@ def _with_songs(pieces: Iterable[tuple[str, LabelledRoll]]) -> Iterator[tuple[st
     """The pieces with the numbers of their songs."""
     versions = Versions()
     for number, (split, (label, roll)) in enumerate(pieces):
-        related = versions.related(roll)
+        passages = passages_of(roll)
+        related = versions.related(passages)
         song = related[0] if related else number
-        versions.add(song)
+        versions.add(passages, song)
         yield split, SongPiece(song, label, roll)
 
 
@@ -387,14 +388,15 @@ def _of_one_split(
     """
     versions = Versions()
     for number, (label, roll) in enumerate(pieces):
-        related = versions.related(roll)
+        passages = passages_of(roll)
+        related = versions.related(passages)
         places = {split_of_song.get(song, song) for song in related}
         if len(places) > 1:
             reason = f"it shares passages with {counted(len(related), 'song')} of different splits"
             copies.append({"path": label, "reason": reason})
             continue
         song = related[0] if related else number
-        versions.add(song)
+        versions.add(passages, song)
         yield SongPiece(song, label, roll)
 
 

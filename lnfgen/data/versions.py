@@ -8,6 +8,8 @@ Figures of one bar are common property, and so are roots in eighths, and the sam
 bars. Pieces that share one passage or two are of different songs; versions share many.
 """
 
+from collections.abc import Set
+
 import numpy as np
 
 from lnfgen.music.parts import are_pitched
@@ -35,29 +37,30 @@ class Versions:
         self._songs: list[int] = []  # of each piece
         self._num_passages: list[int] = []  # of each piece
         self._pieces_with: dict[int, list[int]] = {}  # by the hash of a passage
-        self._passages: set[int] = set()  # of the piece that was asked for last
 
-    def related(self, roll: PianoRoll) -> list[int]:
-        """The songs of the earlier pieces of which this is a version, the most alike first."""
-        self._passages = passages_of(roll)
+    def related(self, passages: Set[int]) -> list[int]:
+        """The songs of which a piece with these passages is a version, the most alike first.
+
+        They are those of the pieces that were added.
+        """
         shared: dict[int, int] = {}  # by piece
-        for passage in self._passages:
+        for passage in passages:
             for piece in self._pieces_with.get(passage, ()):
                 shared[piece] = shared.get(piece, 0) + 1
         likeness: dict[int, float] = {}  # by song
         for piece, count in shared.items():
-            share = count / min(self._num_passages[piece], len(self._passages))
+            share = count / min(self._num_passages[piece], len(passages))
             if count >= LEAST_SHARED and share >= LEAST_SHARE:
                 song = self._songs[piece]
                 likeness[song] = max(likeness.get(song, 0.0), share)
         return sorted(likeness, key=lambda song: -likeness[song])
 
-    def add(self, song: int) -> None:
-        """Note that the piece that `related` was asked about last is of this song."""
+    def add(self, passages: Set[int], song: int) -> None:
+        """Add a piece of this song that has these passages."""
         piece = len(self._songs)
         self._songs.append(song)
-        self._num_passages.append(len(self._passages))
-        for passage in self._passages:
+        self._num_passages.append(len(passages))
+        for passage in passages:
             self._pieces_with.setdefault(passage, []).append(piece)
 
 

@@ -43,7 +43,7 @@ WRITABLE_TEXT = (".txt", ".abc")
 PAGE = ".html"  # its file holds any number of pieces; a file with another suffix holds one piece
 SOUND = ".wav"
 CHART = ".chords"  # the chords of a piece over its bars, as text
-NAMING_CHORDS = (*MIDI, ".musicxml", ".chords", ".png", PAGE)  # formats that can name chords
+NAMING_CHORDS = (*MIDI, ".musicxml", CHART, ".png", PAGE)  # formats that can name chords
 WITH_VOICES = (*MIDI, ".musicxml", PAGE, SOUND)  # formats that can hold voices apart
 
 # Bytes of MIDI or of a roll as text, which are read in at most a few seconds and 300 MB

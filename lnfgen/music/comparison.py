@@ -38,10 +38,7 @@ from lnfgen.music.home import find_home
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
 from lnfgen.music.progressions import KnownPairs, chord_changes, chord_pairs
 from lnfgen.music.repertoire import Repertoire
-from lnfgen.music.two_sample import (
-    TwoSampleTest,
-    standardised,
-)
+from lnfgen.music.two_sample import TwoSampleTest, standardised
 
 # The length of a window, eight bars of 4/4; less where half of the pieces of a side are shorter
 WINDOW_QUARTERS = 32
@@ -133,12 +130,12 @@ class _Side:
     pieces: list[PianoRoll]
     windows: list[PianoRoll]
     owners: list[int]  # of each window, the place of its piece
-    songs: list[int]  # of each window, the number of its song
+    songs: np.ndarray  # int [N]: of each window, the number of its song
 
     @property
     def num_songs(self) -> int:
         """From how many songs the windows are."""
-        return len(set(self.songs))
+        return len(np.unique(self.songs))
 
 
 def compare_pieces(
@@ -185,22 +182,20 @@ def compare_pieces(
     figures = list(chosen.values())
     values = _measured([*first.windows, *second.windows], figures, progress)
     first_values, second_values = np.split(values, [len(first.windows)])
-    of_songs = (np.array(first.songs), np.array(second.songs))
+    of_songs = (first.songs, second.songs)
     rows = _rows(chosen, first_values, second_values, of_songs, of_band=bool(one.parts))
     is_corpus = corpus is None
     rows |= _rows_of_corpus(first, second, searched, searched_name, is_corpus=is_corpus)
     rows |= _chord_rows(first, second)
     if one.parts:
         rows |= _form_rows(of_samples, of_reference)
-    first_songs, second_songs = of_songs
-    test = TwoSampleTest(first_values, second_values, first_songs, second_songs, seed)
+    test = TwoSampleTest(first_values, second_values, *of_songs, seed)
     train_auc = math.nan
     if corpus is not None:
         of_corpus = _some_windows(searched, num_steps, seed)
         corpus_values = _measured(of_corpus.windows, figures, progress)
-        corpus_songs = np.array(of_corpus.songs)
         train_auc = TwoSampleTest(
-            corpus_values, second_values, corpus_songs, second_songs, seed
+            corpus_values, second_values, of_corpus.songs, second.songs, seed
         ).auc
     return MusicComparison(
         figures=rows,
@@ -238,13 +233,14 @@ def _alike(*groups: Repertoire) -> list[Repertoire]:
 
 
 def _windows_of_side(repertoire: Repertoire, num_steps: int) -> _Side:
-    side = _Side([*repertoire.pieces], [], [], [])
+    windows = []
+    owners = []
     for number, piece in enumerate(repertoire.pieces):
         for _, window in windows_of(piece, num_steps):
-            side.windows.append(window)
-            side.owners.append(number)
-            side.songs.append(repertoire.songs[number])
-    return side
+            windows.append(window)
+            owners.append(number)
+    songs = np.array([repertoire.songs[number] for number in owners], int)
+    return _Side([*repertoire.pieces], windows, owners, songs)
 
 
 def _some_windows(repertoire: Repertoire, num_steps: int, seed: int) -> _Side:
@@ -252,18 +248,13 @@ def _some_windows(repertoire: Repertoire, num_steps: int, seed: int) -> _Side:
     whole = _windows_of_side(repertoire, num_steps)
     if len(whole.windows) <= _MOST_OF_CORPUS:
         return whole
-    songs = np.unique(whole.songs)
-    np.random.default_rng(seed).shuffle(songs)
-    counts = np.array([whole.songs.count(song) for song in songs])
-    num_chosen = max(1, int((counts.cumsum() <= _MOST_OF_CORPUS).sum()))
-    chosen = set(songs[:num_chosen].tolist())
-    side = _Side(whole.pieces, [], [], [])
-    for window, owner, song in zip(whole.windows, whole.owners, whole.songs, strict=True):
-        if song in chosen:
-            side.windows.append(window)
-            side.owners.append(owner)
-            side.songs.append(song)
-    return side
+    songs, counts = np.unique(whole.songs, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(songs))
+    num_chosen = max(1, int((counts[order].cumsum() <= _MOST_OF_CORPUS).sum()))
+    places = np.flatnonzero(np.isin(whole.songs, songs[order[:num_chosen]])).tolist()
+    windows = [whole.windows[place] for place in places]
+    owners = [whole.owners[place] for place in places]
+    return _Side(whole.pieces, windows, owners, whole.songs[places])
 
 
 def _measured(
@@ -300,7 +291,7 @@ def _rows_of_corpus(
 
     `is_corpus` says that the second side is searched itself.
     """
-    of_songs = (np.array(first.songs), np.array(second.songs))
+    of_songs = (first.songs, second.songs)
     copies = (_copies_of(first, searched), _copies_of(second, searched, is_corpus=is_corpus))
     known = KnownPairs.of(searched)
     new_pairs = (_new_pairs_of(first, known), _new_pairs_of(second, known, is_corpus=is_corpus))
@@ -312,7 +303,7 @@ def _rows_of_corpus(
 
 def _chord_rows(first: _Side, second: _Side) -> dict[str, FigureRow]:
     """The figures of the chords that are heard."""
-    of_songs = (np.array(first.songs), np.array(second.songs))
+    of_songs = (first.songs, second.songs)
     of_first = _chord_changes_of(first)
     of_second = _chord_changes_of(second)
     rows = {}
@@ -358,8 +349,8 @@ def _copies_of(side: _Side, searched: Repertoire, *, is_corpus: bool = False) ->
     """
     pitched = [pitched_parts(window) for window in side.windows]
     corpus = [pitched_parts(piece) for piece in searched.pieces]
-    owners = side.songs if is_corpus else None
-    return np.array(longest_copies(pitched, corpus, owners, searched.songs))
+    songs = side.songs.tolist() if is_corpus else None
+    return np.array(longest_copies(pitched, corpus, songs, searched.songs))
 
 
 def _new_pairs_of(side: _Side, known: KnownPairs, *, is_corpus: bool = False) -> np.ndarray:

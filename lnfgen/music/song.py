@@ -92,6 +92,12 @@ class Song:
         return self.origin.midi is not None and self.drawn is not None
 
     @property
+    def without_file(self) -> Song:
+        """The song as one of no file, with what its file had beside tracks and losses."""
+        own = self.origin
+        return Song(self.roll, Origin(title=own.title, key=own.key, chords=own.chords), self.drawn)
+
+    @property
     def num_drawn(self) -> int:
         """How many notes a model drew; all of them if `drawn` is None."""
         struck = self.roll.struck()

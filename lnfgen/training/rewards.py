@@ -226,15 +226,18 @@ def rewards_of(
     beyond = (figures < np.fmin.reduce(reference)) | (figures > np.fmax.reduce(reference))
     is_strange = (beyond & (abs(distances) > FARTHEST)).any(1)
     of_passages = _bounded(scores[:, : _CLOSE.start].sum(1), is_strange)
-    of_closes = np.zeros_like(of_passages)
     has_close = ~np.isnan(figures[:, _CLOSE]).any(1)
-    scores_of_closes = scores[has_close, _CLOSE].sum(1)
-    of_closes[has_close] = _bounded(scores_of_closes, is_strange[has_close])
-    of_forms = np.zeros_like(of_passages)
+    of_closes = _bounded_where(has_close, scores[:, _CLOSE].sum(1), is_strange)
     has_form = ~np.isnan(figures[:, _FORM]).all(1)
-    scores_of_forms = scores[has_form, _FORM].sum(1)
-    of_forms[has_form] = _bounded(scores_of_forms, is_strange[has_form])
+    of_forms = _bounded_where(has_form, scores[:, _FORM].sum(1), is_strange)
     return Rewards(of_passages, of_closes, of_forms)
+
+
+def _bounded_where(are_there: np.ndarray, scores: np.ndarray, is_strange: np.ndarray) -> np.ndarray:
+    """The scores `[rows, R]` of some rows, bounded among themselves; 0 in all others."""
+    rewards = np.zeros_like(scores)
+    rewards[are_there] = _bounded(scores[are_there], is_strange[are_there])
+    return rewards
 
 
 def _bounded(scores: np.ndarray, is_strange: np.ndarray) -> np.ndarray:

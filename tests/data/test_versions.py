@@ -23,8 +23,9 @@ def _songs(*rolls: PianoRoll) -> list[list[int]]:
     versions = Versions()
     found = []
     for number, roll in enumerate(rolls):
-        found.append(versions.related(roll))
-        versions.add(number)
+        passages = passages_of(roll)
+        found.append(versions.related(passages))
+        versions.add(passages, number)
     return found
 
 
