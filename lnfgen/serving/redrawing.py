@@ -12,7 +12,7 @@ import numpy as np
 
 from lnfgen.music.parts import MELODY
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.song import Origin, Song
+from lnfgen.music.song import Song
 from lnfgen.music.tracks import DRUMS
 
 NUM_KEYS = 128
@@ -27,11 +27,6 @@ def all_drawn(piece: Song) -> Song:
     """A song that a model drew from nothing, with all 128 keys."""
     roll = piece.roll.in_range(0, NUM_KEYS)
     return Song(roll, piece.origin, np.ones_like(roll.sounding))
-
-
-def as_given(song: Song) -> Song:
-    """The song as one of no file, whose notes are all given."""
-    return Song(song.roll, Origin(title=song.origin.title, key=song.origin.key))
 
 
 def alone_as_melody(song: Song) -> Song:
@@ -65,7 +60,7 @@ def alone_as_melody(song: Song) -> Song:
 
 
 def joined(before: Song, result: Song) -> Song:
-    """What a model drew from `as_given(before)`, in the file of the song before.
+    """What a model drew from the song before, all of whose notes it was given, in its file.
 
     What was not drawn stays as it was, also on keys that the model does not have. There, the rest
     of a note that began where the model drew goes with its beginning. The result may be longer.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lnfgen.music.song import Song
 from lnfgen.serving.asked import HARMONIZE, SAMPLE, Asked
 from lnfgen.serving.drawing_queue import Drawing
-from lnfgen.serving.redrawing import all_drawn, alone_as_melody, as_given, joined
+from lnfgen.serving.redrawing import all_drawn, alone_as_melody, joined
 from lnfgen.serving.remarks import heard_by
 from lnfgen.serving.takes import Takes, TakeSong
 
@@ -45,13 +45,12 @@ class Work:
         """
         self._drawing.require_wanted()
         before = self._before()
-        given = None if before is None else as_given(before)
         each = self._asked.singly()
         with heard_by(self._remark):
             for index, asked in enumerate(each):
                 asked.draw(
                     model,
-                    given,
+                    before,
                     progress=partial(self._advance, index, len(each)),
                     drawn=partial(self._keep, asked, before),
                 )

@@ -1,5 +1,8 @@
 """What is drawn joins the song that it was drawn in; all else of that song stays."""
 
+from dataclasses import replace
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from own_files import ENCODING, drawn, messages, parsed
@@ -10,16 +13,18 @@ from lnfgen.formats.midi import midi_bytes
 from lnfgen.formats.read_write import read_bytes
 from lnfgen.formats.song import midi_of
 from lnfgen.inference.known_part import known_intro, known_part
+from lnfgen.music.chart import ChordChange
+from lnfgen.music.chord import parse_chord
 from lnfgen.music.parts import MELODY
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song
 from lnfgen.serving.opened_files import opened
-from lnfgen.serving.redrawing import all_drawn, alone_as_melody, as_given, joined
+from lnfgen.serving.redrawing import all_drawn, alone_as_melody, joined
 
 
 def redrawn(encoding: MusicEncoding, song: Song, words: str, seed: int = 0) -> Song:
     """The song after a drawing in it."""
-    return joined(song, drawn(known_part(encoding, as_given(song), [words]), seed))
+    return joined(song, drawn(known_part(encoding, song, [words]), seed))
 
 
 def test_several_drawings_end_in_one_own_file() -> None:
@@ -70,7 +75,7 @@ def test_a_note_goes_with_its_beginning_on_keys_that_the_model_does_not_have() -
 def test_a_take_that_goes_on_is_longer() -> None:
     roll = PianoRoll.from_notes([(4 * place, 4, 60) for place in range(8)])
     song = opened(ENCODING, midi_bytes(roll), "song.mid").song
-    longer = joined(song, drawn(known_intro(ENCODING, as_given(song), 16)))
+    longer = joined(song, drawn(known_intro(ENCODING, song, 16)))
     assert longer.roll.num_steps == song.roll.num_steps + 16
     assert longer.drawn is not None
     assert not longer.drawn[: song.roll.num_steps].any()
@@ -101,3 +106,18 @@ def test_one_part_alone_is_the_melody_of_a_band(role: str) -> None:
     assert not moved.roll.sounding[:, number].any()
     assert moved.roll.roles == quiet.roles
     assert alone_as_melody(song) is song
+
+
+def test_a_take_keeps_its_chord_symbols_where_nothing_is_drawn() -> None:
+    encoding = band_encoding()
+    song = opened(encoding, band_file(bars=8), "band.mid").song
+    chords = (
+        ChordChange(Fraction(0), parse_chord("C")),
+        ChordChange(Fraction(18), parse_chord("G")),
+    )
+    song = replace(song, origin=replace(song.origin, chords=chords))
+    after = redrawn(encoding, song, "bars:2-3,part:bass")
+    found = [(start, str(chord)) for start, chord in after.origin.chords]
+    assert found == [(0, "C"), (4, "N.C."), (12, "C"), (18, "G")]
+    # A second drawing elsewhere leaves them as the first did.
+    assert redrawn(encoding, after, "bars:6,part:drums").origin.chords == after.origin.chords

@@ -14,7 +14,6 @@ from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.pretrained import BOX
 from lnfgen.serving.asked import Asked
 from lnfgen.serving.drawing_queue import Drawing, DrawingCancelled
-from lnfgen.serving.redrawing import as_given
 from lnfgen.serving.work import _SAID_BEFORE, Work
 
 TUNE = midi_bytes(PianoRoll.from_notes([(4 * place, 4, 60 + place) for place in range(16)]))
@@ -84,7 +83,7 @@ def test_a_drawing_does_not_repeat_what_was_said_before(serve: Callable[..., Ser
     take = served.open(midi_bytes(song))
     assert any("1 note beyond" in text for text in take["warnings"])
     (drawn,) = served.draw("fill", take=take["id"], first_bar=3, particles=2)
-    given = as_given(served.studio.takes.song(take["id"]).song)
+    given = served.studio.takes.song(take["id"]).song
     with pytest.warns(LnfgenWarning) as warned:
         served.studio._model.get().fill(given, "bars:3", particles=2)
     texts = [str(one.message) for one in warned]
