@@ -11,7 +11,7 @@ resampling.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -28,6 +28,9 @@ Potential = Callable[[int, Callable[[], Tensor]], Tensor | None]
 
 # Particles are resampled where the effective sample size is under this share of their number.
 RESAMPLE_BELOW = 0.5
+
+# The steps of the first known stretch after a hidden step.
+FIRST_STRETCH = 4
 
 
 class Weighed(NamedTuple):
@@ -89,21 +92,21 @@ def draw_weighed(  # noqa: PLR0913
     last = num_steps - 1
     if potential is None:
         last = max((t for t, is_weighed in enumerate(weighs) if is_weighed), default=-1)
+    last_hidden = _last_hidden_step(known)
     lines = _Lines(steps, groups, known.mask.device)
     log_weight = torch.zeros(groups, 1, dtype=torch.float64)
     log_potential = log_weight
     log_evidence = torch.zeros(groups, dtype=torch.float64)
-    for t in range(num_steps):
-        if t == start and t <= last:
+    for stretch in _stretches(known, steps.takes_stretches):
+        if stretch.start == start and start <= last:
             log_evidence += log_weight[:, 0]
             lines.move(torch.zeros(groups, num_particles, dtype=torch.long))
             log_weight = torch.zeros(groups, num_particles, dtype=torch.float64)
             log_potential = log_potential.expand(groups, num_particles)
-        here = _of_step(known, t, lines.width)
-        x, log_gain = steps.draw(t, here, generators)
-        lines.drawn.append(x)
-        progress(t + 1)
-        now = None if potential is None else potential(t + 1, lines.so_far)
+        log_gain = lines.go_on(stretch, known, generators)
+        t = stretch.stop - 1
+        progress(stretch.stop)
+        now = None if potential is None else potential(stretch.stop, lines.so_far)
         is_weighed = weighs[t] or now is not None or t == last
         if t > last or not is_weighed:
             continue
@@ -124,6 +127,8 @@ def draw_weighed(  # noqa: PLR0913
                 log_evidence[g] += log_means[g]
                 particles[g] = _resampled(log_weight[g], generators[g])
                 log_weight[g] = 0
+            if t >= last_hidden:
+                particles, log_weight = _distinct(particles, log_weight)
             lines.move(particles)
             log_potential = log_potential.gather(1, particles)
     return Weighed(lines.so_far().cpu(), log_evidence)
@@ -131,9 +136,19 @@ def draw_weighed(  # noqa: PLR0913
 
 def _first_step_of_particles(known: Known) -> int:
     """The first step with something hidden, or T. Before it, rows without a latent are equal."""
-    num_steps = known.mask.shape[1]
-    is_known_as_a_whole = known.mask.transpose(0, 1).flatten(1).all(-1).tolist()
-    return next((t for t in range(num_steps) if not is_known_as_a_whole[t]), num_steps)
+    is_known = _are_known(known)
+    return next((t for t, is_whole in enumerate(is_known) if not is_whole), len(is_known))
+
+
+def _last_hidden_step(known: Known) -> int:
+    """The last step with something hidden; -1 if all is known."""
+    is_known = _are_known(known)
+    return max((t for t, is_whole in enumerate(is_known) if not is_whole), default=-1)
+
+
+def _are_known(known: Known) -> list[bool]:
+    """The steps that are known as a whole in all sequences."""
+    return known.mask.transpose(0, 1).flatten(1).all(-1).tolist()
 
 
 def _steps_that_weigh(known: Known) -> list[bool]:
@@ -143,9 +158,53 @@ def _steps_that_weigh(known: Known) -> list[bool]:
     return known.mask.transpose(0, 1).flatten(1).any(-1).tolist()
 
 
+def _stretches(known: Known, takes_stretches: bool) -> Iterator[range]:
+    """The steps, one by one or in known stretches.
+
+    What comes before the first hidden step is one stretch. After a hidden one, they are longer and
+    longer: the first steps tell particles apart most, and the others need not be taken by all.
+    """
+    is_known = _are_known(known)
+    num_steps = len(is_known)
+    size = num_steps
+    t = 0
+    while t < num_steps:
+        stop = t + 1
+        if takes_stretches and is_known[t]:
+            while stop < min(t + size, num_steps) and is_known[stop]:
+                stop += 1
+            size *= 2
+        else:
+            size = FIRST_STRETCH
+        yield range(t, stop)
+        t = stop
+
+
 def _of_step(known: Known, t: int, width: int) -> Known:
     """What is known of a step, for so many particles of each sequence."""
     return known.each(lambda tensor: tensor[:, t].repeat_interleave(width, 0))
+
+
+def _distinct(particles: Tensor, log_weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Those of the particles `[G, K]` that differ, and their log weights, `[G, width]` both.
+
+    Where nothing is hidden any more, equal particles stay equal, and one of them is enough: it has
+    the weight of all, in which the mean weight of a sequence is as before. Each sequence has as
+    many as that with most of them; those beyond its own have no weight.
+    """
+    found: list[tuple[Tensor, Tensor]] = []
+    for own, weights in zip(particles, log_weight, strict=True):
+        different, places = own.unique(return_inverse=True)
+        sums = torch.zeros(len(different), dtype=weights.dtype)
+        sums.index_add_(0, places, weights.exp())
+        found.append((different, sums.log()))
+    width = max(len(different) for different, _ in found)
+    chosen = torch.zeros(len(found), width, dtype=torch.long)
+    weights = torch.full((len(found), width), -torch.inf, dtype=log_weight.dtype)
+    for g, (different, sums) in enumerate(found):
+        chosen[g, : len(different)] = different
+        weights[g, : len(different)] = sums
+    return chosen, weights + math.log(width / particles.shape[1])
 
 
 def _log_mean(log_weight: Tensor) -> Tensor:
@@ -178,6 +237,22 @@ class _Lines:
         self._moves[len(self.drawn)] = rows
         self.width = particles.shape[1]
         self._steps.reindex(rows)
+
+    def go_on(self, stretch: range, known: Known, generators: Sequence[torch.Generator]) -> Tensor:
+        """Draw a step, or take a stretch that is known; what is known is `[G, T, ...]`.
+
+        The result is the log of the weight of each row, `[rows]`.
+        """
+        start = stretch.start
+        if len(stretch) == 1:
+            here = _of_step(known, start, self.width)
+            x, log_gain = self._steps.draw(start, here, generators)
+            self.drawn.append(x)
+            return log_gain
+        here = known.each(lambda tensor: tensor[:, start : stretch.stop])
+        x, log_gain = self._steps.take(start, here, generators)
+        self.drawn += x.unbind(1)
+        return log_gain
 
     def so_far(self) -> Tensor:
         """What each row has drawn, `[rows, t, ...]`."""

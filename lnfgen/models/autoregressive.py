@@ -4,19 +4,45 @@ It scores all steps at once, or draws step by step; the networks of both are tho
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from lnfgen.models.frame_head import FrameHead
 from lnfgen.models.frame_past import PastState
-from lnfgen.models.frame_state import FramesBefore, FrameState, Recalled
+from lnfgen.models.frame_state import FramesBefore, FrameState, Recalled, Tables
 from lnfgen.models.observation import Known
-from lnfgen.models.output import DrawnStep, Sampler
+from lnfgen.models.output import DrawnStep, Sampler, StretchSampler
 from lnfgen.models.stretches import in_stretches
 from lnfgen.nn.opening import OpeningMemory, OpeningRecall
 from lnfgen.nn.recall import Memory
+
+# The function of what the frames from `start` to before `stop` recall.
+RecalledAt = Callable[[int, int], Recalled]
+
+
+class GivenFrames(NamedTuple):
+    """Frames of n steps that are known and to be scored, `[B, n, R, P]`."""
+
+    x: Tensor
+    noisy: Tensor  # the same frames with noise, as later frames read them
+    ahead: FramesBefore  # those of the step before the first one, [B, R, P]
+    recall: RecalledAt | None
+    first_step: int = 0  # the number of the first step in its piece
+
+    def before(self, start: int, stop: int) -> FramesBefore:
+        """The frames before the steps from `start` to before `stop`, `[B, stop - start, R, P]`."""
+        frames = _delayed(self.x, self.ahead.frames, start, stop)
+        noisy = _delayed(self.noisy, self.ahead.noisy, start, stop)
+        return FramesBefore(frames, noisy)
+
+
+def _delayed(x: Tensor, ahead: Tensor, start: int, stop: int) -> Tensor:
+    """Of x `[B, n, R, P]` and the frames ahead of it, those before each of some steps."""
+    if start:
+        return x[:, start - 1 : stop - 1]
+    return torch.cat([ahead[:, None], x[:, : stop - 1]], 1)
 
 
 class AutoregressiveHead(FrameHead):
@@ -44,77 +70,89 @@ class AutoregressiveHead(FrameHead):
         Many frames are computed in stretches of time, so that memory is bounded.
         """
         noisy = x if noisy is None else noisy
-        tables = self.tables()
-        recall = self._recall(x)
+        silence = self.frames.silence(len(x), device=x.device)
+        given = GivenFrames(x, noisy, FramesBefore(silence, silence), self._recall(x))
+        logits, _ = self.scored(context, given, self.tables(), temperature)
+        return logits
+
+    def scored(
+        self,
+        context: Tensor,
+        given: GivenFrames,
+        tables: Tables,
+        temperature: float,
+        state: PastState | None = None,
+    ) -> tuple[Tensor, PastState]:
+        """The logits `[..., B, n, num_logits]` of given frames, and the state after them.
+
+        context is `[..., B, n, C]`. `state` is that before the first frame, None in silence.
+        """
 
         def stretch(
             context: Tensor, start: int, stop: int, state: PastState | None
         ) -> tuple[Tensor, PastState]:
-            """The logits of the steps from `start` to before `stop`, and the state after them."""
-            before = _delayed(x, start, stop)
-            noisy_before = _delayed(noisy, start, stop)
-            past, state = self.past(noisy_before, tables.near, state)
-            beats = self.beats(torch.arange(start, stop, device=x.device))
-            frames = x[:, start:stop].flatten(0, 2)
+            """The logits of the frames from `start` to before `stop`, and the state after them."""
+            before = given.before(start, stop)
+            past, state = self.past(before.noisy, tables.near, state)
+            beats = self.beats(given.first_step + torch.arange(start, stop, device=past.device))
+            frames = given.x[:, start:stop].flatten(0, 2)
             of_frames = self.state(
                 context.flatten(-3, -2),
                 past.flatten(0, 1),
-                None if recall is None else recall(start, stop),
-                beats.repeat(len(x), 1),
-                FramesBefore(before.flatten(0, 1), noisy_before.flatten(0, 1)),
+                None if given.recall is None else given.recall(start, stop),
+                beats.repeat(len(given.x), 1),
+                FramesBefore(before.frames.flatten(0, 1), before.noisy.flatten(0, 1)),
                 frames,
             )
             if self.parts > 1:
-                now = noisy[:, start:stop].flatten(0, 1)
+                now = given.noisy[:, start:stop].flatten(0, 1)
                 earlier = self.from_earlier_parts(self.earlier_parts(now)).flatten(0, 1)
                 of_frames = of_frames._replace(units=of_frames.units + earlier)
             logits = self.logits(of_frames, tables, lambda logits: frames, temperature)
-            size = (len(x), stop - start, self.parts)
+            size = (len(given.x), stop - start, self.parts)
             return logits.unflatten(-2, size).flatten(-2), state
 
-        return in_stretches(stretch, context, self.numbers_per_step)
+        return in_stretches(stretch, context, self.numbers_per_step, state)
 
     def sampler(self, temperature: float) -> Sampler:
         return _FrameSampler(self, temperature)
 
-    def _recall(self, x: Tensor) -> Callable[[int, int], Recalled] | None:
+    def _recall(self, x: Tensor) -> RecalledAt | None:
         """The function of what some steps recall: each part of x `[B, T, R, P]` its own frames."""
         if not len(self.recalls):
             return None
-        batch = len(x)
-        sequences = x.transpose(1, 2).flatten(0, 1)  # [B * R, T, P]
-        values = self.recallable(sequences)
-        since = self._opening().since(values)
+        values = self.values_of(x)
+        opening = self.recalls[-1]
+        assert isinstance(opening, OpeningRecall)
+        since = opening.since(values)
         sources = [recall.copies_of(values) for recall in self.every_recall()]
-
-        def in_rows(each: Tensor) -> Tensor:
-            """`[B * R, T, ...]` -> `[B * T * R, ...]`."""
-            return each.unflatten(0, (batch, self.parts)).transpose(1, 2).flatten(0, 2)
 
         def recalled(start: int, stop: int) -> Recalled:
             """What the steps from `start` to before `stop` recall."""
             copies = torch.cat([copies_of(start, stop) for copies_of in sources], -2)
-            return Recalled(in_rows(copies), in_rows(self.beats(since[:, start:stop])))
+            return self.recalled_in_rows(copies, since[:, start:stop])
 
         return recalled
 
-    def _opening(self) -> OpeningRecall:
-        opening = self.recalls[-1]
-        assert isinstance(opening, OpeningRecall)
-        return opening
+    def values_of(self, x: Tensor) -> Tensor:
+        """What frames x `[B, n, R, P]` are recalled by, `[B * R, n, F]`: each part by its own."""
+        return self.recallable(x.transpose(1, 2).flatten(0, 1))
+
+    def recalled_in_rows(self, copies: Tensor, since: Tensor) -> Recalled:
+        """What n steps of B * R sequences recall, in rows for `B * n * R` frames.
+
+        Args:
+            copies: `[B * R, n, C, F + 1]`.
+            since: the steps after the start of the piece, `[B * R, n]`.
+        """
+
+        def in_rows(each: Tensor) -> Tensor:
+            return each.unflatten(0, (-1, self.parts)).transpose(1, 2).flatten(0, 2)
+
+        return Recalled(in_rows(copies), in_rows(self.beats(since)))
 
 
-def _delayed(x: Tensor, start: int, stop: int) -> Tensor:
-    """Of x `[B, T, R, P]`, the frames before the steps from `start` to before `stop`.
-
-    Before the first step there is silence.
-    """
-    if start:
-        return x[:, start - 1 : stop - 1]
-    return pad(x[:, : stop - 1], (0, 0, 0, 0, 1, 0))
-
-
-class _FrameSampler(Sampler):
+class _FrameSampler(StretchSampler):
     """Draws the frames of all parts step by step.
 
     It keeps the last frames, the states of the recurrences over time, and what may be recalled.
@@ -140,14 +178,45 @@ class _FrameSampler(Sampler):
         for memory in self._memories:
             memory.reindex(of_parts)
 
+    def take(self, context: Tensor, x: Tensor) -> Tensor:
+        head = self._head
+        before = self._frames_before(len(x), x.device)
+        recalled = self._recalled_by(x)
+        ahead = FramesBefore(before, before)
+        given = GivenFrames(x, x, ahead, recalled, self._step)
+        logits, self._past = head.scored(
+            context, given, self._tables, self._temperature, self._past
+        )
+        self._before = x[:, -1]
+        self._step += x.shape[1]
+        return logits
+
+    def _recalled_by(self, x: Tensor) -> RecalledAt | None:
+        """What the next steps recall, whose frames are x `[B, n, R, P]`; they are remembered."""
+        if not self._memories:
+            return None
+        head = self._head
+        values = head.values_of(x)
+        copies = torch.cat([memory.take(values) for memory in self._memories], -2)
+        since = self._since(x.shape[1])
+
+        def recalled(start: int, stop: int) -> Recalled:
+            return head.recalled_in_rows(copies[:, start:stop], since[:, start:stop])
+
+        return recalled
+
+    def _frames_before(self, num_rows: int, device: torch.device) -> Tensor:
+        """The last frames `[B, R, P]`; before the first step they are silent."""
+        if self._before is None:
+            self._before = self._head.frames.silence(num_rows, device=device)
+            silence = self._head.recallable(self._before).flatten(0, 1)
+            self._memories = self._head.memories(silence)
+        return self._before
+
     def _draw(self, context: Tensor, uniform: Tensor, known: Known | None) -> DrawnStep:
         """From context `[B, C]` and uniform `[B, num_logits]`, x `[B, R, P]` of one step."""
         head = self._head
-        if self._before is None:
-            self._before = head.frames.silence(len(uniform), device=uniform.device)
-            silence = head.recallable(self._before).flatten(0, 1)
-            self._memories = head.memories(silence)
-        state = self._state(context, self._before)
+        state = self._state(context, self._frames_before(len(uniform), uniform.device))
         if head.parts == 1:
             drawn = self._drawn_part(state, uniform, known)
             x = drawn.x[:, None]
@@ -189,12 +258,17 @@ class _FrameSampler(Sampler):
         recalled: Recalled | None = None
         if self._memories:
             copies = torch.cat([memory.recalled() for memory in self._memories], -2)
-            opening = self._memories[-1]
-            assert isinstance(opening, OpeningMemory)
-            recalled = Recalled(copies, head.beats(opening.since()))
+            recalled = Recalled(copies, head.beats(self._since(1)[:, 0]))
         beats = head.beats(torch.full((1,), self._step, device=context.device))
         frames = FramesBefore(before, before)
         return head.state(context, past[:, 0], recalled, beats, frames)
+
+    def _since(self, num_steps: int) -> Tensor:
+        """The steps from the start of the piece to each of so many coming ones, `[B * R, n]`."""
+        opening = self._memories[-1]
+        assert isinstance(opening, OpeningMemory)
+        steps = torch.arange(self._step, self._step + num_steps, device=self._tables.near.device)
+        return opening.since(steps)
 
     def _drawn_part(self, state: FrameState, uniform: Tensor, known: Known | None) -> DrawnStep:
         """The frames of one part, from numbers `[B, bits_per_part]`: x `[B, P]` and its logits."""

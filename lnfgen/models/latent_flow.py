@@ -8,8 +8,8 @@ from torch import Tensor
 from lnfgen.flows.features import LOG_SQRT_2PI
 from lnfgen.flows.temporal import AutoregressiveFlow, FlowSteps, TemporalFlow
 from lnfgen.models.length import LengthModel
-from lnfgen.models.observation import Known, Observation
-from lnfgen.models.output import Emission, OutputHead
+from lnfgen.models.observation import Frames, Known, Observation
+from lnfgen.models.output import Emission, OutputHead, StretchSampler
 from lnfgen.models.posterior import Gaussian, Posterior, SymbolPosterior
 from lnfgen.models.sequence_model import SequenceModel, SharedTensors, WeighedSteps, drawn_by
 from lnfgen.nn.masking import MIN_TEMPERATURE, sum_real
@@ -156,24 +156,54 @@ class LatentSteps(WeighedSteps):
         self._rows = torch.arange(len(positions), device=positions.device)
         self._context: Tensor | None = None
 
+    @property
+    def takes_stretches(self) -> bool:
+        return isinstance(self._sampler, StretchSampler)
+
     def draw(
         self, t: int, known: Known, generators: Sequence[torch.Generator]
     ) -> tuple[Tensor, Tensor]:
         observation = self._observation
         num_rows = len(self._rows)
-        device = self._positions.device
-        if self._context is None:
-            self._context = self._contexts(self._positions[self._rows], generators)
-            self._rows = torch.arange(num_rows, device=device)
+        context = self._context_of(slice(t, t + 1), generators)[:, 0]
         uniform = drawn_by(
             generators, num_rows, lambda count, one: observation.uniform(count, 1, one)[:, 0]
         )
-        x, logits = self._sampler.draw(self._context[self._rows, t], uniform.to(device), known)
+        x, logits = self._sampler.draw(context, uniform.to(context.device), known)
         return x, observation.log_weight(logits, x, known)
+
+    def take(
+        self, t: int, known: Known, generators: Sequence[torch.Generator]
+    ) -> tuple[Tensor, Tensor]:
+        """At the first step the rows of a sequence have one x, and each a z of its own."""
+        observation = self._observation
+        sampler = self._sampler
+        assert isinstance(observation, Frames)
+        assert isinstance(sampler, StretchSampler)
+        x = observation.from_bits(known.values)  # [G, n, R, P]
+        groups, num_steps = x.shape[:2]
+        per_group = len(self._rows) // groups
+        context = self._context_of(slice(t, t + num_steps), generators)
+        of_rows = x.repeat_interleave(per_group, 0)
+        if t > 0:
+            logits = sampler.take(context, of_rows)
+            return of_rows, observation.log_prob(logits, of_rows).sum(-1)
+        of_samples = context.unflatten(0, (groups, per_group)).transpose(0, 1)
+        logits = sampler.take(of_samples, x)  # [rows of a group, G, n, num_logits]
+        sampler.reindex(torch.arange(groups, device=x.device).repeat_interleave(per_group))
+        log_prob = observation.log_prob(logits, x).sum(-1)
+        return of_rows, log_prob.transpose(0, 1).flatten()
 
     def reindex(self, rows: Tensor) -> None:
         self._sampler.reindex(rows)
         self._rows = self._rows[rows]
+
+    def _context_of(self, steps: slice, generators: Sequence[torch.Generator]) -> Tensor:
+        """The context of each row at some steps, `[N, n, C]`. At first, all of z is drawn."""
+        if self._context is None:
+            self._context = self._contexts(self._positions[self._rows], generators)
+            self._rows = torch.arange(len(self._rows), device=self._rows.device)
+        return self._context[self._rows, steps]
 
     def _contexts(self, positions: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """Draw z of all steps, and give the context of each step, `[N, T, C]`."""

@@ -220,10 +220,21 @@ class Frames:
         drawn = uniform < torch.sigmoid(precise)
         if known is not None:
             drawn = torch.where(known.mask, known.values, drawn)
-        sounding = drawn[..., : self.num_pitches]
+        return self._from_part_bits(drawn)
+
+    def from_bits(self, bits: Tensor) -> Tensor:
+        """x uint8 `[..., R, P]` with these bits, bool `[..., num_logits]`.
+
+        It is the inverse of `bits`; an onset counts where its key sounds.
+        """
+        return self._from_part_bits(self.by_part(bits))
+
+    def _from_part_bits(self, bits: Tensor) -> Tensor:
+        """`from_bits` for one part: bool `[..., bits_per_part]` -> uint8 `[..., P]`."""
+        sounding = bits[..., : self.num_pitches]
         if not self.has_onsets:
             return sounding.to(torch.uint8)
-        onset = drawn[..., self.num_pitches :] & sounding
+        onset = bits[..., self.num_pitches :] & sounding
         return sounding.to(torch.uint8) + ONSET * onset.to(torch.uint8)
 
 

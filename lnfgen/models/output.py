@@ -77,6 +77,18 @@ class Sampler:
         """Go on with these rows `[B]` of the steps before: row i becomes what row `rows[i]` was."""
 
 
+class StretchSampler(Sampler, ABC):
+    """A sampler of a head that reads the past, which may go on through known steps at once."""
+
+    @abstractmethod
+    def take(self, context: Tensor, x: Tensor) -> Tensor:
+        """Go on through n steps of known x, and give their logits `[..., B, n, num_logits]`.
+
+        It takes less time than to draw them one by one. x is `[B, n, R, P]`, and context `[..., B,
+        n, C]` may be of several samples of z for each of its rows.
+        """
+
+
 class FactorisedHead(OutputHead):
     """A head whose symbol or keys are independent given the context of the step alone."""
 

@@ -229,6 +229,21 @@ class WeighedSteps(ABC):
         What is known is set in x.
         """
 
+    @property
+    def takes_stretches(self) -> bool:
+        """True if `take` goes through many known steps in less time than `draw` one by one."""
+        return False
+
+    def take(
+        self, t: int, known: Known, generators: Sequence[torch.Generator]
+    ) -> tuple[Tensor, Tensor]:
+        """Go on through n steps from step t on, of which all is known, and weigh them.
+
+        What is known is `[G, n, ...]`. The result is as of `draw`: x `[N, n, ...]`, and the log of
+        the weight of all n steps, `[N]`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes no stretches")
+
     @abstractmethod
     def reindex(self, rows: Tensor) -> None:
         """Go on with these rows: row i of the new ones continues what row `rows[i]` was."""

@@ -34,19 +34,18 @@ def in_stretches(
     stretch: Callable[[Tensor, int, int, State | None], tuple[Tensor, State]],
     x: Tensor,
     numbers_per_step: int,
-) -> Tensor:
-    """A causal function of x `[..., T, C]` at all steps, `[..., T, F]`.
+    state: State | None = None,
+) -> tuple[Tensor, State]:
+    """A causal function of x `[..., T, C]` at all steps, `[..., T, F]`, and the state after them.
 
     `stretch(x, start, stop, state)` gives it at the steps from `start` to before `stop`, of which x
-    is, and the state from which the next stretch continues; at first the state is None.
+    is, and the state from which the next stretch continues. `state` is that of the first one.
     """
     num_steps = x.shape[-2]
     num_rows = x.shape[:-2].numel()
     size = most_at_once(num_rows * numbers_per_step)
     if num_steps <= size:
-        y, _ = stretch(x, 0, num_steps, None)
-        return y
-    state: State | None = None
+        return stretch(x, 0, num_steps, state)
     found: list[Tensor] = []
     for start in range(0, num_steps, size):
         stop = min(start + size, num_steps)
@@ -56,4 +55,5 @@ def in_stretches(
         else:
             y, state = stretch(own, start, stop, state)
         found.append(y)
-    return torch.cat(found, -2)
+    assert state is not None
+    return torch.cat(found, -2), state

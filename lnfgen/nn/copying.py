@@ -63,7 +63,7 @@ class CopyAttention(Recall):
         self.register_buffer("divides", divides.to(torch.get_default_dtype()), persistent=False)
 
     def copies_of(self, values: Tensor) -> Callable[[int, int], Tensor]:
-        return partial(self._of_steps, values)
+        return partial(self.of_steps, values)
 
     def next(self, values: Tensor) -> Tensor:
         """The copies of the one step after these `[N, t, F]`, of which the last `REACH` are enough.
@@ -71,7 +71,7 @@ class CopyAttention(Recall):
         The result is `[N, heads, F + 1]`.
         """
         num_steps = values.shape[1]
-        return self._of_steps(values, num_steps, num_steps + 1)[:, 0]
+        return self.of_steps(values, num_steps, num_steps + 1)[:, 0]
 
     def memory(self, silence: Tensor) -> "AttentionMemory":
         return AttentionMemory(self, silence)
@@ -82,20 +82,24 @@ class CopyAttention(Recall):
             return self.by_distance
         return self.by_distance + self.by_period @ self.divides
 
-    def _of_steps(self, values: Tensor, start: int, stop: int) -> Tensor:
+    def of_steps(self, values: Tensor, start: int, stop: int, silent: int = 0) -> Tensor:
         """The copies of the steps from `start` to before `stop`: `[N, steps, heads, F + 1]`.
 
-        The values are `[N, t, F]`, where t is at least `stop - 1`.
+        The values are `[N, t, F]`, where t is at least `stop - 1`. The first `silent` of them come
+        before the first step of the sequence, and nothing attends to them.
         """
         num_steps = stop - start
         size = min(BLOCK, num_steps)
         num_blocks = -(-num_steps // size)
-        span = max(1, min(SPAN, stop - 1))
+        span = max(1, min(SPAN, stop - 1 - silent))
         first = start - span - NUM_LAGS
         read = values[:, max(0, first) : stop - 1]
-        padded = pad(read, (0, 0, max(0, -first), num_blocks * size - num_steps))
-        windows = padded.unfold(1, span + NUM_LAGS + size - 1, size).transpose(-1, -2)
-        starts = start + size * torch.arange(num_blocks, device=values.device)
+        ahead = max(0, -first)
+        behind = num_blocks * size - num_steps
+        if ahead or behind:  # otherwise the frames need not be copied
+            read = pad(read, (0, 0, ahead, behind))
+        windows = read.unfold(1, span + NUM_LAGS + size - 1, size).transpose(-1, -2)
+        starts = start - silent + size * torch.arange(num_blocks, device=values.device)
         return self._blocks(windows, starts, span).flatten(1, 2)[:, :num_steps]
 
     def _blocks(self, window: Tensor, start: Tensor, span: int) -> Tensor:
@@ -140,17 +144,35 @@ class CopyAttention(Recall):
 
 
 class AttentionMemory(Memory):
-    """The last frames, to which the coming step may attend."""
+    """The last frames, to which the coming step may attend.
+
+    They begin with as much silence as each step is compared with, so that the frames of a sequence
+    need not be copied behind it at each step.
+    """
 
     def __init__(self, attention: CopyAttention, silence: Tensor) -> None:
         self._attention = attention
         self._past = PastValues(silence)
+        self._past.extend(torch.zeros_like(silence)[:, None].expand(-1, NUM_LAGS, -1))
 
     def recalled(self) -> Tensor:
-        return self._attention.next(self._past.last(self._attention.REACH))
+        before = self._past.last(self._attention.REACH)
+        return self._copies(before, before.shape[1], 1)[:, 0]
 
     def append(self, values: Tensor) -> None:
         self._past.append(values)
+
+    def take(self, values: Tensor) -> Tensor:
+        before = self._past.last(self._attention.REACH)
+        copies = self._copies(torch.cat([before, values], 1), before.shape[1], values.shape[1])
+        self._past.extend(values)
+        return copies
+
+    def _copies(self, values: Tensor, start: int, num_steps: int) -> Tensor:
+        """The copies of the next steps, from the number `start` of these values on."""
+        forgotten = self._past.num_steps - start
+        silent = max(0, NUM_LAGS - forgotten)
+        return self._attention.of_steps(values, start, start + num_steps, silent)
 
     def reindex(self, rows: Tensor) -> None:
         self._past.reindex(rows)

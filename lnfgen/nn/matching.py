@@ -77,18 +77,23 @@ class Runs(NamedTuple):
         length, place = self.lengths.flip(-1).max(-1, keepdim=True)
         return Match(SPAN - place, length)
 
+    def through(self, codes: Tensor) -> tuple[Match, "Runs"]:
+        """The match before each of the next frames, and the runs after them; codes are `[N, T]`."""
+        runs = self
+        distances = []
+        lengths = []
+        for code in codes.unbind(1):
+            match = runs.longest()
+            distances.append(match.distance)
+            lengths.append(match.length)
+            runs = runs.then(code)
+        return Match(torch.cat(distances, 1), torch.cat(lengths, 1)), runs
+
 
 def longest_matches(codes: Tensor) -> Match:
     """Before each of the frames with these codes `[N, T]`, the match of the frames before it."""
-    runs = Runs.of_none(len(codes), codes.device)
-    distances = []
-    lengths = []
-    for code in codes.unbind(1):
-        match = runs.longest()
-        distances.append(match.distance)
-        lengths.append(match.length)
-        runs = runs.then(code)
-    return Match(torch.cat(distances, 1), torch.cat(lengths, 1))
+    match, _ = Runs.of_none(len(codes), codes.device).through(codes)
+    return match
 
 
 class LongestMatch(Recall):
@@ -135,6 +140,15 @@ class MatchMemory(Memory):
     def append(self, values: Tensor) -> None:
         self._past.append(values)
         self._runs = self._runs.then(codes_of(values[:, : self._num_compared]))
+
+    def take(self, values: Tensor) -> Tensor:
+        before = self._past.last(SPAN)
+        codes = codes_of(values[..., : self._num_compared])
+        match, self._runs = self._runs.through(codes)
+        self._past.extend(values)
+        start = before.shape[1]
+        steps = torch.arange(start, start + values.shape[1], device=values.device)
+        return match.recalled(torch.cat([before, values], 1), steps)
 
     def reindex(self, rows: Tensor) -> None:
         self._past.reindex(rows)

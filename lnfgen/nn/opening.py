@@ -66,22 +66,34 @@ class OpeningMemory(Memory):
         self._opening = Opening.of(silence[:, None])
 
     def recalled(self) -> Tensor:
-        return self._opening.recalled(self._coming_step())[:, 0]
+        return self._opening.recalled(self._steps(1))[:, 0]
 
-    def since(self) -> Tensor:
-        """How many steps after the start the coming step is, `[N]`."""
-        return self._opening.since(self._coming_step())[:, 0]
+    def since(self, steps: Tensor) -> Tensor:
+        """How many steps after the start each step `[n]` is, `[N, n]`; at least 0."""
+        return self._opening.since(steps)
 
     def append(self, values: Tensor) -> None:
-        before = self._opening
-        begins = (values > 0).any(-1) & (before.step == NOT_YET)
-        first = torch.where(begins[:, None], values, before.values)
-        step = torch.where(begins, self._num_steps, before.step)
-        self._opening = Opening(first, step)
-        self._num_steps += 1
+        self._extend(values[:, None])
+
+    def take(self, values: Tensor) -> Tensor:
+        steps = self._steps(values.shape[1])
+        self._extend(values)
+        return self._opening.recalled(steps)
 
     def reindex(self, rows: Tensor) -> None:
         self._opening = Opening(self._opening.values[rows], self._opening.step[rows])
 
-    def _coming_step(self) -> Tensor:
-        return torch.full((1,), self._num_steps, device=self._opening.step.device)
+    def _extend(self, values: Tensor) -> None:
+        """Go on through n steps with these values `[N, n, F]`."""
+        before = self._opening
+        found = Opening.of(values)
+        begins = (before.step == NOT_YET) & (found.step != NOT_YET)
+        first = torch.where(begins[:, None], found.values, before.values)
+        step = torch.where(begins, self._num_steps + found.step, before.step)
+        self._opening = Opening(first, step)
+        self._num_steps += values.shape[1]
+
+    def _steps(self, count: int) -> Tensor:
+        """The numbers of so many coming steps, `[count]`."""
+        start = self._num_steps
+        return torch.arange(start, start + count, device=self._opening.step.device)

@@ -24,6 +24,13 @@ class Memory(ABC):
         """Go on to the next step; the values of this one are `[N, F]`."""
 
     @abstractmethod
+    def take(self, values: Tensor) -> Tensor:
+        """Go on through n steps with these values `[N, n, F]`, and give their copies.
+
+        Each step recalls those before it: `[N, n, C, F + 1]`.
+        """
+
+    @abstractmethod
     def reindex(self, rows: Tensor) -> None:
         """Go on with these rows `[N']`: row i becomes what row `rows[i]` was."""
 
@@ -63,10 +70,15 @@ class PastValues:
 
     def append(self, values: Tensor) -> None:
         """Add the values `[N, F]` of one step."""
-        if self.num_steps == self._buffer.shape[1]:
+        self.extend(values[:, None])
+
+    def extend(self, values: Tensor) -> None:
+        """Add the values `[N, n, F]` of n steps."""
+        end = self.num_steps + values.shape[1]
+        while end > self._buffer.shape[1]:
             self._buffer = torch.cat([self._buffer, torch.zeros_like(self._buffer)], 1)
-        self._buffer[:, self.num_steps] = values
-        self.num_steps += 1
+        self._buffer[:, self.num_steps : end] = values
+        self.num_steps = end
 
     def last(self, num_steps: int) -> Tensor:
         """The values of so many of the last steps, or of all if there are fewer: `[N, t, F]`."""

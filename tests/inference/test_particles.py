@@ -10,7 +10,7 @@ from torch import Tensor
 from toy_models import OUTPUTS, every_sequence, random_x, randomise, toy
 
 from lnfgen.flows.temporal import FlowSteps
-from lnfgen.inference.particles import draw_hidden, draw_weighed
+from lnfgen.inference.particles import _distinct, _stretches, draw_hidden, draw_weighed
 from lnfgen.models.latent_flow import SymbolSteps
 from lnfgen.models.observation import Frames, Known, Observation, Symbols
 from lnfgen.models.posterior import INITIAL_LOG_VARIANCE
@@ -281,6 +281,62 @@ def tilt_from(first: int, t: int, so_far: Callable[[], Tensor]) -> Tensor | None
     if t == STEPS:
         return tilt(drawn)
     return -0.3 * drawn.flatten(1).double().sum(1)
+
+
+LONGER = 6  # steps, of which the two in the middle are hidden in part
+BAND = pytest.param("autoregressive-band", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("output", ["autoregressive-onsets", BAND])
+def test_known_stretches_weigh_what_is_drawn_between_them(
+    output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "STEPS", LONGER)
+    monkeypatch.setitem(globals(), "PRIOR_DRAWS", 2000)
+    model = fitting_toy("af-scf", output)
+    assert model.steps(1, LONGER, 1.0).takes_stretches
+    frames = model.observation
+    assert isinstance(frames, Frames)
+    x = random_x(frames, 1, LONGER, seed=3)[0]
+    hidden_steps = torch.tensor([2, 3])
+    mask = torch.ones(LONGER, frames.num_logits, dtype=torch.bool)
+    by_part = mask.view(LONGER, frames.parts, 2, frames.num_pitches)
+    by_part[hidden_steps, 0, :, 1] = False
+    known = frames.known(x, mask)
+    candidates = x.repeat(9, 1, 1, 1)
+    values = torch.cartesian_prod(*[torch.tensor([0, 1, 3], dtype=torch.uint8)] * 2)
+    candidates[:, hidden_steps, 0, 1] = values
+    drawn = filled(model, known, 1000, 32)
+    assert distance(drawn, candidates, expected_of(model, candidates)) < 0.06
+
+
+def test_equal_particles_are_taken_together_where_nothing_is_hidden_any_more() -> None:
+    """The mean weight of a sequence and its weight of each particle stay."""
+    particles = torch.tensor([[2, 2, 2, 5], [1, 1, 3, 3]])
+    log_weight = torch.tensor([[0.0, 0, 0, 0], [0.1, 0.2, 0.3, 0.4]], dtype=torch.float64)
+    more = torch.tensor([[0, 1, 2, 2], [3, 3, 3, 3]])
+    chosen, weights = _distinct(torch.cat([particles, more]), log_weight.repeat(2, 1))
+    assert chosen.shape == (4, 3)
+    means = weights.exp().mean(1)
+    torch.testing.assert_close(means, log_weight.exp().mean(1).repeat(2))
+    of_second = weights[1].softmax(0)
+    expected = log_weight[1].exp().view(2, 2).sum(1) / log_weight[1].exp().sum()
+    torch.testing.assert_close(of_second[:2], expected)
+    assert chosen[1, :2].tolist() == [1, 3]
+    assert of_second[2] == 0
+
+
+@pytest.mark.parametrize("takes_stretches", [False, True])
+def test_stretches_are_all_steps_in_order_and_longer_and_longer(takes_stretches: bool) -> None:
+    mask = torch.ones(2, 60, 3, dtype=torch.bool)
+    mask[0, 20, 1] = False
+    mask[1, 25] = False
+    known = Known(mask, mask)
+    found = list(_stretches(known, takes_stretches))
+    assert [t for stretch in found for t in stretch] == list(range(60))
+    lengths = [len(stretch) for stretch in found]
+    expected = [20, 1, 4, 1, 4, 8, 16, 6] if takes_stretches else [1] * 60
+    assert lengths == expected
 
 
 @torch.no_grad()

@@ -5,8 +5,10 @@ import torch
 from toy_heads import CONTEXT, KEYS, STEPS, TRIO, band_head, frames, head
 from toy_models import noise_like, random_x, toy
 
+from lnfgen.models import stretches
 from lnfgen.models.frame_head import CERTAIN
 from lnfgen.models.mixture import FIRST_GATE
+from lnfgen.models.observation import Frames, Known
 from lnfgen.models.output import Emission
 
 
@@ -196,3 +198,42 @@ def test_step_by_step_a_band_is_drawn_as_it_is_scored(copies):
     torch.testing.assert_close(logits, drawing(context, x), rtol=1e-9, atol=1e-9)
     assert torch.equal(TRIO.sample(logits, uniform)[:, 7:], x[:, 7:])
     assert len({tuple(frame) for frame in x.flatten(0, 2).tolist()}) > 4
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("most", [None, 2000])
+@torch.no_grad()
+def test_a_sampler_takes_known_frames_as_if_it_drew_them(parts, most, monkeypatch):
+    """Also after drawn ones and chosen rows, and in stretches that memory admits."""
+    if most is not None:
+        monkeypatch.setattr(stretches, "MAX_NUMBERS", most)
+    frames = Frames(5, has_onsets=True, parts=parts)
+    tied = band_head(frames, copies=True)
+    x = random_x(frames, 2, STEPS)
+    context = torch.randn(2, STEPS, 4, dtype=torch.float64)
+    every = torch.ones(2, frames.num_logits, dtype=torch.bool)
+    uniform = torch.rand(2, frames.num_logits)
+    rows = torch.tensor([1, 0])
+    expected = tied(context, x)
+
+    sampler = tied.sampler(1.0)
+    first = sampler.take(context[:, :2], x[:, :2])
+    known = Known(frames.bits(x[:, 2], torch.bool), every)
+    second = sampler.draw(context[:, 2], uniform, known)
+    sampler.reindex(rows)
+    third = sampler.take(context[rows, 3:], x[rows, 3:])
+    assert torch.equal(second.x, x[:, 2])
+    found = torch.cat([first, second.logits[:, None], third[rows]], 1)
+    torch.testing.assert_close(
+        frames.log_prob(found, x), frames.log_prob(expected, x), rtol=1e-9, atol=1e-9
+    )
+
+
+@torch.no_grad()
+def test_known_frames_are_scored_for_several_samples_of_z_at_once():
+    tied = band_head(TRIO, copies=True)
+    x = random_x(TRIO, 2, STEPS)
+    contexts = torch.randn(5, 2, STEPS, 4, dtype=torch.float64)
+    together = tied.sampler(1.0).take(contexts, x)
+    for context, logits in zip(contexts, together, strict=True):
+        torch.testing.assert_close(logits, tied.sampler(1.0).take(context, x))

@@ -38,5 +38,6 @@ def test_step_by_step_is_at_once_also_after_rows_were_chosen():
             memory.reindex(rows)
             x = x[rows]
         assert torch.equal(memory.recalled(), recall(x)[:, step])
-        assert torch.equal(memory.since(), recall.since(x)[:, step])
+        since = memory.since(torch.tensor([step]))
+        assert torch.equal(since[:, 0], recall.since(x)[:, step])
         memory.append(x[:, step])

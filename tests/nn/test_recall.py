@@ -43,6 +43,25 @@ def test_step_by_step_is_at_once_also_after_rows_were_chosen(name):
 
 @pytest.mark.parametrize("name", RECALLS)
 @torch.no_grad()
+def test_steps_that_are_taken_together_recall_what_each_would(name):
+    """Also after single steps and chosen rows, and further than a memory reaches."""
+    recall: Recall = RECALLS[name]().double()
+    x = values(SPAN + 100)
+    memory = recall.memory(torch.zeros(2, 6, dtype=torch.float64))
+    first = memory.take(x[:, :7])
+    memory.append(x[:, 7])
+    rows = torch.tensor([1, 1, 0])
+    memory.reindex(rows)
+    second = memory.take(x[rows, 8 : SPAN + 50])
+    third = memory.take(x[rows, SPAN + 50 :])
+    whole = recall(x)
+    torch.testing.assert_close(first, whole[:, :7], rtol=1e-9, atol=1e-12)
+    found = torch.cat([second, third], 1)
+    torch.testing.assert_close(found, whole[rows, 8:], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", RECALLS)
+@torch.no_grad()
 def test_weights_of_steps_and_of_no_step_sum_to_1(name):
     """With a value that is 1 at all steps, the copy of it is the weight of all steps."""
     recall: Recall = RECALLS[name]().double()
