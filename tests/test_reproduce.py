@@ -203,6 +203,26 @@ def test_models_whose_z_says_the_symbol_have_a_row_of_their_own(script: Script) 
     assert [course.dashed for course in panel.courses] == [False, False, False, True, True]
 
 
+def test_a_published_cost_is_in_the_column_of_its_divisor(script: Script) -> None:
+    rows = script("rows")
+    costs = {"nottingham": "3.00", "ptb": "1.00"}
+    one = script("published").Published("A model", "bernoulli", "T", "exact", "a paper", costs)
+    music = dict(zip(rows.HEAD, rows._row_of_published(one, "nottingham"), strict=True))
+    assert (music["NLL(50)"], music["over T"]) == ("", "3.00")
+    text = dict(zip(rows.HEAD, rows._row_of_published(one, "ptb"), strict=True))
+    assert (text["NLL(50)"], text["over T"]) == ("1.00", "")
+
+
+def test_each_figure_of_text8_says_what_it_is_and_where_it_was_read(script: Script) -> None:
+    page = script("table").tables({})
+    for one in script("published").TEXT8:
+        assert 1 < float(one.bits.removeprefix("≤ ")) < 2
+        assert one.bits[0] != "≤" or one.protocol.startswith("a bound")
+        assert one.source.startswith("arXiv ")
+        row = (one.system, one.drawn, one.bits, one.protocol, one.source)
+        assert f"| {' | '.join(row)} |\n" in page
+
+
 def test_the_picture_is_drawn_from_the_results(script: Script) -> None:
     table = script("table")
     results = table.read_results(table.RESULTS)

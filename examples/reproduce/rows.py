@@ -68,7 +68,7 @@ def head_of(dataset: str) -> list[str]:
 def _columns_of(dataset: str) -> list[int]:
     """The columns of a set's table.
 
-    A text has no frames, and its published figures are over T + 1.
+    A text has no frames, and all figures of it are in one column.
     """
     columns: list[int] = []
     for column, name in enumerate(HEAD):
@@ -139,14 +139,14 @@ def _row_of_marginal(dataset: str, results: Results) -> list[str]:
 
 
 def _row_of_published(one: Published, dataset: str) -> list[str]:
-    """A row whose figure is in the column of what it is divided by."""
+    """A row whose figure is in the column of what it is divided by; a text has one column."""
     cost = one.costs[dataset]
     nll = ""
     over_steps = ""
     elbo = ""
     if one.estimate == "ELBO":
         elbo = f"{cost} (over {one.divisor})"
-    elif one.divisor == "T":
+    elif one.divisor == "T" and dataset != TEXT:
         over_steps = cost
     else:
         nll = cost
