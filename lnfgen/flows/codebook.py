@@ -123,7 +123,3 @@ class SoftEmbedding(nn.Module):
     def _log_prob(self, z: Tensor) -> Tensor:
         """log p(z | k): `[..., D]` -> `[..., K]`."""
         return self.codebook.log_prob(z.clamp(-FAR, FAR))
-
-
-# `lnfgen.models.build` still imports the class by this name.
-SoftEmbedding = SoftEmbedding
