@@ -13,6 +13,7 @@ It is one file because what a person asks for is checked against what the recipe
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -67,6 +68,12 @@ STEPS_OF_UPDATE = 1024
 Seven chorales, which the recipe was chosen on, have as many, and an update on longer pieces would
 take several times as long. Each part of a band counts, because a model draws one after the
 other."""
+
+FEWEST_EPOCHS = 3
+"""A run at `small` on music with onsets sees each piece at least so often."""
+
+MOST_TIMES_LONGER = 3
+"""It has at most so many times the updates of the recipe for that, however large the data is."""
 
 MADE_WITH = {"text": 908_000, "onsets": 37_700, "band": 37_700}
 """The steps of the train splits that recipes were chosen on: `folk-abc` as it is printed, and the
@@ -228,11 +235,15 @@ def _latent_of_text(corpus: Corpus, model: str | None) -> str | None:
     return "learned"
 
 
-def of_size(corpus: Corpus, keys: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+def of_size(
+    corpus: Corpus, preset: str, keys: Mapping[str, Any], asked: Mapping[str, Any]
+) -> dict[str, Any]:
     """The keys whose values depend on the size of the train split, with these values.
 
     - An update on music with onsets has at most `STEPS_OF_UPDATE` steps. So where pieces are long,
       a batch has fewer of them, but always one.
+    - At `small`, where more data than the recipe was chosen on is worth more time, a run on music
+      with onsets has at least `FEWEST_EPOCHS`.
     - A text that the run sees fewer than `FEW_PASSES` times has no dropout. How often it is seen
       depends on the length of the run and the batches, which a person may have `asked` for.
 
@@ -245,7 +256,14 @@ def of_size(corpus: Corpus, keys: Mapping[str, Any], asked: Mapping[str, Any]) -
     if reads_past and corpus.num_steps:
         num_steps = corpus.num_steps * max(1, corpus.num_parts)
         fitting = max(1, STEPS_OF_UPDATE * corpus.num_sequences // num_steps)
-        found["training.batch_size"] = min(keys["training.batch_size"], fitting)
+        batch_size = min(keys["training.batch_size"], fitting)
+        found["training.batch_size"] = batch_size
+        if preset == USUAL_PRESET:
+            of_recipe = keys["training.max_steps"]
+            asked_size = asked.get("training.batch_size", batch_size)
+            of_epochs = math.ceil(FEWEST_EPOCHS * corpus.num_sequences / asked_size)
+            longer = min(of_epochs, MOST_TIMES_LONGER * of_recipe)
+            found["training.max_steps"] = max(of_recipe, longer)
     if corpus.kind == "text":
         training = config_of({**keys, **asked}).training
         seen = training.total_steps(corpus.num_sequences) * training.batch_size
@@ -305,7 +323,7 @@ class Asked:
         for key, choice in self.choices.items():
             if choice is not None:
                 keys[f"model.{key}"] = choice
-        keys |= of_size(corpus, keys, self.keys)
+        keys |= of_size(corpus, self.preset, keys, self.keys)
         config = config_of(keys | self.keys)
         _require_effect(config, corpus)
         return config

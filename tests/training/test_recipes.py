@@ -3,6 +3,7 @@
 import itertools
 import json
 import tomllib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -305,6 +306,27 @@ def test_an_update_on_a_band_has_as_many_steps_of_its_parts():
     band = Corpus("music", has_onsets=True, num_sequences=100, num_steps=12_000, num_parts=4)
     for preset in PRESETS:
         assert run_config(preset=preset, corpus=band).training.batch_size == 2
+
+
+@pytest.mark.parametrize(("num_sequences", "times"), [(100, 1), (1000, 2), (100_000, 3)])
+def test_a_small_run_on_much_music_is_longer_up_to_a_bound(num_sequences, times):
+    """Each update here is of one piece of 1,000 steps."""
+    much = Corpus(
+        "music", has_onsets=True, num_sequences=num_sequences, num_steps=1000 * num_sequences
+    )
+    usual = run_config(corpus=ONSETS).training.max_steps
+    assert usual is not None
+    found = run_config(corpus=much).training.max_steps
+    expected = 3 * num_sequences if times == 2 else times * usual
+    assert found == expected
+    assert usual <= found <= 3 * usual
+    assert run_config(preset="tiny", corpus=much).training == replace(
+        run_config(preset="tiny", corpus=ONSETS).training, batch_size=1
+    )
+    assert run_config(corpus=much, max_steps=7).training.max_steps == 7
+    assert run_config(corpus=much, epochs=1).training.max_steps is None
+    larger = run_config(corpus=much, set={"training.batch_size": 10}).training.max_steps
+    assert larger == max(usual, min(3 * num_sequences // 10, 3 * usual))
 
 
 @pytest.mark.parametrize("preset", PRESETS)
