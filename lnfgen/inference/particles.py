@@ -195,16 +195,18 @@ def _distinct(particles: Tensor, log_weight: Tensor) -> tuple[Tensor, Tensor]:
     found: list[tuple[Tensor, Tensor]] = []
     for own, weights in zip(particles, log_weight, strict=True):
         different, places = own.unique(return_inverse=True)
+        greatest = weights.max()
         sums = torch.zeros(len(different), dtype=weights.dtype)
-        sums.index_add_(0, places, weights.exp())
-        found.append((different, sums.log()))
+        sums.index_add_(0, places, (weights - greatest).exp())
+        found.append((different, sums.log() + greatest))
     width = max(len(different) for different, _ in found)
-    chosen = torch.zeros(len(found), width, dtype=torch.long)
-    weights = torch.full((len(found), width), -torch.inf, dtype=log_weight.dtype)
+    chosen = torch.empty(len(found), width, dtype=torch.long)
+    log_sums = torch.full((len(found), width), -torch.inf, dtype=log_weight.dtype)
     for g, (different, sums) in enumerate(found):
+        chosen[g] = different[0]
         chosen[g, : len(different)] = different
-        weights[g, : len(different)] = sums
-    return chosen, weights + math.log(width / particles.shape[1])
+        log_sums[g, : len(different)] = sums
+    return chosen, log_sums + math.log(width / particles.shape[1])
 
 
 def _log_mean(log_weight: Tensor) -> Tensor:

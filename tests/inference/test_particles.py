@@ -10,7 +10,7 @@ from torch import Tensor
 from toy_models import OUTPUTS, every_sequence, random_x, randomise, toy
 
 from lnfgen.flows.temporal import FlowSteps
-from lnfgen.inference.particles import _distinct, _stretches, draw_hidden, draw_weighed
+from lnfgen.inference.particles import _distinct, _log_mean, _stretches, draw_hidden, draw_weighed
 from lnfgen.models.latent_flow import SymbolSteps
 from lnfgen.models.observation import Frames, Known, Observation, Symbols
 from lnfgen.models.posterior import INITIAL_LOG_VARIANCE
@@ -313,14 +313,14 @@ def test_known_stretches_weigh_what_is_drawn_between_them(
 def test_equal_particles_are_taken_together_where_nothing_is_hidden_any_more() -> None:
     """The mean weight of a sequence and its weight of each particle stay."""
     particles = torch.tensor([[2, 2, 2, 5], [1, 1, 3, 3]])
-    log_weight = torch.tensor([[0.0, 0, 0, 0], [0.1, 0.2, 0.3, 0.4]], dtype=torch.float64)
+    weights = [[0.0, 0, 0, 0], [-2000.1, -2000.2, -2000.3, -2000.4]]  # also where exp gives 0
+    log_weight = torch.tensor(weights, dtype=torch.float64)
     more = torch.tensor([[0, 1, 2, 2], [3, 3, 3, 3]])
-    chosen, weights = _distinct(torch.cat([particles, more]), log_weight.repeat(2, 1))
+    chosen, found = _distinct(torch.cat([particles, more]), log_weight.repeat(2, 1))
     assert chosen.shape == (4, 3)
-    means = weights.exp().mean(1)
-    torch.testing.assert_close(means, log_weight.exp().mean(1).repeat(2))
-    of_second = weights[1].softmax(0)
-    expected = log_weight[1].exp().view(2, 2).sum(1) / log_weight[1].exp().sum()
+    torch.testing.assert_close(_log_mean(found), _log_mean(log_weight).repeat(2))
+    of_second = found[1].softmax(0)
+    expected = log_weight[1].softmax(0).view(2, 2).sum(1)
     torch.testing.assert_close(of_second[:2], expected)
     assert chosen[1, :2].tolist() == [1, 3]
     assert of_second[2] == 0
