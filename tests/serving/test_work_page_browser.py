@@ -21,15 +21,16 @@ from lnfgen import PianoRoll
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 BARS = 8
+LONG = 96  # bars that no window shows at once
 BEAT = 0.5  # seconds, at 120 quarters a minute
 CHORDS = ((48, 55, 64, 72), (53, 57, 60, 69), (55, 59, 62, 67), (48, 52, 60, 67))
 NASTY = "<img src=x onerror=alert(1)> & so"
 
 
-def a_song() -> PianoRoll:
+def a_song(bars: int = BARS) -> PianoRoll:
     """Four voices that move on each beat."""
     notes = []
-    for beat in range(4 * BARS):
+    for beat in range(4 * bars):
         notes += [(4 * beat, 4, pitch) for pitch in CHORDS[beat % 4]]
     return PianoRoll.from_notes(notes, tempo_bpm=120)
 
@@ -91,6 +92,21 @@ class Page:
         self.browser.evaluate(
             f"{found}.value = {value}, {found}.dispatchEvent(new Event('input', {{bubbles: true}}))"
         )
+
+    def edges(self, selector: str) -> dict[str, float]:
+        """Where an element is in the window, in pixels."""
+        found: dict[str, float] = self.browser.evaluate(
+            f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()"
+        )
+        return found
+
+    def require_stands(self) -> None:
+        """See that the page does not scroll in the next frames."""
+        scrolled = (
+            "new Promise((done) => { const first = scrollY; let left = 12; const next = () => "
+            "left-- ? requestAnimationFrame(next) : done(scrollY - first); next() })"
+        )
+        assert self.browser.evaluate(scrolled) == 0
 
     def draw_two_bars(self) -> None:
         """Bars 3 and 4, two takes, all by keys. Nothing plays."""
@@ -173,6 +189,74 @@ def test_bars_are_marked_by_a_drag_drawn_again_and_heard(page: Page) -> None:
     stands = page.text("#clock")
     time.sleep(0.6)
     assert page.text("#clock") == stands
+
+
+@pytest.fixture
+def long_page(page: Page) -> Page:
+    """A page with a song that is longer than the window."""
+    lnfgen.write(page.folder / "long.mid", a_song(LONG))
+    page.browser.drop("#roll", [page.folder / "long.mid"])
+    page.wait_for("#title", "long")
+    page.browser.evaluate("scrollTo(0, 0)")
+    assert page.edges("#roll")["bottom"] > 2 * page.edges(".dock")["top"]
+    return page
+
+
+@pytest.mark.parametrize("selector", [".roll .sheet", ".roll .ruler"])
+def test_a_drag_that_is_held_at_an_edge_marks_what_comes_into_view(
+    long_page: Page, selector: str
+) -> None:
+    page = long_page
+    browser = page.browser
+    begun = page.edges(selector)
+    x = begun["x"] + 0.3 * begun["width"]
+    y = begun["y"] + 0.5 * begun["height"]
+    middle = page.edges(".dock")["top"] / 2
+    lower = page.edges(".dock")["top"] - 6
+    browser.mouse("mousePressed", {"x": x, "y": y})
+    browser.mouse("mouseMoved", {"x": x, "y": y + 10})
+    first = page.text("#marks").removeprefix("Bar ")
+    assert 1 < int(first) < 20
+    browser.mouse("mouseMoved", {"x": x, "y": lower})
+    browser.wait("scrollY > 300")
+    browser.mouse("mouseMoved", {"x": x, "y": middle})
+    page.require_stands()
+    seen = page.text("#marks").removeprefix(f"Bars {first}–")
+    assert int(first) < int(seen) < LONG
+    # Over what is below the roll, it goes on to the end of the song, and no further.
+    browser.mouse("mouseMoved", {"x": x, "y": lower + 50})
+    browser.until(lambda: page.edges("#roll")["bottom"] <= lower, "the end of the song")
+    page.require_stands()
+    right = page.edges(".roll svg:last-child")["right"] - 1
+    browser.mouse("mouseMoved", {"x": right, "y": lower + 50})
+    assert page.text("#marks") == f"Bars {first}–{LONG}"
+    # Back to the start.
+    browser.mouse("mouseMoved", {"x": 1, "y": 2})
+    browser.until(lambda: page.text("#marks") == f"Bars 1–{first}", "the first bar")
+    browser.mouse("mouseReleased", {"x": 1, "y": 2})
+    page.require_stands()
+    assert page.text("#marks") == f"Bars 1–{first}"
+
+
+def test_the_page_stands_once_the_button_is_up_and_where_a_drag_stays_at_its_edge(
+    long_page: Page,
+) -> None:
+    page = long_page
+    browser = page.browser
+    lower = page.edges(".dock")["top"] - 6
+    sheet = page.edges(".roll svg")
+    across = [sheet["x"] + share * sheet["width"] for share in (0.3, 0.6)]
+    browser.mouse("mousePressed", {"x": across[0], "y": lower})
+    browser.mouse("mouseMoved", {"x": across[1], "y": lower})
+    assert page.text("#marks").startswith("Bars ")
+    page.require_stands()
+    browser.mouse("mouseReleased", {"x": across[1], "y": lower})
+    browser.mouse("mousePressed", {"x": across[0], "y": lower - 200})
+    browser.mouse("mouseMoved", {"x": across[0], "y": lower})
+    browser.wait("scrollY > 100")
+    browser.mouse("mouseReleased", {"x": across[0], "y": lower})
+    page.require_stands()
+    assert page.edges("#roll")["bottom"] > lower
 
 
 def test_all_of_it_works_by_keys(page: Page) -> None:
