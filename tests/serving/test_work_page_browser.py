@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+import requests
 from browser import Browser
 from served import Client, Served
 from sound_tap import TAP
@@ -351,24 +353,58 @@ def test_a_file_is_dropped_and_its_name_is_text(page: Page, tmp_path: Path) -> N
     page.browser.errors[:] = [text for text in page.browser.errors if "400" not in text]
 
 
-def test_a_take_is_saved(page: Page, tmp_path: Path) -> None:
-    browser = page.browser
-    folder = tmp_path / "saved"
+def saved(page: Page) -> Path:
+    """The folder in which the page saves the take that it shows, in all formats."""
+    folder = page.folder / "saved"
     folder.mkdir()
-    browser.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    page.browser.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     for place, suffix in enumerate(("mid", "musicxml", "wav"), start=1):
-        browser.click(f"#save > :nth-child({place})")
-        browser.until((folder / f"song.{suffix}").exists, suffix)
-    assert (folder / "song.mid").read_bytes() == (tmp_path / "song.mid").read_bytes()
-    assert (folder / "song.wav").read_bytes()[:4] == b"RIFF"
-    # What a drag out of the page carries, for a browser that writes it where it is dropped.
-    dragged = browser.evaluate(
+        page.browser.click(f"#save > :nth-child({place})")
+        page.browser.until((folder / f"song.{suffix}").exists, suffix)
+    return folder
+
+
+def dragged(page: Page, selector: str) -> tuple[str, str, bytes]:
+    """What a drag of an element out of the page carries: a type, a name, and a file's content.
+
+    A browser that knows it writes that file where it is dropped.
+    """
+    carried = page.browser.evaluate(
         "(() => { const dataTransfer = new DataTransfer();"
-        "const event = new DragEvent('dragstart', { dataTransfer });"
-        "document.querySelector('#save a').dispatchEvent(event);"
+        "const event = new DragEvent('dragstart', { dataTransfer, bubbles: true });"
+        f"document.querySelector({json.dumps(selector)}).dispatchEvent(event);"
         "return dataTransfer.getData('DownloadURL') })()"
     )
-    assert dragged.startswith("audio/midi:song.mid:http://127.0.0.1:")
+    media_type, name, address = carried.split(":", 2)
+    answer = requests.get(address, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == media_type
+    return media_type, name, answer.content
+
+
+def test_a_take_is_saved_or_dragged_out_of_the_page(synthesiser: Path, page: Page) -> None:
+    folder = saved(page)
+    assert (folder / "song.mid").read_bytes() == (page.folder / "song.mid").read_bytes()
+    assert (folder / "song.wav").read_bytes() == (synthesiser / "sound.wav").read_bytes()
+    types = ("audio/midi", "application/vnd.recordare.musicxml+xml", "audio/wav")
+    for place, media_type in enumerate(types, start=1):
+        found, name, content = dragged(page, f"#save > :nth-child({place})")
+        assert found == media_type
+        assert content == (folder / name).read_bytes()
+    found, name, content = dragged(page, "#takes li")
+    assert (found, name) == ("audio/midi", "song.mid")
+    assert content == (folder / name).read_bytes()
+
+
+@pytest.mark.usefixtures("no_synthesiser")
+def test_the_page_renders_a_wav_where_the_server_has_no_synthesiser(page: Page) -> None:
+    folder = saved(page)
+    with wave.open(str(folder / "song.wav")) as file:
+        seconds = file.getnframes() / file.getframerate()
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert seconds >= 4 * BARS * BEAT
+    assert np.abs(samples).max() > 1000
+    assert page.browser.evaluate("document.querySelectorAll('#save [draggable]').length") == 2
 
 
 def test_a_reload_shows_the_same(page: Page) -> None:
