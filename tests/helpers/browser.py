@@ -178,10 +178,16 @@ class Browser:
             self.mouse("mouseMoved", between)
         self.mouse("mouseReleased", places[1])
 
-    def mouse(self, kind: str, place: dict[str, float]) -> None:
-        """Send an event of the mouse at a place of the window, with its left button down."""
+    def mouse(self, kind: str, place: dict[str, float], pointer: str = "mouse") -> None:
+        """Send an event of the mouse, or a pen, at a place of the window, with its button down."""
         self.call(
-            "Input.dispatchMouseEvent", type=kind, button="left", buttons=1, clickCount=1, **place
+            "Input.dispatchMouseEvent",
+            type=kind,
+            button="left",
+            buttons=1,
+            clickCount=1,
+            pointerType=pointer,
+            **place,
         )
 
     def drop(self, selector: str, files: Sequence[Path]) -> None:

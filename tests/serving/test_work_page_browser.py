@@ -204,38 +204,43 @@ def long_page(page: Page) -> Page:
     return page
 
 
+@pytest.mark.parametrize("pointer", ["mouse", "pen"])
 @pytest.mark.parametrize("selector", [".roll .sheet", ".roll .ruler"])
 def test_a_drag_that_is_held_at_an_edge_marks_what_comes_into_view(
-    long_page: Page, selector: str
+    long_page: Page, selector: str, pointer: str
 ) -> None:
     page = long_page
     browser = page.browser
+
+    def point(kind: str, x: float, y: float) -> None:
+        browser.mouse(kind, {"x": x, "y": y}, pointer)
+
     begun = page.edges(selector)
     x = begun["x"] + 0.3 * begun["width"]
     y = begun["y"] + 0.5 * begun["height"]
     middle = page.edges(".dock")["top"] / 2
     lower = page.edges(".dock")["top"] - 6
-    browser.mouse("mousePressed", {"x": x, "y": y})
-    browser.mouse("mouseMoved", {"x": x, "y": y + 10})
+    point("mousePressed", x, y)
+    point("mouseMoved", x, y + 10)
     first = page.text("#marks").removeprefix("Bar ")
     assert 1 < int(first) < 20
-    browser.mouse("mouseMoved", {"x": x, "y": lower})
+    point("mouseMoved", x, lower)
     browser.wait("scrollY > 300")
-    browser.mouse("mouseMoved", {"x": x, "y": middle})
+    point("mouseMoved", x, middle)
     page.require_stands()
     seen = page.text("#marks").removeprefix(f"Bars {first}–")
     assert int(first) < int(seen) < LONG
     # Over what is below the roll, it goes on to the end of the song, and no further.
-    browser.mouse("mouseMoved", {"x": x, "y": lower + 50})
+    point("mouseMoved", x, lower + 50)
     browser.until(lambda: page.edges("#roll")["bottom"] <= lower, "the end of the song")
     page.require_stands()
     right = page.edges(".roll svg:last-child")["right"] - 1
-    browser.mouse("mouseMoved", {"x": right, "y": lower + 50})
+    point("mouseMoved", right, lower + 50)
     assert page.text("#marks") == f"Bars {first}–{LONG}"
     # Back to the start.
-    browser.mouse("mouseMoved", {"x": 1, "y": 2})
+    point("mouseMoved", 1, 2)
     browser.until(lambda: page.text("#marks") == f"Bars 1–{first}", "the first bar")
-    browser.mouse("mouseReleased", {"x": 1, "y": 2})
+    point("mouseReleased", 1, 2)
     page.require_stands()
     assert page.text("#marks") == f"Bars 1–{first}"
 
