@@ -46,6 +46,10 @@ class LnfgenWarning(UserWarning):
     """
 
 
+class GivenPieceWarning(LnfgenWarning):
+    """A remark on the piece that a model was given, which is alike for all drawings from it."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """True if an exception means that memory is too small."""
     if isinstance(error, MemoryError):

@@ -197,11 +197,10 @@ class KnownMusic:
             unheard=(self.values[:start], self.values[end:]),
         )
 
-    def remarks(self, words: Sequence[str] = (), *, reads_home: bool = False) -> list[str]:
-        """What a person should know of the piece as the model sees it.
+    def remarks(self, *, reads_home: bool = False) -> list[str]:
+        """What a person should know of the piece as the model hears it, whatever is drawn.
 
-        `words` name the hidden part, of which some may be beyond the model's keys. A model that
-        `reads_home` hears the home of the piece.
+        A model that `reads_home` hears the home of the piece.
         """
         remarks = []
         changes = changes_in_words(self.changes)
@@ -210,15 +209,23 @@ class KnownMusic:
                 changes += "; only the model hears the piece so, the file itself stays as it is"
             remarks.append(changes)
         remarks += _timing_in_words(self.song.origin.timing)
+        remarks += self._octaves_in_words()
+        if reads_home and self.home is not None:
+            remarks.append(self._home_in_words(self.home))
+        return remarks
+
+    def remarks_on_drawing(self, words: Sequence[str] = ()) -> list[str]:
+        """What a person should know of a drawing from the piece.
+
+        `words` name the hidden part, of which some may be beyond the model's keys.
+        """
+        remarks = []
         if self.shift:
             moved = f"moved {self.shift:+} semitones to where the model is at home, and back"
             remarks.append(moved)
-        remarks += self._octaves_in_words()
         missing = beyond(words, self.keys[0], self.keys[-1])
         if missing:
             remarks.append(missing)
-        if reads_home and self.home is not None:
-            remarks.append(self._home_in_words(self.home))
         return remarks
 
     def _octaves_in_words(self) -> list[str]:

@@ -53,10 +53,14 @@ class KnownText:
         """The characters."""
         return len(self.values)
 
-    def remarks(self, words: Sequence[str] = (), *, reads_home: bool = False) -> list[str]:
-        """What a person should know of the text as the model sees it, whatever words name."""
+    def remarks(self, *, reads_home: bool = False) -> list[str]:
+        """What a person should know of the text as the model sees it; a text has no home."""
         changes = changes_in_words(self.changes)
         return [changes] if changes else []
+
+    def remarks_on_drawing(self, words: Sequence[str] = ()) -> list[str]:
+        """No remark: a model draws wherever a text has gaps, whatever words name."""
+        return []
 
     def decoded(self, x: np.ndarray) -> str:
         """The whole text that was drawn, int32 [T]; unknown characters stay as they were."""

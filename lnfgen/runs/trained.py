@@ -26,7 +26,7 @@ from lnfgen.data.dataset import Dataset
 from lnfgen.data.encoding import changes_in_words
 from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.device.preparation import prepare_machine
-from lnfgen.errors import LnfgenError, LnfgenWarning
+from lnfgen.errors import GivenPieceWarning, LnfgenError, LnfgenWarning
 from lnfgen.flows.blockwise import IN_TRAINING, BlockwiseFlow
 from lnfgen.inference.asked_melody import with_melody
 from lnfgen.inference.best import DrawnPiece, choose_best
@@ -371,7 +371,9 @@ class TrainedModel:
             wishes = with_melody(wishes, part)
         # A home that is wished for takes the place of that of the piece.
         hears_own_home = self.model.homes is not None and not wishes.homes
-        remarks = part.remarks(words, reads_home=hears_own_home)
+        for remark in part.remarks(reads_home=hears_own_home):
+            warnings.warn(remark, GivenPieceWarning, stacklevel=3)
+        remarks = part.remarks_on_drawing(words)
         if wishes.chart and isinstance(part, KnownMusic):
             remarks += clash_remarks(wishes.chart, part)
         for remark in remarks:

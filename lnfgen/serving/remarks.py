@@ -10,8 +10,8 @@ from lnfgen.errors import LnfgenWarning
 
 
 @contextmanager
-def heard_by(listener: Callable[[str], None]) -> Iterator[None]:
-    """In the block, call the listener with the text of each warning of lnfgen in this thread.
+def heard_by(listener: Callable[[LnfgenWarning], None]) -> Iterator[None]:
+    """In the block, call the listener with each warning of lnfgen in this thread.
 
     All other warnings, and those of other threads, are shown as before. Python has one function
     that shows warnings, so only one thread at a time may be in a block of this kind.
@@ -23,8 +23,8 @@ def heard_by(listener: Callable[[str], None]) -> Iterator[None]:
 
         def show(message: Any, category: type[Warning], *where: Any) -> None:
             is_own = threading.get_ident() == own_thread
-            if is_own and issubclass(category, LnfgenWarning):
-                listener(str(message))
+            if is_own and isinstance(message, LnfgenWarning):
+                listener(message)
             else:
                 shown_before(message, category, *where)
 

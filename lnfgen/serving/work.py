@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lnfgen.errors import GivenPieceWarning, LnfgenWarning
 from lnfgen.music.song import Song
 from lnfgen.serving.asked import HARMONIZE, SAMPLE, Asked
 from lnfgen.serving.drawing_queue import Drawing
@@ -14,10 +15,6 @@ from lnfgen.serving.takes import Takes, TakeSong
 
 if TYPE_CHECKING:  # which loads torch
     from lnfgen.runs.trained import TrainedModel
-
-# The beginnings of remarks that each drawing would repeat: on the home of the piece, which a page
-# shows as its key, and on what the model does not hear, which was said when the file was opened.
-_SAID_BEFORE = ("the home of the piece is ", "left out ", "rounded ")
 
 
 class Work:
@@ -69,9 +66,15 @@ class Work:
         """Say how far number `index` of `count` drawings is."""
         self._drawing.advance(what, index * total + done, count * total)
 
-    def _remark(self, text: str) -> None:
-        if text.startswith(_SAID_BEFORE):
+    def _remark(self, warning: LnfgenWarning) -> None:
+        """Say what the program remarks on a drawing.
+
+        How the model hears the piece was said when its file was opened, and a page shows its home
+        as its key, so no drawing repeats that.
+        """
+        if isinstance(warning, GivenPieceWarning):
             return
+        text = str(warning)
         self._warnings.append(text)
         self._drawing.tell("warning", {"text": text})
 

@@ -164,19 +164,31 @@ class Browser:
         """Click in an element, at these shares of its width and height."""
         place = self._place_in(selector, across, down)
         for kind in ("mousePressed", "mouseReleased"):
-            self._move_mouse(kind, place)
+            self.mouse(kind, place)
 
     def drag(self, selector: str, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Drag over an element, from one place to another, in shares of its width and height."""
         places = [self._place_in(selector, *place) for place in (start, end)]
-        self._move_mouse("mousePressed", places[0])
+        self.mouse("mousePressed", places[0])
         for step in range(1, 5):
             share = step / 4
             between = {name: places[0][name] * (1 - share) for name in "xy"}
             for name in "xy":
                 between[name] += places[1][name] * share
-            self._move_mouse("mouseMoved", between)
-        self._move_mouse("mouseReleased", places[1])
+            self.mouse("mouseMoved", between)
+        self.mouse("mouseReleased", places[1])
+
+    def mouse(self, kind: str, place: dict[str, float], pointer: str = "mouse") -> None:
+        """Send an event of the mouse, or a pen, at a place of the window, with its button down."""
+        self.call(
+            "Input.dispatchMouseEvent",
+            type=kind,
+            button="left",
+            buttons=1,
+            clickCount=1,
+            pointerType=pointer,
+            **place,
+        )
 
     def drop(self, selector: str, files: Sequence[Path]) -> None:
         """Drop files on an element, as from another program."""
@@ -213,12 +225,6 @@ class Browser:
             "x": edges["x"] + across * edges["width"],
             "y": edges["y"] + down * edges["height"],
         }
-
-    def _move_mouse(self, kind: str, place: dict[str, float]) -> None:
-        """Send an event of the mouse, with its left button down."""
-        self.call(
-            "Input.dispatchMouseEvent", type=kind, button="left", buttons=1, clickCount=1, **place
-        )
 
     def close(self) -> None:
         os.close(self._write)  # the browser ends when its pipe does

@@ -57,8 +57,8 @@ def test_words_for_keys_beyond_the_model_are_said() -> None:
     words = ["steps:1,keys:C0-C5", "keys:C2-C3"]
     piece = PianoRoll.from_notes([(0, 2, 60), (2, 2, 62)], steps_per_quarter=2)
     said = "keys:C0-C5 goes beyond the keys of the model, A0 to C8; nothing is drawn there"
-    assert known_part(encoding, piece, words).remarks(words) == [said]
-    assert known_part(encoding, piece, words[1:]).remarks(words[1:]) == []
+    assert known_part(encoding, piece, words).remarks_on_drawing(words) == [said]
+    assert known_part(encoding, piece, words[1:]).remarks_on_drawing(words[1:]) == []
 
 
 @pytest.mark.parametrize("fills", [True, False])

@@ -24,6 +24,7 @@ def test_a_text_keeps_its_characters_even_unknown_ones() -> None:
     part = known("a_bx__c")
     assert part.changes["unknown"] == 1
     assert part.remarks() == ["took 1 character not in the model's vocabulary as unknown"]
+    assert part.remarks_on_drawing() == []
     texts = list(fill_pieces(model, part, count=9, temperature=3.0, seed=1))
     for text in texts:
         assert isinstance(text, str)

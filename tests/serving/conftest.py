@@ -1,5 +1,7 @@
 """Models at toy sizes, and servers that draw with them."""
 
+import os
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from toy_dataset import write_dataset
 from toy_home import make_run
 
 from lnfgen.data.music_encoding import MusicEncoding
+from lnfgen.formats.sound import SOUNDFONT
 
 ENCODING = MusicEncoding(
     lowest_pitch=48, num_pitches=30, steps_per_quarter=2, fills_upbeats=True, tempo_bpm=90
@@ -60,6 +63,35 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def synthesiser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for FluidSynth: it keeps the file that it plays, and its sound is another file.
+
+    They are `played.mid` and `sound.wav` in the folder.
+    """
+    folder = tmp_path / "synthesiser"
+    folder.mkdir()
+    with wave.open(str(folder / "sound.wav"), "wb") as file:
+        file.setparams((2, 2, 44_100, 0, "NONE", ""))
+        file.writeframes(np.arange(2000, dtype="<i2").tobytes())
+    program = folder / "fluidsynth"
+    program.write_text(
+        "#!/bin/sh\nfor last; do :; done\n"
+        f'cp "$last" "{folder}/played.mid"; cp "{folder}/sound.wav" "$5"\n'
+    )
+    program.chmod(0o755)
+    (folder / "some.sf2").write_bytes(b"")
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv(SOUNDFONT, str(folder / "some.sf2"))
+    return folder
+
+
+@pytest.fixture
+def no_synthesiser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FluidSynth has no soundfont, if there is one at all."""
+    monkeypatch.setenv(SOUNDFONT, str(tmp_path / "none.sf2"))
 
 
 @pytest.fixture

@@ -37,7 +37,6 @@ def test_a_session_says_what_the_model_can_do(served: Served) -> None:
     assert session["actions"] == ["fill", "harmonize", "continue", "vary", "sample"]
     assert (session["parts"], session["time_signature"]) == ([], [4, 4])
     assert session["version"] == lnfgen.__version__
-    assert session["formats"][:2] == ["mid", "musicxml"]
     wishes = {wish["name"]: wish for wish in session["wishes"]}
     assert wishes["mode"]["choices"] == ["major", "minor"]
     assert {"chords", "like"}.isdisjoint(wishes)
@@ -129,6 +128,28 @@ def test_downloads_are_files_of_their_formats(served: Served, kind: str) -> None
     (song,) = read_bytes(answer.content, suffix=f".{kind}", steps_per_quarter=2)
     assert isinstance(song, Song)
     assert song.roll.merged.notes() == TUNE.notes()
+
+
+def test_a_wav_is_the_sound_of_the_take(served: Served, synthesiser: Path) -> None:
+    assert served.get("/api/session")["formats"] == ["mid", "musicxml", "wav"]
+    opened = served.open(midi_bytes(TUNE), "tune.mid")
+    (drawn,) = served.draw("fill", take=opened["id"], first_bar=3, last_bar=4)
+    answer = served.ask("GET", f"/api/takes/{drawn['id']}/download?format=wav")
+    assert answer.headers["content-type"] == "audio/wav"
+    assert answer.content == (synthesiser / "sound.wav").read_bytes()
+    (played,) = read_bytes((synthesiser / "played.mid").read_bytes(), steps_per_quarter=2)
+    assert isinstance(played, Song)
+    piece = served.get(f"/api/takes/{drawn['id']}")["piece"]
+    assert [played.roll.merged.notes()] == notes_of(piece)
+
+
+@pytest.mark.usefixtures("no_synthesiser")
+def test_without_a_synthesiser_a_wav_is_refused_in_one_line(served: Served) -> None:
+    assert served.get("/api/session")["formats"] == ["mid", "musicxml"]
+    opened = served.open(midi_bytes(TUNE), "tune.mid")
+    answer = served.ask("GET", f"/api/takes/{opened['id']}/download?format=wav")
+    assert answer.status_code == 400
+    assert "fluidsynth" in answer.json()["error"].lower()
 
 
 @pytest.mark.parametrize(

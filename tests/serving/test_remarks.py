@@ -5,20 +5,28 @@ import warnings
 
 import pytest
 
-from lnfgen.errors import LnfgenWarning
+from lnfgen.errors import GivenPieceWarning, LnfgenWarning
 from lnfgen.serving.remarks import heard_by
 
 
 def test_warnings_are_heard_each_time() -> None:
-    heard: list[str] = []
+    heard: list[LnfgenWarning] = []
     with heard_by(heard.append):
         for _ in range(2):
             warnings.warn("it was moved", LnfgenWarning, stacklevel=1)
-    assert heard == ["it was moved"] * 2
+    assert [str(warning) for warning in heard] == ["it was moved"] * 2
+
+
+def test_warnings_are_heard_with_their_class() -> None:
+    heard: list[LnfgenWarning] = []
+    with heard_by(heard.append):
+        warnings.warn("it is in C", GivenPieceWarning, stacklevel=1)
+        warnings.warn("it was moved", LnfgenWarning, stacklevel=1)
+    assert [type(warning) for warning in heard] == [GivenPieceWarning, LnfgenWarning]
 
 
 def test_others_are_shown_as_before() -> None:
-    heard: list[str] = []
+    heard: list[LnfgenWarning] = []
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
         with heard_by(heard.append):
@@ -32,7 +40,7 @@ def test_others_are_shown_as_before() -> None:
 
 
 def test_an_error_ends_the_hearing() -> None:
-    heard: list[str] = []
+    heard: list[LnfgenWarning] = []
     with pytest.raises(ZeroDivisionError), heard_by(heard.append):
         raise ZeroDivisionError
     with pytest.warns(LnfgenWarning):

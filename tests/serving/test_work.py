@@ -1,5 +1,6 @@
 """A drawing gives takes, each on disk before anybody hears of it."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,14 @@ from typing import Any
 import pytest
 from served import Served
 
-from lnfgen.errors import LnfgenWarning
+from lnfgen.errors import GivenPieceWarning, LnfgenWarning
 from lnfgen.formats.midi import midi_bytes
 from lnfgen.music.parts import MELODY
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.pretrained import BOX
 from lnfgen.serving.asked import Asked
 from lnfgen.serving.drawing_queue import Drawing, DrawingCancelled
-from lnfgen.serving.work import _SAID_BEFORE, Work
+from lnfgen.serving.work import Work
 
 TUNE = midi_bytes(PianoRoll.from_notes([(4 * place, 4, 60 + place) for place in range(16)]))
 
@@ -86,7 +87,20 @@ def test_a_drawing_does_not_repeat_what_was_said_before(serve: Callable[..., Ser
     given = served.studio.takes.song(take["id"]).song
     with pytest.warns(LnfgenWarning) as warned:
         served.studio._model.get().fill(given, "bars:3", particles=2)
-    texts = [str(one.message) for one in warned]
-    said = [text for text in texts if text.startswith(_SAID_BEFORE)]
+    said = [one for one in warned if one.category is GivenPieceWarning]
     assert len(said) == 2
-    assert drawn["warnings"] == [text for text in texts if text not in said]
+    others = [str(one.message) for one in warned if one not in said]
+    assert drawn["warnings"] == others
+
+
+def test_remarks_are_told_apart_by_their_class_alone(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remark(*_: object, **__: object) -> None:
+        warnings.warn("left out the last bar", LnfgenWarning, stacklevel=1)
+        warnings.warn("the bars are long", GivenPieceWarning, stacklevel=1)
+
+    monkeypatch.setattr(Asked, "draw", remark)
+    events = list(served.events(served.begin("sample")))
+    warned = [data["text"] for name, data in events if name == "warning"]
+    assert warned == ["left out the last bar"]

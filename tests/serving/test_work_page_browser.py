@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+import requests
 from browser import Browser
 from served import Client, Served
 from sound_tap import TAP
@@ -21,15 +23,16 @@ from lnfgen import PianoRoll
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 BARS = 8
+LONG = 96  # bars that no window shows at once
 BEAT = 0.5  # seconds, at 120 quarters a minute
 CHORDS = ((48, 55, 64, 72), (53, 57, 60, 69), (55, 59, 62, 67), (48, 52, 60, 67))
 NASTY = "<img src=x onerror=alert(1)> & so"
 
 
-def a_song() -> PianoRoll:
+def a_song(bars: int = BARS) -> PianoRoll:
     """Four voices that move on each beat."""
     notes = []
-    for beat in range(4 * BARS):
+    for beat in range(4 * bars):
         notes += [(4 * beat, 4, pitch) for pitch in CHORDS[beat % 4]]
     return PianoRoll.from_notes(notes, tempo_bpm=120)
 
@@ -91,6 +94,21 @@ class Page:
         self.browser.evaluate(
             f"{found}.value = {value}, {found}.dispatchEvent(new Event('input', {{bubbles: true}}))"
         )
+
+    def edges(self, selector: str) -> dict[str, float]:
+        """Where an element is in the window, in pixels."""
+        found: dict[str, float] = self.browser.evaluate(
+            f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()"
+        )
+        return found
+
+    def require_stands(self) -> None:
+        """See that the page does not scroll in the next frames."""
+        scrolled = (
+            "new Promise((done) => { const first = scrollY; let left = 12; const next = () => "
+            "left-- ? requestAnimationFrame(next) : done(scrollY - first); next() })"
+        )
+        assert self.browser.evaluate(scrolled) == 0
 
     def draw_two_bars(self) -> None:
         """Bars 3 and 4, two takes, all by keys. Nothing plays."""
@@ -173,6 +191,79 @@ def test_bars_are_marked_by_a_drag_drawn_again_and_heard(page: Page) -> None:
     stands = page.text("#clock")
     time.sleep(0.6)
     assert page.text("#clock") == stands
+
+
+@pytest.fixture
+def long_page(page: Page) -> Page:
+    """A page with a song that is longer than the window."""
+    lnfgen.write(page.folder / "long.mid", a_song(LONG))
+    page.browser.drop("#roll", [page.folder / "long.mid"])
+    page.wait_for("#title", "long")
+    page.browser.evaluate("scrollTo(0, 0)")
+    assert page.edges("#roll")["bottom"] > 2 * page.edges(".dock")["top"]
+    return page
+
+
+@pytest.mark.parametrize("pointer", ["mouse", "pen"])
+@pytest.mark.parametrize("selector", [".roll .sheet", ".roll .ruler"])
+def test_a_drag_that_is_held_at_an_edge_marks_what_comes_into_view(
+    long_page: Page, selector: str, pointer: str
+) -> None:
+    page = long_page
+    browser = page.browser
+
+    def point(kind: str, x: float, y: float) -> None:
+        browser.mouse(kind, {"x": x, "y": y}, pointer)
+
+    begun = page.edges(selector)
+    x = begun["x"] + 0.3 * begun["width"]
+    y = begun["y"] + 0.5 * begun["height"]
+    middle = page.edges(".dock")["top"] / 2
+    lower = page.edges(".dock")["top"] - 6
+    point("mousePressed", x, y)
+    point("mouseMoved", x, y + 10)
+    first = page.text("#marks").removeprefix("Bar ")
+    assert 1 < int(first) < 20
+    point("mouseMoved", x, lower)
+    browser.wait("scrollY > 300")
+    point("mouseMoved", x, middle)
+    page.require_stands()
+    seen = page.text("#marks").removeprefix(f"Bars {first}–")
+    assert int(first) < int(seen) < LONG
+    # Over what is below the roll, it goes on to the end of the song, and no further.
+    point("mouseMoved", x, lower + 50)
+    browser.until(lambda: page.edges("#roll")["bottom"] <= lower, "the end of the song")
+    page.require_stands()
+    right = page.edges(".roll svg:last-child")["right"] - 1
+    point("mouseMoved", right, lower + 50)
+    assert page.text("#marks") == f"Bars {first}–{LONG}"
+    # Back to the start.
+    point("mouseMoved", 1, 2)
+    browser.until(lambda: page.text("#marks") == f"Bars 1–{first}", "the first bar")
+    point("mouseReleased", 1, 2)
+    page.require_stands()
+    assert page.text("#marks") == f"Bars 1–{first}"
+
+
+def test_the_page_stands_once_the_button_is_up_and_where_a_drag_stays_at_its_edge(
+    long_page: Page,
+) -> None:
+    page = long_page
+    browser = page.browser
+    lower = page.edges(".dock")["top"] - 6
+    sheet = page.edges(".roll svg")
+    across = [sheet["x"] + share * sheet["width"] for share in (0.3, 0.6)]
+    browser.mouse("mousePressed", {"x": across[0], "y": lower})
+    browser.mouse("mouseMoved", {"x": across[1], "y": lower})
+    assert page.text("#marks").startswith("Bars ")
+    page.require_stands()
+    browser.mouse("mouseReleased", {"x": across[1], "y": lower})
+    browser.mouse("mousePressed", {"x": across[0], "y": lower - 200})
+    browser.mouse("mouseMoved", {"x": across[0], "y": lower})
+    browser.wait("scrollY > 100")
+    browser.mouse("mouseReleased", {"x": across[0], "y": lower})
+    page.require_stands()
+    assert page.edges("#roll")["bottom"] > lower
 
 
 def test_all_of_it_works_by_keys(page: Page) -> None:
@@ -267,24 +358,58 @@ def test_a_file_is_dropped_and_its_name_is_text(page: Page, tmp_path: Path) -> N
     page.browser.errors[:] = [text for text in page.browser.errors if "400" not in text]
 
 
-def test_a_take_is_saved(page: Page, tmp_path: Path) -> None:
-    browser = page.browser
-    folder = tmp_path / "saved"
+def saved(page: Page) -> Path:
+    """The folder in which the page saves the take that it shows, in all formats."""
+    folder = page.folder / "saved"
     folder.mkdir()
-    browser.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    page.browser.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     for place, suffix in enumerate(("mid", "musicxml", "wav"), start=1):
-        browser.click(f"#save > :nth-child({place})")
-        browser.until((folder / f"song.{suffix}").exists, suffix)
-    assert (folder / "song.mid").read_bytes() == (tmp_path / "song.mid").read_bytes()
-    assert (folder / "song.wav").read_bytes()[:4] == b"RIFF"
-    # What a drag out of the page carries, for a browser that writes it where it is dropped.
-    dragged = browser.evaluate(
+        page.browser.click(f"#save > :nth-child({place})")
+        page.browser.until((folder / f"song.{suffix}").exists, suffix)
+    return folder
+
+
+def dragged(page: Page, selector: str) -> tuple[str, str, bytes]:
+    """What a drag of an element out of the page carries: a type, a name, and a file's content.
+
+    A browser that knows it writes that file where it is dropped.
+    """
+    carried = page.browser.evaluate(
         "(() => { const dataTransfer = new DataTransfer();"
-        "const event = new DragEvent('dragstart', { dataTransfer });"
-        "document.querySelector('#save a').dispatchEvent(event);"
+        "const event = new DragEvent('dragstart', { dataTransfer, bubbles: true });"
+        f"document.querySelector({json.dumps(selector)}).dispatchEvent(event);"
         "return dataTransfer.getData('DownloadURL') })()"
     )
-    assert dragged.startswith("audio/midi:song.mid:http://127.0.0.1:")
+    media_type, name, address = carried.split(":", 2)
+    answer = requests.get(address, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == media_type
+    return media_type, name, answer.content
+
+
+def test_a_take_is_saved_or_dragged_out_of_the_page(synthesiser: Path, page: Page) -> None:
+    folder = saved(page)
+    assert (folder / "song.mid").read_bytes() == (page.folder / "song.mid").read_bytes()
+    assert (folder / "song.wav").read_bytes() == (synthesiser / "sound.wav").read_bytes()
+    types = ("audio/midi", "application/vnd.recordare.musicxml+xml", "audio/wav")
+    for place, media_type in enumerate(types, start=1):
+        found, name, content = dragged(page, f"#save > :nth-child({place})")
+        assert found == media_type
+        assert content == (folder / name).read_bytes()
+    found, name, content = dragged(page, "#takes li")
+    assert (found, name) == ("audio/midi", "song.mid")
+    assert content == (folder / name).read_bytes()
+
+
+@pytest.mark.usefixtures("no_synthesiser")
+def test_the_page_renders_a_wav_where_the_server_has_no_synthesiser(page: Page) -> None:
+    folder = saved(page)
+    with wave.open(str(folder / "song.wav")) as file:
+        seconds = file.getnframes() / file.getframerate()
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert seconds >= 4 * BARS * BEAT
+    assert np.abs(samples).max() > 1000
+    assert page.browser.evaluate("document.querySelectorAll('#save [draggable]').length") == 2
 
 
 def test_a_reload_shows_the_same(page: Page) -> None:

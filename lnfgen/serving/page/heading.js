@@ -1,10 +1,11 @@
 // The name of the take that is shown, with what can be done to it: rename, star, save.
 
 import { byId } from "./dom.js";
-import { saveLinks } from "./saving.js";
+import { savers } from "./saving.js";
 
 export class Heading {
-  // `named` is called with another name, `starred` when the star is pressed, `saveWav` to save.
+  // `named` is called with another name, `starred` when the star is pressed, `saveWav` to save the
+  // sound of the page.
   constructor({ named, starred, saveWav }) {
     this.named = named;
     this.saveWav = saveWav;
@@ -21,7 +22,8 @@ export class Heading {
     byId("new-name").addEventListener("blur", () => this.close(true));
   }
 
-  show(take, facts) {
+  // Show a take with its facts in a line; `writable` are the formats that the server writes.
+  show(take, facts, writable) {
     document.title = `${take.name} – lnfgen`;
     byId("title").textContent = take.name;
     byId("facts").textContent = facts;
@@ -30,7 +32,7 @@ export class Heading {
     byId("roll").setAttribute("aria-label", `Position in ${take.name}`);
     byId("star").textContent = take.starred ? "★" : "☆";
     byId("star").setAttribute("aria-pressed", String(take.starred));
-    byId("save").replaceChildren(...saveLinks(take, this.saveWav));
+    byId("save").replaceChildren(...savers(take, writable, this.saveWav));
     this.name = take.name;
   }
 

@@ -91,7 +91,7 @@ function showTakes() {
   byId("redo").disabled = !takes.canRedo;
   for (const slot of ["A", "B"]) showSlot(slot, takes.get(takes.slots[slot]));
   const piece = takes.pieces.get(takes.current);
-  if (takes.now && piece) heading.show(takes.now, piece.facts);
+  if (takes.now && piece) heading.show(takes.now, piece.facts, session.formats);
   keep();
 }
 

@@ -1,6 +1,7 @@
 // Marks bars of the roll, and parts of a band: what is drawn anew, and what a loop repeats.
 
 import { counted } from "./dom.js";
+import { EdgeScroll } from "./edge_scroll.js";
 
 const A_DRAG = 5; // pixels; less is a click
 
@@ -95,12 +96,14 @@ export class Marking {
     this.roles = new Set(roles);
   }
 
-  // Mark by dragging over an element, whose present roll `roll` gives. On a touch screen a drag
-  // over the notes scrolls the page, so there the line of bar numbers marks. A click is left to
-  // `clicked`, which is called with its place.
+  // Mark by dragging over an element, whose present roll `roll` gives. A drag that is held at an
+  // edge scrolls the page. On a touch screen any drag over the notes does so, and there the line of
+  // bar numbers marks. A click is left to `clicked`, which is called with its place.
   listen(element, roll, clicked) {
     let drag;
     const bar = (event) => this.barOf(roll().placeOf(event));
+    const markTo = (event) => this.mark(drag.bar, bar(event));
+    const edges = new EdgeScroll(element, markTo);
     element.addEventListener("pointerdown", (event) => {
       const isOnRuler = event.target.matches(".ruler");
       if (event.button || event.target.closest("input")) return;
@@ -110,8 +113,9 @@ export class Marking {
       if (isOnRuler) {
         drag.isMarking = true;
         if (event.shiftKey && this.hasBars) drag.bar = this.farEnd(drag.bar);
-        this.mark(drag.bar, bar(event));
+        markTo(event);
       }
+      edges.begin(event);
     });
     element.addEventListener("pointermove", (event) => {
       if (drag?.pointerId !== event.pointerId) return;
@@ -121,9 +125,11 @@ export class Marking {
         drag.isMarking = true;
         element.setPointerCapture(event.pointerId);
       }
-      this.mark(drag.bar, bar(event));
+      markTo(event);
+      edges.follow(event);
     });
     const end = () => {
+      edges.end();
       if (drag?.isMarking) {
         // The click that follows is none.
         element.addEventListener("click", swallow, { capture: true, once: true });

@@ -5,16 +5,17 @@ import { save } from "./save.js";
 import { downloadOf } from "./server.js";
 import { renderWav } from "./wav.js";
 
-const KINDS = {
-  mid: "audio/midi",
-  musicxml: "application/vnd.recordare.musicxml+xml",
+const FORMATS = {
+  mid: { word: "MIDI", type: "audio/midi" },
+  musicxml: { word: "MusicXML", type: "application/vnd.recordare.musicxml+xml" },
+  wav: { word: "WAV", type: "audio/wav" },
 };
 
 // A browser that knows `DownloadURL` writes the file where it is dropped, such as in a sequencer.
 export function dragOut(event, take, format) {
   const address = downloadOf(take.id, format);
   const file = `${fileNameOf(take)}.${format}`;
-  event.dataTransfer.setData("DownloadURL", `${KINDS[format]}:${file}:${address}`);
+  event.dataTransfer.setData("DownloadURL", `${FORMATS[format].type}:${file}:${address}`);
   event.dataTransfer.setData("text/plain", take.name);
   event.dataTransfer.effectAllowed = "copy";
 }
@@ -25,26 +26,39 @@ export function fileNameOf({ name }) {
   return safe || "take";
 }
 
-// The links and the button that save a take.
-export function saveLinks(take, saveWav) {
-  const links = [["mid", "MIDI"], ["musicxml", "MusicXML"]].map(([format, word]) => {
-    const link = element("a", {
-      href: downloadOf(take.id, format),
-      download: `${fileNameOf(take)}.${format}`,
-      draggable: "true",
-      "aria-label": `Save ${take.name} as ${word}`,
-      title: "A click saves it; or drag it into another program",
-    }, word);
-    link.addEventListener("dragstart", (event) => dragOut(event, take, format));
-    return link;
+// What saves a take in each format: a link, if the server writes it. A server without a synthesiser
+// writes no WAV; there a button has the page render one, of which a drag has no address.
+export function savers(take, writable, saveWav) {
+  return Object.keys(FORMATS).map((format) => {
+    return writable.includes(format) ? saveLink(take, format) : wavButton(take, saveWav);
   });
-  const attributes = { class: "link", "aria-label": `Save ${take.name} as WAV` };
+}
+
+function saveLink(take, format) {
+  const { word } = FORMATS[format];
+  const link = element("a", {
+    href: downloadOf(take.id, format),
+    download: `${fileNameOf(take)}.${format}`,
+    draggable: "true",
+    "aria-label": `Save ${take.name} as ${word}`,
+    title: "A click saves it; or drag it into another program",
+  }, word);
+  link.addEventListener("dragstart", (event) => dragOut(event, take, format));
+  return link;
+}
+
+function wavButton(take, saveWav) {
+  const attributes = {
+    class: "link",
+    "aria-label": `Save ${take.name} as WAV`,
+    title: "The sound of this page; where FluidSynth is installed, a WAV can be dragged too",
+  };
   const wav = button("WAV", attributes, async () => {
     wav.disabled = true;
     await saveWav();
     wav.disabled = false;
   });
-  return [...links, wav];
+  return wav;
 }
 
 export async function saveAsWav(piece, take, quartersPerSecond) {
