@@ -12,7 +12,8 @@ The tables have
 - updates a second, and the seconds of an update: forward, backward, clipping, AdamW, averaging of
   the weights;
 - milliseconds to draw one piece, and each of 16 that are drawn together;
-- for the models in the box, pieces a second.
+- for the models in the box, pieces a second;
+- for those of music, the seconds in which four bars of sixteen are drawn again.
 
 All other figures are medians, in float32, on as many threads as `lnfgen train` takes. A weight
 matrix meets each time step once, which is two operations an element; an update counts as three
@@ -21,7 +22,7 @@ that of the inputs. Embeddings are no products. Music with onsets has no share, 
 its usual output (`autoregressive`) meet each key of a step. On a busy machine all seconds grow
 alike, so read the share first.
 
-`--quick` is a minute: three models at the preset `tiny`.
+`--quick` is a minute: three models at the preset `tiny`. `--box` is the models in the box alone.
 """
 
 import argparse
@@ -31,6 +32,7 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -58,6 +60,12 @@ ROUNDS = 3
 EPOCH = 60
 """Updates in a pass over the data. A run validates at its end, so that no update is timed together
 with that."""
+
+REDRAWS = 20
+"""Redraws whose median counts, after one that warms up."""
+
+REDRAW_PARTICLES = 16
+"""As many as the page of `lnfgen serve` takes."""
 
 BOXES = {"chorales": 64, "folk-abc": 288}
 """The models in the box, and the length of the pieces that are drawn from each."""
@@ -272,6 +280,23 @@ def print_box() -> None:
         print_row([f"`{name}`", str(steps), f"{1 / together:.2f}", f"{1e3 * alone:.0f}"])
 
 
+def print_redraws() -> None:
+    """A row for each model of music in the box: bars 5 to 8 of its own piece, drawn again."""
+    print(f"\nBars 5 to 8 of 16 drawn again by {REDRAW_PARTICLES} particles, in seconds\n")
+    print_row(["model", "steps", "median", "least", "most"])
+    print_row(["---"] * 5)
+    for name in ("chorales", "band"):
+        print(f"redraw: {name}", file=sys.stderr)
+        model = lnfgen.load(name, "cpu")
+        (piece,) = model.sample(1, bars=16, seed=3)
+        assert isinstance(piece, lnfgen.PianoRoll)
+        redraw = partial(model.fill, piece, "bars:5-8", particles=REDRAW_PARTICLES, seed=1)
+        with warnings.catch_warnings(action="ignore"):  # the home of the piece, each time
+            seconds = seconds_of_calls(redraw, REDRAWS)[1:]
+        times = (statistics.median(seconds), min(seconds), max(seconds))
+        print_row([f"`{name}`", str(piece.num_steps), *(f"{each:.2f}" for each in times)])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -289,6 +314,7 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="a minute: three models at tiny, few updates"
     )
+    parser.add_argument("--box", action="store_true", help="the models in the box alone")
     asked = parser.parse_args()
     if not 5 <= asked.updates <= EPOCH:
         parser.error(f"--updates {asked.updates}: expected 5 to {EPOCH}")
@@ -300,10 +326,12 @@ def main() -> None:
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {machine}")
     rate = f"{product_rate() / 1e9:.0f} GFLOP/s in a product of {PRODUCT}^3"
     print(f"preset {asked.preset}, float32, {rate}")
-    with tempfile.TemporaryDirectory() as folder:
-        for name in asked.data:
-            print_table(name, asked.model, asked.preset, asked.updates, Path(folder))
+    if not asked.box:
+        with tempfile.TemporaryDirectory() as folder:
+            for name in asked.data:
+                print_table(name, asked.model, asked.preset, asked.updates, Path(folder))
     print_box()
+    print_redraws()
 
 
 if __name__ == "__main__":

@@ -297,15 +297,13 @@ class FrameHead(OutputHead):
         called between turns, and only the voice of that turn is taken from its result, because
         the logits of later voices are not right yet.
 
-        On a CPU, frames are left out once they have all their voices. Another device would take
-        longer to find them.
+        A frame that has all its voices keeps the logits that it has.
         """
         keys = torch.arange(self.frames.num_pitches, device=state.below.device)
         rows = torch.arange(len(state.below), device=keys.device)
-        leaves_out = keys.device.type == "cpu"
         logits: Tensor | None = None
         for kind, voice in TURNS:
-            if leaves_out and logits is not None:
+            if logits is not None and _leaves_out(keys.device):
                 more = _goes_on(state.drawn).nonzero()[:, 0]
                 if not len(more):
                     break
@@ -320,6 +318,7 @@ class FrameHead(OutputHead):
                 logits = found
             else:
                 decided = turn.decided(keys, state.drawn)[:, : logits.shape[-1]]
+                decided = decided & _goes_on(state.drawn)[:, None]
                 before = logits.index_select(-2, rows)
                 logits = logits.index_copy(-2, rows, torch.where(decided, found, before))
             if voice != LAST_VOICE:  # nothing reads the state after the last turn
@@ -414,6 +413,14 @@ class FrameHead(OutputHead):
     def beats(self, steps: Tensor) -> Tensor:
         """The place of steps `[...]` in beats and bars, `[..., NUM_BEAT_FEATURES]`."""
         return self.of_beats(steps).to(self.dtype)
+
+
+def _leaves_out(device: torch.device) -> bool:
+    """True if frames are left out once they have all their voices.
+
+    A device other than a CPU would take longer to find them.
+    """
+    return device.type == "cpu"
 
 
 def _goes_on(drawn: DrawnVoices) -> Tensor:

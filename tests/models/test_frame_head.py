@@ -5,10 +5,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, one_hot
 from toy_heads import CONTEXT, KEYS, STEPS, TRIO, WIDE, band_head, frames, head, pairs_of
-from toy_models import toy
+from toy_models import random_x, toy
 
+from lnfgen.models import frame_head
 from lnfgen.models.autoregressive import AutoregressiveHead
 from lnfgen.models.mixture import recallable
+from lnfgen.models.observation import Frames
 from lnfgen.models.voice_leading import PARALLEL
 from lnfgen.nn.positions import NUM_HOMES
 
@@ -174,3 +176,18 @@ def test_how_many_keys_were_struck_is_recalled_at_all_keys():
     units = scoring._units_of_recalled(recalled)
     assert (units[1, 8:] != units[0, 8:]).any(-1).all()
     assert (units[2, 8:] != units[1, 8:]).any(-1).all()
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@torch.no_grad()
+def test_a_device_that_leaves_no_frame_out_has_the_same_logits(parts, monkeypatch):
+    """Also of frames of one voice and of silence, which have their voices early."""
+    shape = Frames(6, has_onsets=True, parts=parts)
+    tied = band_head(shape, copies=True)
+    x = random_x(shape, 4, STEPS)
+    x[:, 1::3] = 0
+    x[:, 2::3, :, 1:] = 0
+    context = torch.randn(4, STEPS, 4, dtype=torch.float64)
+    expected = tied(context, x)
+    monkeypatch.setattr(frame_head, "_leaves_out", lambda device: False)
+    torch.testing.assert_close(tied(context, x), expected)
