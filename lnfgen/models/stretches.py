@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-MAX_NUMBERS = 1 << 22
-"""The numbers of the widest layer in a stretch without gradients: some 200 MB in all."""
+MAX_NUMBERS = 1 << 20
+"""The numbers of the widest layer in a stretch without gradients, which caches hold: 50 MB in all."""
 
 MAX_NUMBERS_WITH_GRADIENT = 1 << 23
 """In a stretch whose gradient is computed, which keeps what each layer makes: some 1.3 GB."""

@@ -42,8 +42,9 @@ class Match(NamedTuple):
         """
         sources = (steps - self.distance).clamp(min=0)
         places = sources[..., None].expand(-1, -1, values.shape[-1])
-        # Before the first step there are no values.
-        value = pad(values, (0, 0, 0, 1)).gather(1, places)
+        if not values.shape[1]:  # before the first step
+            values = pad(values, (0, 0, 0, 1))
+        value = values.gather(1, places)
         attended = (self.length / (1 + self.length)).to(values)[..., None]
         return torch.cat([value * attended, 1 - attended], -1)[:, :, None]
 
