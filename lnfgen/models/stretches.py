@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 MAX_NUMBERS = 1 << 20
-"""The numbers of the widest layer in a stretch without gradients, which caches hold: 50 MB in all."""
+"""The numbers of the widest layer in a stretch without gradients: 50 MB in all, much of which
+caches hold."""
 
 MAX_NUMBERS_WITH_GRADIENT = 1 << 23
 """In a stretch whose gradient is computed, which keeps what each layer makes: some 1.3 GB."""
