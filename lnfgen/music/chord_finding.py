@@ -39,7 +39,7 @@ _RARE = (
     (0, 3, 6, 10),
     (0, 3, 6, 9),
 )
-_KINDS = ((_TRIADS, 0.0, 0.25), (_SEVENTHS, 0.15, 0.55), (_RARE, 0.16, 2.25))
+_KINDS = ((_TRIADS, 0.0, 0.25), (_SEVENTHS, 0.15, 0.25), (_RARE, 0.16, 2.25))
 """The kinds of chords, as semitones above the root, and two costs of each.
 
 They are those of any note that sounds for a quarter, because chords with more notes fit more, and
@@ -49,7 +49,7 @@ of a note outside the chord: rare chords are found where no other note sounds fo
 # In quarters of a note that fits, and that is as high as the notes of the piece on average.
 _OUTSIDE = 0.25  # what a note costs where there is no chord, for each quarter
 _OCTAVE_HIGHER = 0.8  # what a note counts beside the one an octave below it
-_MELODY = 0.4  # what the highest key counts where it stands apart from the others,
+_MELODY = 0.3  # what the highest key counts where it stands apart from the others,
 _APART = 6  # by so many semitones: then it has the melody
 _BASS = 0.5  # the lowest note, where it is the bass of the chord
 _INVERSION = 0.45  # the cost of a bass that is not the root, for each quarter
