@@ -205,9 +205,19 @@ def symbol_of_xml(harmony: Element) -> Any:
 
     music21 itself reads the degrees in another way than the standard.
     """
+    return symbol_of_chord(chord_of_xml(harmony))
+
+
+def symbol_of_chord(chord: Chord | None) -> Any:
+    """The chord symbol of music21 that `chords_of_part` finds; of None for one not read."""
     symbol = _symbol_class()()
-    symbol.chord = chord_of_xml(harmony)
+    symbol.chord = chord
     return symbol
+
+
+def suffix_of_kind(kind: str) -> str:
+    """The suffix of a kind of MusicXML, as `m7` of `minor-seventh`; any other text as it is."""
+    return (_KINDS | _OTHER_KINDS).get(kind, kind)
 
 
 def chords_of_part(flat: Any) -> list[tuple[Fraction, Chord | None]]:

@@ -17,6 +17,7 @@ from lnfgen.errors import UnreadableFileError, unreadable
 from lnfgen.formats.abc import read_tunes
 from lnfgen.formats.events import MAX_STEPS, Events, Sound, join_ties, with_choice
 from lnfgen.formats.harmony import chords_of_part, symbol_of_xml
+from lnfgen.formats.humdrum_chords import add_chords_of_humdrum
 from lnfgen.formats.lead_sheet import (
     add_accompaniment,
     choice_of_lead_sheet,
@@ -132,7 +133,9 @@ def _read_with_music21(text: str, kind: str) -> list[Events]:
     restart_clock()
     with quiet(), _as_written():
         parsed = converter.parseData(text, format=kind.lower(), forceSource=True)
-        scores = parsed.scores if isinstance(parsed, stream.Opus) else [parsed]
+        scores = list(parsed.scores) if isinstance(parsed, stream.Opus) else [parsed]
+        if kind == "humdrum":
+            add_chords_of_humdrum(text, scores)
         return [_events(score) for score in scores]
 
 

@@ -1,9 +1,9 @@
 """The chords of a piece, found from its notes.
 
 Notes that are struck divide a piece into spans. Each chord has a score in each span: how long the
-notes of the chord sound, less how long others do, and how long its bass is the lowest note. The
-chords found are those with the greatest sum of scores, less a cost for each change. A change costs
-less on a beat, and where the lowest note is struck.
+notes of the chord sound, less how long others do, and how long its bass is the lowest note. A low
+note counts more than a high one. The chords found are those with the greatest sum of scores, less a
+cost for each change. A change costs less on a beat, and where the lowest note is struck.
 
 The scores are much as those of B. Pardo and W. P. Birmingham, "Algorithms for Chordal Analysis",
 Computer Music Journal 26(2), 2002. The search is the algorithm of A. Viterbi. It was chosen on
@@ -21,7 +21,6 @@ import numpy as np
 
 from lnfgen.music.chart import ChordChange, chart_of, chart_text
 from lnfgen.music.chord import NO_CHORD, Chord
-from lnfgen.music.harmony import pitch_classes
 from lnfgen.music.key_signature import signature_for
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song
@@ -40,19 +39,22 @@ _RARE = (
     (0, 3, 6, 10),
     (0, 3, 6, 9),
 )
-_KINDS = ((_TRIADS, 0.0), (_SEVENTHS, 0.15), (_RARE, 0.2))
-"""The kinds of chords, as semitones above the root, and what each note that sounds for a quarter
-costs in one: chords with more notes fit more, and some are rare."""
+_KINDS = ((_TRIADS, 0.0, 0.25), (_SEVENTHS, 0.15, 0.25), (_RARE, 0.16, 2.25))
+"""The kinds of chords, as semitones above the root, and two costs of each.
 
-# In quarters of a note that fits.
-_OTHER_NOTE = 0.5  # what a note outside the chord costs, for each quarter
-_MOST_KEYS = 3.0  # of one pitch class that count at a time
+They are those of any note that sounds for a quarter, because chords with more notes fit more, and
+of a note outside the chord: rare chords are found where no other note sounds for long.
+"""
+
+# In quarters of a note that fits, and that is as high as the notes of the piece on average.
+_OUTSIDE = 0.25  # what a note costs where there is no chord, for each quarter
+_OCTAVE_HIGHER = 0.8  # what a note counts beside the one an octave below it
 _MELODY = 0.3  # what the highest key counts where it stands apart from the others,
 _APART = 6  # by so many semitones: then it has the melody
-_BASS = 1.0  # the lowest note, where it is the bass of the chord
-_INVERSION = 0.6  # the cost of a bass that is not the root, for each quarter
+_BASS = 0.5  # the lowest note, where it is the bass of the chord
+_INVERSION = 0.45  # the cost of a bass that is not the root, for each quarter
 _SILENCE = 0.7  # the gain of no chord, for each quarter
-_CHANGE = 1.5  # the cost of a change on a beat
+_CHANGE = 1.25  # the cost of a change on a beat
 _OFF_BEAT = 1.2  # what it costs more off the beat
 _BASS_STRUCK = 1.0  # what it costs less where the lowest note is struck
 
@@ -66,7 +68,8 @@ class _Spans(NamedTuple):
     """The spans of a piece, N of them."""
 
     starts: np.ndarray  # int [N]: the steps
-    features: np.ndarray  # float [N, 25]: quarters of pitch classes, of them as a bass, and of all
+    # float [N, 25]: quarters of the pitch classes by their weight, of them as a bass, and of all
+    features: np.ndarray
     costs: np.ndarray  # float [N]: what a change costs where it starts
 
 
@@ -110,18 +113,18 @@ def _chords_and_table() -> tuple[list[Chord], np.ndarray]:
     """
     chords: list[Chord] = []
     columns: list[np.ndarray] = []
-    for kinds, cost in _KINDS:
+    for kinds, of_any, of_others in _KINDS:
         for intervals, root in itertools.product(kinds, range(12)):
             tones = [(root + interval) % 12 for interval in intervals]
-            of_notes = np.full(12, -_OTHER_NOTE)
-            of_notes[tones] = 1.0
+            of_notes = np.full(12, -of_any - of_others)
+            of_notes[tones] = 1.0 - of_any
             for bass in tones:
                 of_bass = np.full(12, 0.0 if bass == root else -_INVERSION)
                 of_bass[bass] += _BASS
                 chords.append(Chord(root, frozenset(intervals), bass))
-                columns.append(np.concatenate([of_notes - cost, of_bass, [0.0]]))
+                columns.append(np.concatenate([of_notes, of_bass, [0.0]]))
     chords.append(NO_CHORD)
-    columns.append(np.concatenate([np.full(12, -_OTHER_NOTE), np.zeros(12), [_SILENCE]]))
+    columns.append(np.concatenate([np.full(12, -_OUTSIDE), np.zeros(12), [_SILENCE]]))
     return chords, np.stack(columns, axis=1)
 
 
@@ -136,10 +139,8 @@ def _spans(roll: PianoRoll) -> _Spans:
     starts = np.flatnonzero(begins)
     lowest = sounding.argmax(axis=1)
     basses = _classes_of(lowest, roll) * sounds[:, None]
-    keys = pitch_classes(roll, roll.sounding) - (1 - _MELODY) * _melody(roll)
-    keys = np.minimum(keys, _MOST_KEYS)
     all_steps = np.ones((roll.num_steps, 1))
-    of_steps = np.concatenate([keys, basses, all_steps], axis=1)
+    of_steps = np.concatenate([_weighted_classes(roll), basses, all_steps], axis=1)
     features = np.add.reduceat(of_steps, starts) / roll.steps_per_quarter
     bass_is_struck = struck[starts, lowest[starts]]
     num_struck = struck[starts].sum(axis=1)
@@ -148,18 +149,31 @@ def _spans(roll: PianoRoll) -> _Spans:
     return _Spans(starts, features, costs)
 
 
-def _melody(roll: PianoRoll) -> np.ndarray:
-    """bool [T, 12]: the pitch class of the highest key at each step, where it stands apart."""
+def _weighted_classes(roll: PianoRoll) -> np.ndarray:
+    """float [T, 12]: the weights of the keys of each pitch class that sound at each step."""
+    sounding = roll.sounding[:, 0]
+    columns = np.arange(roll.num_pitches)
+    count_of_key = sounding.sum(axis=0)
+    middle = count_of_key @ columns / max(1, count_of_key.sum())
+    weights = _OCTAVE_HIGHER ** ((columns - middle) / 12)
+    of_keys = weights[:, None] * _classes_of(columns, roll)
     highest = roll.edge_keys(top=True)[:, 0]
+    less = (1 - _MELODY) * _has_melody(roll, highest)
+    classes: np.ndarray = sounding @ of_keys - less[:, None] * of_keys[highest]
+    return classes
+
+
+def _has_melody(roll: PianoRoll, highest: np.ndarray) -> np.ndarray:
+    """bool [T]: whether the highest key, int [T], stands apart from the others at each step."""
     below = roll.sounding[:, 0].copy()
     below[np.arange(roll.num_steps), highest] = False
     second = roll.num_pitches - 1 - below[:, ::-1].argmax(axis=1)
-    is_apart = below.any(axis=1) & (highest - second >= _APART)
-    return _classes_of(highest, roll) * is_apart[:, None]
+    is_apart: np.ndarray = below.any(axis=1) & (highest - second >= _APART)
+    return is_apart
 
 
 def _classes_of(keys: np.ndarray, roll: PianoRoll) -> np.ndarray:
-    """bool [T, 12]: the pitch class of the column of a key at each step, int [T]."""
+    """bool [K, 12]: the pitch classes of keys, which are the numbers of their columns, int [K]."""
     classes: np.ndarray = (keys[:, None] + roll.lowest_pitch) % 12 == np.arange(12)
     return classes
 

@@ -101,6 +101,20 @@ KRN = """**kern\t**kern
 ==\t==
 *-\t*-
 """
+KRN_CHORDS = """**kern\t**mxhm
+*M4/4\t*
+=1-\t=1-
+4.c\tC major
+8d\t.
+2e\tB- dominant/D
+=:|!\t=:|!
+*^\t*
+1c\t2e\tA minor
+.\t2f\tnone
+*v\t*v\t*
+==\t==
+*-\t*-
+"""
 
 
 CHORDS = (
@@ -279,7 +293,7 @@ READERS = {
     "musicxml": Reader(".musicxml", scores),
     "mxl": Reader(".mxl", compressed_scores, archive=True),
     "abc": Reader(".abc", lambda: [ABC.encode(), ABC_MINOR.encode()]),
-    "krn": Reader(".krn", lambda: [KRN.encode()]),
+    "krn": Reader(".krn", lambda: [KRN.encode(), KRN_CHORDS.encode()]),
 }
 
 

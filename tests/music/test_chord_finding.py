@@ -114,6 +114,26 @@ def test_passing_notes_change_no_chord() -> None:
     assert chords_heard(PianoRoll.from_notes(plain + melody)) == [parse_chord("C")]
 
 
+def test_a_suspended_chord_is_found_where_its_third_does_not_sound() -> None:
+    open_fifth = [(0, 16, 48), (0, 16, 55), (0, 16, 60)]
+    suspended = PianoRoll.from_notes([*open_fifth, (0, 16, 65)])
+    assert chords_heard(suspended) == [parse_chord("Csus4")]
+    struck_twice = [(start, 8, key) for start in (0, 8) for key in (48, 55, 60)]
+    resolved = PianoRoll.from_notes([*struck_twice, (0, 8, 65), (8, 8, 64)])
+    assert chords_heard(resolved) == [parse_chord("Csus4"), parse_chord("C")]
+    passing = PianoRoll.from_notes([*open_fifth, (0, 2, 65), (2, 2, 64), (4, 2, 65), (6, 10, 64)])
+    assert chords_heard(passing) == [parse_chord("C")]
+
+
+def test_low_notes_count_more_than_high_ones() -> None:
+    low = [(0, 16, 48), (0, 16, 52), (0, 16, 55)]
+    high = [(0, 16, 80), (0, 16, 84), (0, 16, 87)]
+    assert chords_heard(PianoRoll.from_notes(low + high)) == [parse_chord("C")]
+    lower = [(start, length, key + 36) for start, length, key in low]
+    upper = [(start, length, key - 36) for start, length, key in high]
+    assert chords_heard(PianoRoll.from_notes(lower + upper)) == [parse_chord("Ab")]
+
+
 def test_a_broken_chord_is_one_chord() -> None:
     keys = (48, 55, 60, 64, 67, 64, 60, 55, 45, 52, 57, 60, 64, 60, 57, 52)
     notes = [(step, 1, key) for step, key in enumerate(keys)]
