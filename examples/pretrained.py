@@ -114,8 +114,8 @@ RECIPES = {
         settings={
             "preset": "small",
             "seed": 1,
-            "max_steps": 2200,
-            "set": {"training.calibration_rounds": 16},
+            "max_steps": 4500,
+            "set": {"training.calibration_rounds": 28},
         },
         makes="songs for drums, bass, chords and melody",
         use="lnfgen sample band --bars 16 --out song.mid",

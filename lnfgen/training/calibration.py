@@ -67,6 +67,9 @@ LEARNING_RATE_OF_BANDS = 2e-4
 FIRST_SHARPNESS = 0.08
 """Where calibration begins: as a temperature of 0.92, with which most errors are gone already."""
 
+FIRST_SHARPNESS_OF_BANDS = 0.0
+"""A band holds notes for long and has silent parts: sharper choices would make both longer."""
+
 SHARPNESS_RATE = 0.004
 """The learning rate of the sharpness, a few numbers on which all choices hang."""
 
@@ -117,9 +120,10 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
     """
     aim = Aim.of(train, seed)
     true = aim.passages
+    first_sharpness = FIRST_SHARPNESS_OF_BANDS if encoding.parts else FIRST_SHARPNESS
     for sharpness in parameter_groups(model)[SHARPNESS]:
         sharpness.requires_grad_(True)
-        sharpness.data.fill_(FIRST_SHARPNESS)
+        sharpness.data.fill_(first_sharpness)
     anchor = copy.deepcopy(model).requires_grad_(False).eval()
     optimizer = _optimizer(model, is_band=bool(encoding.parts))
     remembered: list[np.ndarray] = []

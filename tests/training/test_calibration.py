@@ -297,9 +297,22 @@ def test_each_group_of_weights_moves_at_a_rate_of_its_own(monkeypatch: pytest.Mo
         first = 0.0
         if name == SHARPNESS:
             rate = calibration.SHARPNESS_RATE
-            first = calibration.FIRST_SHARPNESS
+            first = calibration.FIRST_SHARPNESS_OF_BANDS
         furthest = max(float((moved[parameter] - first).abs().max()) for parameter in parameters)
         assert furthest == pytest.approx(rate, rel=1e-2)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_calibration_begins_with_sharper_choices_but_for_a_band(parts: int) -> None:
+    """In a band they would make held notes and silences longer."""
+    model = toy_model(parts=parts)
+    encoding = band_encoding(TWO, num_keys=KEYS) if parts > 1 else ENCODING
+    silence = np.zeros((128, parts, KEYS), np.uint8)
+    train = Repertoire.of([encoding.decode(silence)])
+    assert calibration.calibrate(model, encoding, train, 0, 1, ignored)
+    expected = 0.0 if parts > 1 else calibration.FIRST_SHARPNESS
+    for sharpness in parameter_groups(model)[SHARPNESS]:
+        assert (sharpness == expected).all()
 
 
 # The drums.
@@ -333,11 +346,11 @@ def test_drums_are_made_steadier_until_as_many_bars_come_again_as_in_train(
     train = [FOUR.decode(song(16, 4).numpy())]
     assert calibration.calibrate(model, FOUR, Repertoire.of(train), 0, 1, ignored)
     moved = moves(model, before)
-    expected = torch.full((4,), calibration.FIRST_SHARPNESS)
+    expected = torch.full((4,), calibration.FIRST_SHARPNESS_OF_BANDS)
     expected[0] += raises * calibration.STEADIER
     torch.testing.assert_close(moved.pop(of_copies), expected)
     for name in set(sharpness) - {of_copies}:
-        assert (moved.pop(name) == calibration.FIRST_SHARPNESS).all()
+        assert (moved.pop(name) == calibration.FIRST_SHARPNESS_OF_BANDS).all()
     assert not any(move.any() for move in moved.values())
 
 
@@ -365,7 +378,7 @@ def test_silent_drums_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     train = [FOUR.decode(song(8, 2).numpy())]
     assert calibration.calibrate(model, FOUR, Repertoire.of(train), 0, 1, ignored)
     for name, move in moves(model, before).items():
-        expected = calibration.FIRST_SHARPNESS if name.endswith("sharpness") else 0.0
+        expected = calibration.FIRST_SHARPNESS_OF_BANDS if name.endswith("sharpness") else 0.0
         assert (move == expected).all()
 
 
