@@ -35,7 +35,7 @@ from lnfgen.models.turns import (
     LowestKey,
     NextKey,
     Turn,
-    last_from_above,
+    goes_on,
 )
 from lnfgen.models.voice_leading import (
     NO_KEY,
@@ -304,7 +304,7 @@ class FrameHead(OutputHead):
         logits: Tensor | None = None
         for kind, voice in TURNS:
             if logits is not None and _leaves_out(keys.device):
-                more = _goes_on(state.drawn).nonzero()[:, 0]
+                more = goes_on(state.drawn).nonzero()[:, 0]
                 if not len(more):
                     break
                 if len(more) < len(rows):
@@ -318,7 +318,7 @@ class FrameHead(OutputHead):
                 logits = found
             else:
                 decided = turn.decided(keys, state.drawn)[:, : logits.shape[-1]]
-                decided = decided & _goes_on(state.drawn)[:, None]
+                decided = decided & goes_on(state.drawn)[:, None]
                 before = logits.index_select(-2, rows)
                 logits = logits.index_copy(-2, rows, torch.where(decided, found, before))
             if voice != LAST_VOICE:  # nothing reads the state after the last turn
@@ -421,13 +421,6 @@ def _leaves_out(device: torch.device) -> bool:
     A device other than a CPU would take longer to find them.
     """
     return device.type == "cpu"
-
-
-def _goes_on(drawn: DrawnVoices) -> Tensor:
-    """Which frames may have keys below those drawn from the top down, bool `[N]`."""
-    if drawn.keys.shape[1] == 1:
-        return drawn.keys[:, 0] > 0
-    return last_from_above(drawn) > drawn.keys[:, 1]
 
 
 def _inputs_of_turn(

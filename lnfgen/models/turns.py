@@ -201,6 +201,13 @@ def last_from_above(drawn: DrawnVoices) -> Tensor:
     return drawn.keys[:, 0] if num_drawn <= 2 else drawn.keys[:, -1]
 
 
+def goes_on(drawn: DrawnVoices) -> Tensor:
+    """Which frames may have keys below those drawn from the top down, bool `[N]`."""
+    if drawn.keys.shape[1] == 1:
+        return drawn.keys[:, 0] > 0
+    return last_from_above(drawn) > drawn.keys[:, 1]
+
+
 def one_by_one(none: Tensor, scores: Tensor, temperature: float) -> Tensor:
     """A choice by softmax as logits of single keys, from the top down, `[..., P]`.
 
