@@ -60,6 +60,7 @@ CODE = ("flows", "models", "nn", "transforms", "training")
 
 OF_NO_CELL = (
     "training/calibration.py",
+    "training/note_lengths.py",
     "training/verdict.py",
     "training/recipe_files/onsets.toml",
     "training/recipe_files/band.toml",
@@ -71,6 +72,7 @@ OF_OUTPUT = (
     "models/frame_head.py",
     "models/frame_past.py",
     "models/frame_state.py",
+    "models/held_notes.py",
     "models/mixture.py",
     "models/turns.py",
     "models/voice_leading.py",

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from lnfgen.models.frame_head import FrameHead
 from lnfgen.models.frame_past import PastState
-from lnfgen.models.frame_state import FramesBefore, FrameState, Recalled, Tables
+from lnfgen.models.frame_state import FramesBefore, FrameState, Recalled, Tables, frames_before
+from lnfgen.models.held_notes import steps_held
 from lnfgen.models.observation import Known
 from lnfgen.models.output import DrawnStep, Sampler, StretchSampler
 from lnfgen.models.stretches import in_stretches
@@ -27,22 +28,9 @@ class GivenFrames(NamedTuple):
 
     x: Tensor
     noisy: Tensor  # the same frames with noise, as later frames read them
-    ahead: FramesBefore  # those of the step before the first one, [B, R, P]
+    before: FramesBefore  # of each of these steps, [B, n, R, P]
     recall: RecalledAt | None
     first_step: int = 0  # the number of the first step in its piece
-
-    def before(self, start: int, stop: int) -> FramesBefore:
-        """The frames before the steps from `start` to before `stop`, `[B, stop - start, R, P]`."""
-        frames = _delayed(self.x, self.ahead.frames, start, stop)
-        noisy = _delayed(self.noisy, self.ahead.noisy, start, stop)
-        return FramesBefore(frames, noisy)
-
-
-def _delayed(x: Tensor, ahead: Tensor, start: int, stop: int) -> Tensor:
-    """Of x `[B, n, R, P]` and the frames ahead of it, those before each of some steps."""
-    if start:
-        return x[:, start - 1 : stop - 1]
-    return torch.cat([ahead[:, None], x[:, : stop - 1]], 1)
 
 
 class AutoregressiveHead(FrameHead):
@@ -71,7 +59,8 @@ class AutoregressiveHead(FrameHead):
         """
         noisy = x if noisy is None else noisy
         silence = self.frames.silence(len(x), device=x.device)
-        given = GivenFrames(x, noisy, FramesBefore(silence, silence), self._recall(x))
+        before = frames_before(x, noisy, silence, silence.long())
+        given = GivenFrames(x, noisy, before, self._recall(x))
         logits, _ = self.scored(context, given, self.tables(), temperature)
         return logits
 
@@ -92,7 +81,7 @@ class AutoregressiveHead(FrameHead):
             context: Tensor, start: int, stop: int, state: PastState | None
         ) -> tuple[Tensor, PastState]:
             """The logits of the frames from `start` to before `stop`, and the state after them."""
-            before = given.before(start, stop)
+            before = given.before.of_steps(start, stop)
             past, state = self.past(before.noisy, tables.near, state)
             beats = self.beats(given.first_step + torch.arange(start, stop, device=past.device))
             frames = given.x[:, start:stop].flatten(0, 2)
@@ -101,7 +90,7 @@ class AutoregressiveHead(FrameHead):
                 past.flatten(0, 1),
                 None if given.recall is None else given.recall(start, stop),
                 beats.repeat(len(given.x), 1),
-                FramesBefore(before.frames.flatten(0, 1), before.noisy.flatten(0, 1)),
+                before.in_rows(),
                 frames,
             )
             if self.parts > 1:
@@ -165,6 +154,7 @@ class _FrameSampler(StretchSampler):
         self._tables = head.tables()
         self._step = 0
         self._before: Tensor | None = None  # the last frames, [B, R, P]
+        self._held = torch.empty(0, dtype=torch.long)  # as `steps_held`, [B, R, P]
         self._past: PastState | None = None
         self._memories: list[Memory] = []  # of each recall, of B * R sequences
 
@@ -172,6 +162,7 @@ class _FrameSampler(StretchSampler):
         if self._before is None or self._past is None:
             return
         self._before = self._before[rows]
+        self._held = self._held[rows]
         self._past = self._past.of_rows(rows)
         parts = torch.arange(self._head.parts, device=rows.device)
         of_parts = (rows[:, None] * self._head.parts + parts).flatten()
@@ -182,11 +173,11 @@ class _FrameSampler(StretchSampler):
         head = self._head
         before = self._frames_before(len(x), x.device)
         recalled = self._recalled_by(x)
-        ahead = FramesBefore(before, before)
-        given = GivenFrames(x, x, ahead, recalled, self._step)
+        given = GivenFrames(x, x, frames_before(x, x, before, self._held), recalled, self._step)
         logits, self._past = head.scored(
             context, given, self._tables, self._temperature, self._past
         )
+        self._held = steps_held(self._held, x)[:, -1]
         self._before = x[:, -1]
         self._step += x.shape[1]
         return logits
@@ -209,6 +200,7 @@ class _FrameSampler(StretchSampler):
         """The last frames `[B, R, P]`; before the first step they are silent."""
         if self._before is None:
             self._before = self._head.frames.silence(num_rows, device=device)
+            self._held = self._before.long()
             silence = self._head.recallable(self._before).flatten(0, 1)
             self._memories = self._head.memories(silence)
         return self._before
@@ -225,6 +217,7 @@ class _FrameSampler(StretchSampler):
             x, logits = self._drawn_parts(state, uniform, known)
         for memory in self._memories:
             memory.append(head.recallable(x).flatten(0, 1))
+        self._held = steps_held(self._held, x[:, None])[:, 0]
         self._before = x
         self._step += 1
         return DrawnStep(x, logits)
@@ -260,7 +253,7 @@ class _FrameSampler(StretchSampler):
             copies = torch.cat([memory.recalled() for memory in self._memories], -2)
             recalled = Recalled(copies, head.beats(self._since(1)[:, 0]))
         beats = head.beats(torch.full((1,), self._step, device=context.device))
-        frames = FramesBefore(before, before)
+        frames = FramesBefore(before, before, self._held)
         return head.state(context, past[:, 0], recalled, beats, frames)
 
     def _since(self, num_steps: int) -> Tensor:

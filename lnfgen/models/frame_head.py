@@ -12,6 +12,7 @@ from lnfgen.models.beat_features import NUM_BEAT_FEATURES, PERIODS, BeatFeatures
 from lnfgen.models.degree_units import DegreeUnits
 from lnfgen.models.frame_past import EarlierParts, FramePast
 from lnfgen.models.frame_state import FramesBefore, FrameState, Recalled, Tables
+from lnfgen.models.held_notes import HeldNotes
 from lnfgen.models.mixture import (
     NUM_EDGES,
     Copies,
@@ -126,6 +127,9 @@ class FrameHead(OutputHead):
             }
         )
         self.of_beats = BeatFeatures()
+        self.held: HeldNotes | None = None
+        if self.parts > 1 and frames.has_onsets:
+            self.held = HeldNotes(self.parts)
         self.of_home: DegreeUnits | None = None
         if reads_home:
             self.of_home = DegreeUnits(self.parts, frames.num_pitches, num_context, hidden)
@@ -239,6 +243,7 @@ class FrameHead(OutputHead):
             cases=move_case(keys, voices[..., None]),
             drawn=DrawnVoices.none(sounding, num_before.flatten(), x),
             silent=~sounding,
+            of_held=None if self.held is None else self.held(before.held),
             parts=parts,
         )
 
@@ -337,7 +342,7 @@ class FrameHead(OutputHead):
         temperature: float,
     ) -> tuple[Tensor, MixedChoice]:
         """The logits of all keys in a turn, `[..., N, bits_per_part]`, and the choice itself."""
-        units, rules = _inputs_of_turn(turn, tables, voice, state)
+        units, rules = turn.inputs(tables, voice, state)
         h = turn.hidden_units(units, self.dropout)
         scores, onset = turn.scores(h, state.parts)
         if rules is not None:
@@ -346,9 +351,10 @@ class FrameHead(OutputHead):
         none, scores, onset = turn.sharpened(none, scores, onset, state.parts)
         choice = MixedChoice.of(none, scores, turn.copied(state.copies, free))
         if voice == LAST_VOICE:
-            sounds = tempered(scores, temperature)
+            sounds = tempered(state.with_held(scores), temperature)
         else:
             mixed_none, mixed = choice.mixed(state.weights)
+            mixed = state.with_held(mixed)
             if turn.none is None:
                 mixed_none = none.to(mixed)
             sounds = turn.as_logits(mixed_none, torch.where(free, mixed, FORBIDDEN), temperature)
@@ -372,6 +378,8 @@ class FrameHead(OutputHead):
         if not turn.draws_onsets:  # a later turn decides on them
             return torch.cat([sounds, torch.zeros_like(sounds)], -1).to(self.dtype)
         onset = mixed_onset(state.weights, onset.to(self.dtype), state.copies)
+        if state.of_held is not None:
+            onset = onset - state.of_held
         onset = torch.where(state.silent, CERTAIN, tempered(onset, temperature))
         return torch.cat([sounds, onset], -1).to(self.dtype)
 
@@ -421,24 +429,3 @@ def _leaves_out(device: torch.device) -> bool:
     A device other than a CPU would take longer to find them.
     """
     return device.type == "cpu"
-
-
-def _inputs_of_turn(
-    turn: Turn, tables: PairTables | None, voice: int, state: FrameState
-) -> tuple[Tensor, Tensor | None]:
-    """The sum of the inputs of each key's units, and what rules of voices add to its score.
-
-    They are `[..., N, P, hidden]` and `[N, P]`. The first turn has no rules.
-    """
-    own = state.cases[:, voice]
-    if turn.pairs is None:
-        return state.units + turn.from_move(own), None
-    assert tables is not None
-    number = 0
-    others = []
-    if isinstance(turn, NextKey):
-        number = voice
-        # With the number of the voice, this gives how many voices are still to come.
-        others = [state.below * NUM_VOICES + voice]
-    of_pairs, rules = turn.pairs(tables, number, own, state.drawn, *others)
-    return of_pairs + state.units + state.of_voices, rules

@@ -2,8 +2,11 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+from lnfgen.conventions import SOUNDING
+from lnfgen.models.held_notes import steps_held
 from lnfgen.models.mixture import Copies
 from lnfgen.models.voice_leading import DrawnVoices, PairTables
 
@@ -16,10 +19,43 @@ class Tables(NamedTuple):
 
 
 class FramesBefore(NamedTuple):
-    """The frame of each part at the step before each of S steps, `[S, R, P]`."""
+    """The frame of each part at the step before each of S steps, `[S, R, P]` or `[B, n, R, P]`."""
 
     frames: Tensor
     noisy: Tensor  # the same frames with noise
+    held: Tensor  # `steps_held` of these frames; 0 where noise hides the key
+
+    def of_steps(self, start: int, stop: int) -> "FramesBefore":
+        """Those before the steps from `start` to before `stop`."""
+        return FramesBefore(
+            frames=self.frames[:, start:stop],
+            noisy=self.noisy[:, start:stop],
+            held=self.held[:, start:stop],
+        )
+
+    def in_rows(self) -> "FramesBefore":
+        """`[B, n, R, P]` -> `[B * n, R, P]`."""
+        return FramesBefore(
+            frames=self.frames.flatten(0, 1),
+            noisy=self.noisy.flatten(0, 1),
+            held=self.held.flatten(0, 1),
+        )
+
+
+def frames_before(x: Tensor, noisy: Tensor, ahead: Tensor, held: Tensor) -> FramesBefore:
+    """The frames before each step of x, and of x with noise, `[B, n, R, P]`.
+
+    Before the first step were the frames `ahead`, whose keys had been held for `held` steps; both
+    are `[B, R, P]`.
+    """
+    held_before = torch.cat([held[:, None], steps_held(held, x)[:, :-1]], 1)
+    noisy_before = torch.cat([ahead[:, None], noisy[:, :-1]], 1)
+    is_hidden = (noisy_before & SOUNDING) == 0
+    return FramesBefore(
+        frames=torch.cat([ahead[:, None], x[:, :-1]], 1),
+        noisy=noisy_before,
+        held=held_before.masked_fill(is_hidden, 0),
+    )
 
 
 class Recalled(NamedTuple):
@@ -45,7 +81,13 @@ class FrameState(NamedTuple):
     drawn: DrawnVoices
     # Where a key was silent in the frame before, [N, P]; if it sounds now it is struck.
     silent: Tensor
+    # What is added to the score of each key by how long it has been held, [N, P].
+    of_held: Tensor | None
     parts: Tensor  # that the frames are of, [N]
+
+    def with_held(self, scores: Tensor) -> Tensor:
+        """Scores of the keys `[..., N, P]`, with what is added by how long each has been held."""
+        return scores if self.of_held is None else scores + self.of_held
 
     def of_rows(self, rows: Tensor) -> "FrameState":
         """The state of some of the frames."""
@@ -59,5 +101,6 @@ class FrameState(NamedTuple):
             cases=self.cases[rows],
             drawn=self.drawn.of_rows(rows),
             silent=self.silent[rows],
+            of_held=None if self.of_held is None else self.of_held[rows],
             parts=self.parts[rows],
         )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
+from lnfgen.models.frame_state import FrameState
 from lnfgen.models.mixture import Copies
 from lnfgen.models.voice_leading import (
     NUM_MOVES,
@@ -103,6 +104,24 @@ class Turn(nn.Module, ABC):
         """The choice as logits of single keys; see `one_by_one`."""
         return one_by_one(none, scores, temperature)
 
+    def inputs(
+        self, tables: PairTables | None, voice: int, state: FrameState
+    ) -> tuple[Tensor, Tensor | None]:
+        """The sum of the inputs of each key's units, and what rules of voices add to its score.
+
+        They are `[..., N, P, hidden]` and `[N, P]`. A turn before any voice is drawn has no rules.
+        """
+        if tables is None:
+            return state.units + self.from_move(state.cases[:, voice]), None
+        of_pairs, rules = self._of_pairs(tables, voice, state)
+        return of_pairs + state.units + state.of_voices, rules
+
+    def _of_pairs(self, tables: PairTables, voice: int, state: FrameState) -> tuple[Tensor, Tensor]:
+        """What the units read of the voices drawn so far, and what rules add to the scores."""
+        assert self.pairs is not None
+        found: tuple[Tensor, Tensor] = self.pairs(tables, 0, state.cases[:, voice], state.drawn)
+        return found
+
     def hidden_units(self, units: Tensor, dropout: nn.Module) -> Tensor:
         """The hidden units of each key from the sum of all its inputs, `[..., P, hidden]`."""
         h = gelu(units)
@@ -193,6 +212,14 @@ class NextKey(Turn):
 
     def copied(self, copies: Copies, free: Tensor) -> Tensor:
         return copies.next_choice(free)
+
+    def _of_pairs(self, tables: PairTables, voice: int, state: FrameState) -> tuple[Tensor, Tensor]:
+        assert self.pairs is not None
+        # With the number of the voice, this gives how many voices are still to come.
+        counts = state.below * NUM_VOICES + voice
+        own = state.cases[:, voice]
+        found: tuple[Tensor, Tensor] = self.pairs(tables, voice, own, state.drawn, counts)
+        return found
 
 
 def last_from_above(drawn: DrawnVoices) -> Tensor:

@@ -18,6 +18,8 @@ the noise of the gradient adds up in all that no figure sees.
 The sharpness of all choices, which training leaves as it is, is moved too: most of what samples
 have too much of are errors that a lower temperature would avoid.
 
+At the end the lengths of a band's notes are matched directly (`lnfgen.training.note_lengths`).
+
 The gradient is that of log p(x | z) for the z that x was drawn from, so the prior stays.
 """
 
@@ -53,6 +55,7 @@ from lnfgen.music.tonality import Key
 from lnfgen.music.tracks import DRUMS
 from lnfgen.music.two_sample import TwoSampleTest
 from lnfgen.nn.parameter_groups import RATES, SHARPNESS, parameter_groups
+from lnfgen.training.note_lengths import NoteLengths, held_notes
 from lnfgen.training.rewards import GREATEST, Aim, credits_of, rewards_of
 
 REMEMBERED = 3
@@ -80,6 +83,9 @@ STEADIER = 0.25
 """The sharpness of drums is raised by so much at a time at the end; see `_steady_drums`."""
 
 MOST_RAISES = 4
+
+ROUNDS_PER_MATCH = 2
+"""How many rounds there are for each draw that note lengths are matched by."""
 
 PIECES_OF_UPDATE = 8
 """The songs of an update; a round has several."""
@@ -142,13 +148,18 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
         rewards = rewards_of(found.figures, samples, true.figures, aim.of_parts)
         lengths = [len(one.x) for one in drawn]
         credits = credits_of(lengths, found.passages, rewards, aim.measures)
-        _set_rates(optimizer, min(1.0, 2 * (1 - number / rounds)))
+        _set_rates(optimizer, _falling(number, rounds))
         size = PIECES_OF_UPDATE * _times(encoding)
         for start in range(0, len(drawn), size):
             block = slice(start, start + size)
             _update(model, anchor, encoding, optimizer, drawn[block], credits[block])
     _steady_drums(model, encoding, train.pieces, stream_seed(seed, rounds))
-    return True
+    return _match_note_lengths(model, encoding, train.pieces, rounds, seed, interrupted)
+
+
+def _falling(number: int, rounds: int) -> float:
+    """The share of a rate in a round: 1 in the first half, then linearly to 0."""
+    return min(1.0, 2 * (1 - number / rounds))
 
 
 def _optimizer(model: SequenceModel, *, is_band: bool) -> torch.optim.Adam:
@@ -280,6 +291,35 @@ def _steady_drums(
         for of_parts in sharpness:
             assert of_parts is not None
             of_parts.data[part] += STEADIER
+
+
+def _match_note_lengths(  # noqa: PLR0913  (what `calibrate` is asked)
+    model: SequenceModel,
+    encoding: MusicEncoding,
+    train: Sequence[PianoRoll],
+    rounds: int,
+    seed: int,
+    interrupted: Callable[[], bool],
+) -> bool:
+    """Move the scores of held notes until long notes of each part are as long as in train.
+
+    It comes last, because gradients of other figures would move them away again. False if
+    `interrupted()` ended it.
+    """
+    tables = held_notes(model)
+    if not tables:
+        return True
+    wanted = NoteLengths.of(encoding.encode(piece) for piece in train)
+    matches = rounds // ROUNDS_PER_MATCH
+    for number in range(matches):
+        if interrupted():
+            return False
+        drawn = _draw(model, encoding, stream_seed(seed, rounds + MOST_RAISES + number))
+        found = NoteLengths.of(one.x.numpy() for one in drawn)
+        moved = _falling(number, matches) * found.towards(wanted)
+        for table in tables:
+            table.added += moved.to(table.added)
+    return True
 
 
 def _repeats(encoding: MusicEncoding, pieces: Sequence[PianoRoll], part: int) -> float:

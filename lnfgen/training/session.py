@@ -39,7 +39,7 @@ from lnfgen.runs.evaluation_data import dataset_of
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import is_calibrated
 from lnfgen.runs.naming import create_numbered
-from lnfgen.training.calibration import SHORT, calibrate, pieces_of_round
+from lnfgen.training.calibration import ROUNDS_PER_MATCH, SHORT, calibrate, pieces_of_round
 from lnfgen.training.rewards import MOST_PASSAGES
 from lnfgen.training.schedules import lengthened
 from lnfgen.training.trainer import Listener, Trainer
@@ -48,6 +48,9 @@ from lnfgen.wording import counted
 STEP_OF_A_ROUND = 2.5
 """A time step of a round of calibration is drawn and then learned from. That takes about so many
 times as long as a time step of an update on a CPU."""
+
+STEP_OF_A_DRAW = 1.0
+"""That of a draw by which the lengths of notes are matched, from which nothing is learned."""
 
 
 class TrainingSession:
@@ -247,7 +250,10 @@ class TrainingSession:
             other_steps = encoding.steps_of_bars(LONG_BARS, encoding.time_signature)
         steps_of_round = pieces_of_round(encoding) / 2 * (short_steps + other_steps)
         steps_of_update = training.batch_size * usual_steps
-        return rounds * STEP_OF_A_ROUND * steps_of_round / steps_of_update
+        per_step = rounds * STEP_OF_A_ROUND
+        if encoding.parts:
+            per_step += rounds // ROUNDS_PER_MATCH * STEP_OF_A_DRAW
+        return per_step * steps_of_round / steps_of_update
 
     def _calibrate(self, listener: Listener, interrupted: Callable[[], bool]) -> bool:
         """Calibrate the run's model, unless it is. False if `interrupted()` ended it."""

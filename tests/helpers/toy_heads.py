@@ -51,5 +51,7 @@ def frames(has_onsets: bool = True) -> torch.Tensor:
 
 def band_head(frames: Frames, *, copies: bool) -> AutoregressiveHead:
     torch.manual_seed(0)
-    made = AutoregressiveHead(frames, 4, 32, 0.0, copies=copies)
-    return randomise(made, 0.2).double().eval()
+    made = randomise(AutoregressiveHead(frames, 4, 32, 0.0, copies=copies), 0.2)
+    if made.held is not None:
+        made.held.added.normal_()
+    return made.double().eval()

@@ -24,6 +24,7 @@ def state(num_samples: int) -> FrameState:
         cases=torch.rand(NUM_FRAMES, NUM_VOICES + 1, KEYS),
         drawn=DrawnVoices(numbers[:, None], numbers[:, None], numbers, numbers > 1),
         silent=torch.rand(NUM_FRAMES, KEYS) < 0.5,
+        of_held=torch.rand(NUM_FRAMES, KEYS),
         parts=numbers,
     )
 
@@ -34,9 +35,10 @@ def test_the_state_of_some_frames_has_the_rows_of_these():
     some = whole.of_rows(rows)
     assert torch.equal(some.units, whole.units[:, rows])
     assert torch.equal(some.weights, whole.weights[:, rows])
-    for name in ("of_voices", "paths", "below", "cases", "silent", "parts"):
+    for name in ("of_voices", "paths", "below", "cases", "silent", "of_held", "parts"):
         assert torch.equal(getattr(some, name), getattr(whole, name)[rows]), name
     for found, every in zip(some.copies, whole.copies, strict=True):
         assert torch.equal(found, every[rows])
+    assert whole._replace(of_held=None).of_rows(rows).of_held is None
     for found, every in zip(some.drawn, whole.drawn, strict=True):
         assert torch.equal(found, every[rows])

@@ -31,6 +31,7 @@ from lnfgen.runs.checkpoint import save_model
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import is_calibrated, overview
 from lnfgen.training import calibration
+from lnfgen.training.note_lengths import FIRST_CASE, held_notes
 from lnfgen.training.recipes import Corpus
 from lnfgen.training.rewards import Rewards
 from lnfgen.training.session import TrainingSession
@@ -380,6 +381,37 @@ def test_silent_drums_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, move in moves(model, before).items():
         expected = calibration.FIRST_SHARPNESS_OF_BANDS if name.endswith("sharpness") else 0.0
         assert (move == expected).all()
+
+
+# Lengths of notes.
+# --------------------------------------------------------------------------------------------------
+
+
+def held_bass(num_bars: int, steps: int) -> torch.Tensor:
+    """A song `[T, 4, KEYS]` of so many bars, whose bass has notes of so many steps."""
+    x = song(num_bars, num_patterns=1)
+    x[:, 1, 0] = 1
+    x[::steps, 1, 0] = 3
+    return x
+
+
+def test_notes_that_are_held_for_too_long_become_likelier_to_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = toy_model(parts=4, copy_attention=True)
+    before = weights(model)
+    draws = [held_bass(40, steps=64)] * 4
+    monkeypatch.setattr(calibration, "_draw", lambda *_: drawn_as(model, *draws))
+    train = [FOUR.decode(held_bass(40, steps=20).numpy())] * 4
+    rounds = 2 * calibration.ROUNDS_PER_MATCH
+    assert calibration._match_note_lengths(model, FOUR, train, rounds, 1, lambda: False)
+    [held] = held_notes(model)
+    changed = {name for name, move in moves(model, before).items() if move.any()}
+    assert len(changed) == 1
+    # Notes of train end after 20 steps, in the case of 16 to 31 steps.
+    assert held.added[1].argmin() == FIRST_CASE
+    assert held.added[1, FIRST_CASE] < -1
+    assert not held.added[[0, 2, 3]].any()
 
 
 # Runs.
