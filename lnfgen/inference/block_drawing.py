@@ -17,7 +17,7 @@ from lnfgen.device.drawing import for_drawing
 from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.known_part import KnownPart
 from lnfgen.inference.particles import Potential, Weighed, draw_weighed
-from lnfgen.models.observation import Known
+from lnfgen.models.observation import AllowedKeys, Known
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song
@@ -37,7 +37,7 @@ class PieceToDraw(NamedTuple, Generic[Finished]):
     finish: Callable[[np.ndarray], Finished]
     home: int | None = None  # by its number in the encoding
     free: Finished | None = None  # as it was drawn without wishes, if it was
-    leaning: torch.Tensor | None = None  # that of `Known` `[T, num_logits]`
+    allowed: AllowedKeys | None = None  # the keys among which hidden ones are drawn, [T, R, P]
 
     @property
     def shape(self) -> tuple[int, TimeSignature | None]:
@@ -75,14 +75,16 @@ def draw_values(  # noqa: PLR0913
     progress: Callable[[int], None] = lambda done: None,
     potential: Potential | None = None,
 ) -> Weighed:
-    """Draw the values of pieces of one shape together; all of them lean, or none."""
+    """Draw the values of pieces of one shape together; all have allowed keys, or none has."""
     known = [known_bits(model, piece.part) for piece in pieces]
     together = Known(
         torch.stack([one.values for one in known]), torch.stack([one.mask for one in known])
     )
-    leanings = [piece.leaning for piece in pieces if piece.leaning is not None]
-    if leanings:
-        together = together._replace(leaning=torch.stack(leanings))
+    allowed = [piece.allowed for piece in pieces if piece.allowed is not None]
+    if allowed:
+        keys = torch.stack([one.keys for one in allowed])
+        lowest = torch.stack([one.lowest for one in allowed])
+        together = together._replace(allowed=AllowedKeys(keys, lowest))
     generators = [torch.Generator().manual_seed(piece.seed) for piece in pieces]
     _, time_signature = pieces[0].shape
     outline = outline_in(

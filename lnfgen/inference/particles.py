@@ -152,9 +152,7 @@ def _are_known(known: Known) -> list[bool]:
 
 
 def _steps_that_weigh(known: Known) -> list[bool]:
-    """The steps with something known, or drawn with a leaning."""
-    if known.leaning is not None:
-        return [True] * known.mask.shape[1]
+    """The steps with something known."""
     return known.mask.transpose(0, 1).flatten(1).any(-1).tolist()
 
 

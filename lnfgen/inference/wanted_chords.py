@@ -1,10 +1,11 @@
-"""Chords that a piece is to have: what they fix of it, and what is weighed by particles.
+"""Chords that a piece is to have: the keys among which it is drawn, and what particles weigh.
 
-In the step where a chord starts, no key outside it sounds, but in a melody of a band; the bass of a
-band plays that of the chord or nothing. This is known before anything is drawn. The rest is a
-potential: notes outside the chord on a beat cost something, and so does a chord whose lowest note
-is not its bass when it starts. Between the beats all notes are free, for there they pass. Particles
-lean towards the chords when they are drawn, and their weights correct for it.
+On a beat, no key outside its chord is drawn, and where a chord starts its bass is the lowest one:
+the bass of a band plays it or nothing. The keys that are left share the probability of all, so a
+piece is as dense as without a chart. Between the beats all notes are free, for there they pass.
+
+Chords do not say when notes sound. So particles weigh whether a chord starts over its bass, which
+has to sound there.
 """
 
 import math
@@ -14,10 +15,12 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from lnfgen.conventions import TimeSignature
 from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.wish_measures import Measured
+from lnfgen.models.observation import AllowedKeys
 from lnfgen.music.chart import (
     Bar,
     ChordChange,
@@ -28,7 +31,7 @@ from lnfgen.music.chart import (
 )
 from lnfgen.music.chord import Chord
 from lnfgen.music.harmony import pitch_classes
-from lnfgen.music.parts import MELODY, are_pitched
+from lnfgen.music.parts import are_pitched
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
 from lnfgen.music.song import Song, as_song
 from lnfgen.music.time_signature import bar_and_beats, bar_length
@@ -41,23 +44,11 @@ ENOUGH_INSIDE = 0.75
 ENOUGH_HELD = 0.9
 """A piece has its chords if at least this share of its bars is inside them, and of their basses."""
 
-COST_OUTSIDE = 40.0
-"""What a bar costs whose beats are all outside its chords, or silent, in nats."""
-
 COST_OF_BASS = 8.0
 """What a chord costs that starts over another bass or in silence, in nats."""
 
 COST_OF_LATE_START = 40.0
 """What silence costs where the first chord starts: it would become an upbeat."""
-
-LEANING = -2.5
-"""What is added on a beat to the logit of a key outside its chord."""
-
-LEANING_OF_BASS = -8.0
-"""And where a chord starts to those of low keys that are not its bass, so that it is the lowest."""
-
-LOW = 53
-"""Below this MIDI pitch, F3, a key is low: a bass has most of its notes there, and few others."""
 
 MOST_CLASHES = 0.5
 """A bar clashes with its chords if a greater share of what it keeps is outside them."""
@@ -151,108 +142,79 @@ class WantedChords:
     """The chords of a piece as a model sees it: T steps, R parts, P keys.
 
     Attributes:
-        outside: bool [T, R, P], on beats the keys outside the chord of their step; none of drums.
-        silent: bool [T, R, P], those that are silent where a chord starts.
+        allowed: the keys that may sound, and those that may be the lowest ones, [T, R, P].
         starts: the step where each chord starts, and the keys with the pitch class of its bass,
             bool [R, P].
         pitches: int [R, P], the MIDI pitches of the keys.
         is_pitched: bool [R], False for drums.
     """
 
-    outside: np.ndarray
-    silent: np.ndarray
+    allowed: AllowedKeys
     starts: dict[int, np.ndarray]
     pitches: np.ndarray
     is_pitched: np.ndarray
-    beats_per_bar: int
 
     @classmethod
     def of(cls, part: KnownMusic, chart: Sequence[Bar]) -> "WantedChords":
         """The chords of a chart over a piece of which a part is known."""
         encoding = part.encoding
-        roll = part.song.roll
         pitches = part.pitches
         is_pitched = are_pitched(encoding.roles)
-        outside = np.zeros(part.values.shape, np.bool_)
-        silent = np.zeros_like(outside)
+        num_steps = len(part.values)
+        keys = np.ones(part.values.shape, np.bool_)
+        lowest = np.ones_like(keys)
         starts: dict[int, np.ndarray] = {}
         skipped = 0 if part.unheard is None else len(part.unheard[0])
-        beats = np.array(beat_steps(roll)) + part.ahead - skipped
+        beats = np.array(beat_steps(part.song.roll)) + part.ahead - skipped
         for own in wanted_spans(chart, replace(part.song, drawn=part.hidden_cells)):
             span = own.moved(part.ahead - skipped)
-            if span.end <= 0 or span.start >= len(outside):
+            if span.end <= 0 or span.start >= num_steps:
                 continue
-            is_outside = ~span.classes[pitches % 12] & is_pitched[:, None]
-            is_own = (beats >= max(span.start, 0)) & (beats < min(span.end, len(outside)))
-            outside[beats[is_own]] = is_outside
+            is_inside = span.classes[pitches % 12] | ~is_pitched[:, None]
+            is_own = (beats >= max(span.start, 0)) & (beats < min(span.end, num_steps))
+            keys[beats[is_own]] = is_inside
             if span.start >= 0:
                 is_bass = pitches % 12 == span.bass
                 starts[span.start] = is_bass
-                silent[span.start] = _silent_at_start(encoding.roles, is_outside, is_bass)
-        return cls(
-            outside=outside,
-            silent=silent,
-            starts=starts,
-            pitches=pitches,
-            is_pitched=is_pitched,
-            beats_per_bar=beats_of_bar(roll.time_signature),
-        )
-
-    def fixed_in(self, part: KnownMusic) -> KnownMusic:
-        """The piece in which the keys that are silent where a chord starts are known."""
-        silent = part.hidden & self.silent
-        values = np.where(silent, 0, part.values).astype(part.values.dtype)
-        return replace(part, values=values, hidden=part.hidden & ~silent)
-
-    def leaning(self, *, has_onsets: bool) -> np.ndarray:
-        """What is added to the logits of keys when they are drawn, float32 [T, num_logits]."""
-        num_steps, num_parts, num_keys = self.outside.shape
-        bits_per_key = 2 if has_onsets else 1
-        leaning = np.zeros((num_steps, num_parts, bits_per_key, num_keys), np.float32)
-        of_sounding = leaning[:, :, 0]
-        of_sounding[self.outside] = LEANING
-        is_low = (self.pitches < LOW) & self.is_pitched[:, None]
-        for start, is_bass in self.starts.items():
-            of_sounding[start, is_low & ~is_bass] += LEANING_OF_BASS
-        return leaning.reshape(num_steps, -1)
+                keys[span.start] = is_inside
+                _put_bass(encoding.roles, is_bass, keys[span.start], lowest[span.start])
+        allowed = AllowedKeys(torch.from_numpy(keys), torch.from_numpy(lowest))
+        return cls(allowed, starts, pitches, is_pitched)
 
     def cost(self, x: np.ndarray) -> np.ndarray:
         """What the first t steps of N rows cost, in nats: uint8 [N, t, R, P] -> float64 [N]."""
         num_steps = x.shape[1]
         sounding = x[:, :, self.is_pitched] > 0
-        is_outside = self.outside[:num_steps, self.is_pitched]
-        num_sounding = sounding.sum(axis=(2, 3))
-        num_outside = (sounding & is_outside).sum(axis=(2, 3))
-        share = num_outside / num_sounding.clip(min=1)
-        # Silence costs too, or else it would be the way out.
-        has_chord = is_outside.any(axis=(1, 2))
-        share[(num_sounding == 0) & has_chord] = 1
-        cost: np.ndarray = COST_OUTSIDE / self.beats_per_bar * share.sum(axis=1)
         pitches = self.pitches[self.is_pitched].ravel()
+        cost = np.zeros(len(x))
         first = min(self.starts, default=0)
         for start, is_bass in self.starts.items():
-            if start < num_steps:
-                keys = sounding[:, start].reshape(len(x), -1)
-                lowest = np.where(keys, pitches, _ABOVE_ALL).argmin(axis=1)
-                is_right = is_bass[self.is_pitched].ravel()[lowest]
-                is_silent = ~keys.any(axis=1)
-                cost += COST_OF_BASS * (is_silent | ~is_right)
-                if start == first:
-                    cost += COST_OF_LATE_START * is_silent
+            if start >= num_steps:
+                continue
+            keys = sounding[:, start].reshape(len(x), -1)
+            lowest = np.where(keys, pitches, _ABOVE_ALL).argmin(axis=1)
+            is_right = is_bass[self.is_pitched].ravel()[lowest]
+            is_silent = ~keys.any(axis=1)
+            cost += COST_OF_BASS * (is_silent | ~is_right)
+            if start == first:
+                cost += COST_OF_LATE_START * is_silent
         return cost
 
 
-def _silent_at_start(
-    roles: Sequence[str], is_outside: np.ndarray, is_bass: np.ndarray
-) -> np.ndarray:
-    """The keys that are silent where a chord starts, bool [R, P]."""
-    silent = is_outside.copy()
+def _put_bass(
+    roles: Sequence[str], is_bass: np.ndarray, keys: np.ndarray, lowest: np.ndarray
+) -> None:
+    """Where a chord starts, leave its bass to the part that has the bass.
+
+    That is the bass of a band, or the only part. All are bool [R, P], for each of R parts; `keys`
+    and `lowest` are changed.
+    """
+    if len(keys) == 1:
+        lowest[:] = is_bass
+        return
     for number, role in enumerate(roles):
-        if role == MELODY:
-            silent[number] = False
-        elif role == BASS:
-            silent[number] = ~is_bass[number]
-    return silent
+        if role == BASS:
+            keys[number] = is_bass[number]
 
 
 def on_chords(chart: Sequence[Bar], piece: PianoRoll | Song) -> Measured:

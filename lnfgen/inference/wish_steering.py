@@ -262,8 +262,7 @@ def _limited(piece: PieceToDraw[Any], wishes: Wishes) -> _Limited:
         if not wishes.chart:
             return _Limited(piece._replace(part=part))
         chords = WantedChords.of(part, wishes.chart)
-        leaning = torch.from_numpy(chords.leaning(has_onsets=part.encoding.has_onsets))
-        limited = piece._replace(part=chords.fixed_in(part), leaning=leaning)
+        limited = piece._replace(part=part, allowed=chords.allowed)
         return _Limited(limited, chords=chords)
     with_words, log_ways = _with_contained_words(part, wishes, np.random.default_rng(piece.seed))
     return _Limited(piece._replace(part=with_words), log_ways)

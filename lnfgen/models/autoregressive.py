@@ -210,7 +210,8 @@ class _FrameSampler(StretchSampler):
         head = self._head
         state = self._state(context, self._frames_before(len(uniform), uniform.device))
         if head.parts == 1:
-            drawn = self._drawn_part(state, uniform, known)
+            own_known = None if known is None else head.frames.known_of_part(known, 0)
+            drawn = self._drawn_part(state, uniform, own_known)
             x = drawn.x[:, None]
             logits = drawn.logits
         else:
@@ -270,5 +271,10 @@ class _FrameSampler(StretchSampler):
         def decide(logits: Tensor) -> Tensor:
             return head.frames.sample_part(logits, uniform, known)
 
+        if known is not None and known.allowed is not None:
+            # What is known to sound is allowed.
+            sounds = (known.values & known.mask)[..., : head.frames.num_pitches]
+            allowed = known.allowed.each(lambda keys: keys | sounds)
+            state = state._replace(allowed=allowed)
         logits = head.logits(state, self._tables, decide, self._temperature)
         return DrawnStep(decide(logits), logits)

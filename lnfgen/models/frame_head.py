@@ -37,6 +37,7 @@ from lnfgen.models.turns import (
     NextKey,
     Turn,
     goes_on,
+    only_allowed,
 )
 from lnfgen.models.voice_leading import (
     NO_KEY,
@@ -352,9 +353,14 @@ class FrameHead(OutputHead):
         choice = MixedChoice.of(none, scores, turn.copied(state.copies, free))
         if voice == LAST_VOICE:
             sounds = tempered(state.with_held(scores), temperature)
+            if state.allowed is not None:
+                sounds = torch.where(state.allowed.keys, sounds, FORBIDDEN)
         else:
             mixed_none, mixed = choice.mixed(state.weights)
             mixed = state.with_held(mixed)
+            if state.allowed is not None:
+                allowed = turn.allowed_keys(state.allowed, free)
+                mixed = only_allowed(mixed, free, allowed)
             if turn.none is None:
                 mixed_none = none.to(mixed)
             sounds = turn.as_logits(mixed_none, torch.where(free, mixed, FORBIDDEN), temperature)

@@ -8,6 +8,7 @@ from torch import Tensor
 from lnfgen.conventions import SOUNDING
 from lnfgen.models.held_notes import steps_held
 from lnfgen.models.mixture import Copies
+from lnfgen.models.observation import AllowedKeys
 from lnfgen.models.voice_leading import DrawnVoices, PairTables
 
 
@@ -84,6 +85,7 @@ class FrameState(NamedTuple):
     # What is added to the score of each key by how long it has been held, [N, P].
     of_held: Tensor | None
     parts: Tensor  # that the frames are of, [N]
+    allowed: AllowedKeys | None = None  # the keys that may be chosen, [N, P]; None for all
 
     def with_held(self, scores: Tensor) -> Tensor:
         """Scores of the keys `[..., N, P]`, with what is added by how long each has been held."""
@@ -103,4 +105,5 @@ class FrameState(NamedTuple):
             silent=self.silent[rows],
             of_held=None if self.of_held is None else self.of_held[rows],
             parts=self.parts[rows],
+            allowed=None if self.allowed is None else self.allowed.each(lambda keys: keys[rows]),
         )

@@ -170,7 +170,7 @@ class LatentSteps(WeighedSteps):
             generators, num_rows, lambda count, one: observation.uniform(count, 1, one)[:, 0]
         )
         x, logits = self._sampler.draw(context, uniform.to(context.device), known)
-        return x, observation.log_weight(logits, x, known)
+        return x, observation.log_prob(logits, x, known.mask)
 
     def take(
         self, t: int, known: Known, generators: Sequence[torch.Generator]

@@ -132,7 +132,7 @@ class BaselineSteps(WeighedSteps):
                 torch.cat([states, position], -1), uniform.to(position.device), known
             )
             self._read = self._embed(x)
-        return x, observation.log_weight(logits, x, known)
+        return x, observation.log_prob(logits, x, known.mask)
 
     def reindex(self, rows: Tensor) -> None:
         self._network.reindex(rows)

@@ -48,10 +48,6 @@ class Symbols:
         x = x.long().expand(logits.shape[:-1])
         return _where(counted, torch.log_softmax(logits, -1).gather(-1, x[..., None])[..., 0])
 
-    def log_weight(self, logits: Tensor, x: Tensor, known: "Known") -> Tensor:
-        """The logarithm of the probability of what is known of a step, `[...]`."""
-        return self.log_prob(logits, x, known.mask)
-
     def sounding_log_prob(self, logits: Tensor, x: Tensor) -> None:
         """None, because symbols have no onsets."""
         return None
@@ -157,15 +153,6 @@ class Frames:
         onset = _where(on_onset, _bernoulli(logits[..., self.num_pitches :], struck))
         return sounding + _where((x & SOUNDING).bool(), onset).sum(-1)
 
-    def log_weight(self, logits: Tensor, x: Tensor, known: "Known") -> Tensor:
-        """The logarithm of p(x) / q(x) of a step, `[...]`, which `sample` draws from q.
-
-        It is the probability of what is known, and corrects for the leaning of what is drawn.
-        """
-        if known.leaning is None:
-            return self.log_prob(logits, x, known.mask)
-        return self.log_prob(logits, x) - self.log_prob(logits + known.leaning, x, ~known.mask)
-
     def sounding_log_prob(self, logits: Tensor, x: Tensor) -> Tensor | None:
         """The share of `log_prob` for which keys sound, `[..., T]`; None if that is all of it.
 
@@ -191,7 +178,11 @@ class Frames:
 
     def known_of_part(self, known: "Known", part: int) -> "Known":
         """What is known of one part, `[..., bits_per_part]`."""
-        return known.each(lambda bits: self.by_part(bits)[..., part, :])
+        return self._known_by_part(known).each(lambda bits: bits[..., part, :])
+
+    def _known_by_part(self, known: "Known") -> "Known":
+        """What is known of each part, `[..., R, bits_per_part]`."""
+        return Known(self.by_part(known.values), self.by_part(known.mask), known.allowed)
 
     def uniform(self, batch: int, num_steps: int, generator: torch.Generator) -> Tensor:
         """The random numbers that `sample` needs, `[B, T, num_logits]`."""
@@ -205,20 +196,21 @@ class Frames:
     def sample(self, logits: Tensor, uniform: Tensor, known: "Known | None" = None) -> Tensor:
         """Set each bit where `uniform` is below its probability.
 
-        Both are `[..., num_logits]`, and x is uint8 `[..., R, P]`. Known bits stay as they are.
+        Both are `[..., num_logits]`, and x is uint8 `[..., R, P]`. Known bits stay as they are, and
+        a hidden key that is not allowed does not sound.
         """
         of_parts = None
         if known is not None:
-            of_parts = known.each(self.by_part)
+            of_parts = self._known_by_part(known)
         return self.sample_part(self.by_part(logits), self.by_part(uniform), of_parts)
 
     def sample_part(self, logits: Tensor, uniform: Tensor, known: "Known | None" = None) -> Tensor:
         """`sample` for one part: `[..., bits_per_part]` -> uint8 `[..., P]`."""
         precise = logits.to(torch.promote_types(logits.dtype, uniform.dtype))
-        if known is not None and known.leaning is not None:
-            precise = precise + known.leaning
         drawn = uniform < torch.sigmoid(precise)
         if known is not None:
+            if known.allowed is not None:
+                drawn[..., : self.num_pitches] &= known.allowed.keys
             drawn = torch.where(known.mask, known.values, drawn)
         return self._from_part_bits(drawn)
 
@@ -241,26 +233,36 @@ class Frames:
 Observation = Symbols | Frames
 
 
+class AllowedKeys(NamedTuple):
+    """The keys that may sound in frames where they are drawn, bool `[..., R, P]` each."""
+
+    keys: Tensor
+    lowest: Tensor  # which of them may be the lowest key of their part
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "AllowedKeys":
+        """The same with changed tensors."""
+        return AllowedKeys(change(self.keys), change(self.lowest))
+
+
 class Known(NamedTuple):
     """The known part of a sequence whose other part is hidden and to be drawn.
 
     `known` of an observation makes it.
 
-    Both tensors have the shape of the choices that are drawn: for symbols `[..., T]`, and for
-    frames, whose bits are drawn one by one, `[..., T, num_logits]`.
+    The first two tensors have the shape of the choices that are drawn: for symbols `[..., T]`, and
+    for frames, whose bits are drawn one by one, `[..., T, num_logits]`.
     """
 
     values: Tensor
     mask: Tensor  # bool, True where the value is known
-    # of frames, what is added to the logits of hidden bits when they are drawn; see `log_weight`
-    leaning: Tensor | None = None
+    allowed: AllowedKeys | None = None  # among which the hidden keys of frames are drawn
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Known":
         """The same with changed tensors."""
-        leaning = None
-        if self.leaning is not None:
-            leaning = change(self.leaning)
-        return Known(change(self.values), change(self.mask), leaning)
+        allowed = None
+        if self.allowed is not None:
+            allowed = self.allowed.each(change)
+        return Known(change(self.values), change(self.mask), allowed)
 
 
 class FrameEmbedding(nn.Module):

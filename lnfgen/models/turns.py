@@ -14,6 +14,7 @@ from torch.nn.functional import gelu
 
 from lnfgen.models.frame_state import FrameState
 from lnfgen.models.mixture import Copies
+from lnfgen.models.observation import AllowedKeys
 from lnfgen.models.voice_leading import (
     NUM_MOVES,
     NUM_VOICES,
@@ -87,6 +88,10 @@ class Turn(nn.Module, ABC):
     @abstractmethod
     def free_keys(self, keys: Tensor, drawn: DrawnVoices) -> Tensor:
         """Which of the keys `[P]` may be chosen, bool `[N, P]`."""
+
+    def allowed_keys(self, allowed: AllowedKeys, free: Tensor) -> Tensor:
+        """Which of the keys may be chosen among those that are allowed, bool `[N, P]`."""
+        return allowed.keys
 
     def decided(self, keys: Tensor, drawn: DrawnVoices) -> Tensor:
         """The bits that this turn decides on for now: of keys, then of onsets, bool `[N, 2 P]`."""
@@ -166,6 +171,11 @@ class HighestKey(Turn):
     def free_keys(self, keys: Tensor, drawn: DrawnVoices) -> Tensor:
         return keys.new_ones(len(drawn.keys), len(keys), dtype=torch.bool)
 
+    def allowed_keys(self, allowed: AllowedKeys, free: Tensor) -> Tensor:
+        """Those that have a key at or below them which may be the lowest one."""
+        num_below = (allowed.keys & allowed.lowest).cumsum(-1)
+        return allowed.keys & (num_below > 0)
+
     def copied(self, copies: Copies, free: Tensor) -> Tensor:
         return copies.highest_choice()
 
@@ -180,6 +190,12 @@ class LowestKey(Turn):
 
     def free_keys(self, keys: Tensor, drawn: DrawnVoices) -> Tensor:
         return keys <= drawn.keys[:, :1]
+
+    def allowed_keys(self, allowed: AllowedKeys, free: Tensor) -> Tensor:
+        """Those that may be the lowest; all if none may, as below a highest key that is known."""
+        lowest = allowed.keys & allowed.lowest
+        has_any = (lowest & free).any(-1, keepdim=True)
+        return lowest | ~has_any
 
     def decided(self, keys: Tensor, drawn: DrawnVoices) -> Tensor:
         below = keys < drawn.keys[:, :1]
@@ -233,6 +249,17 @@ def goes_on(drawn: DrawnVoices) -> Tensor:
     if drawn.keys.shape[1] == 1:
         return drawn.keys[:, 0] > 0
     return last_from_above(drawn) > drawn.keys[:, 1]
+
+
+def only_allowed(scores: Tensor, free: Tensor, allowed: Tensor) -> Tensor:
+    """The log-probabilities of free keys `[..., N, P]` if only some of them are allowed.
+
+    Those that are share the probability of all, so that of no key stays, unless none is allowed.
+    Which keys are free and allowed is bool `[N, P]`.
+    """
+    of_free = torch.where(free, scores, FORBIDDEN).logsumexp(-1, keepdim=True)
+    of_allowed = torch.where(free & allowed, scores, FORBIDDEN).logsumexp(-1, keepdim=True)
+    return torch.where(allowed, scores + (of_free - of_allowed), FORBIDDEN)
 
 
 def one_by_one(none: Tensor, scores: Tensor, temperature: float) -> Tensor:

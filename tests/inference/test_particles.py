@@ -177,17 +177,6 @@ def test_the_baseline_draws_what_is_hidden_as_often_as_it_is_likely(output: str)
     check(exact_toy(output), draws=2000, particles=16)
 
 
-@pytest.mark.parametrize("output", [name for name in SMALL if name != "symbols"])
-def test_a_leaning_changes_how_particles_are_drawn_and_not_what_they_stand_for(output: str) -> None:
-    model = exact_toy(output)
-    known, x = agreeing(model)
-    generator = torch.Generator().manual_seed(2)
-    leaning = torch.randn(2000, STEPS, model.observation.num_logits, generator=generator)
-    leans = for_each(known, 2000)._replace(leaning=leaning)
-    drawn = draw_hidden(model, leans, 32, generators(2000)).to(x.dtype)
-    assert distance(drawn, x, expected_of(model, x)) < 0.05
-
-
 FAST = [("af-scf", "onsets"), ("iaf-scf", "frames"), ("af-scf/scan", "symbols")]
 
 

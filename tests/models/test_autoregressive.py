@@ -8,7 +8,7 @@ from toy_models import noise_like, random_x, toy
 from lnfgen.models import stretches
 from lnfgen.models.frame_head import CERTAIN
 from lnfgen.models.mixture import FIRST_GATE
-from lnfgen.models.observation import Frames, Known
+from lnfgen.models.observation import AllowedKeys, Frames, Known
 from lnfgen.models.output import Emission
 
 
@@ -237,3 +237,51 @@ def test_known_frames_are_scored_for_several_samples_of_z_at_once():
     together = tied.sampler(1.0).take(contexts, x)
     for context, logits in zip(contexts, together, strict=True):
         torch.testing.assert_close(logits, tied.sampler(1.0).take(context, x))
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@torch.no_grad()
+def test_allowed_keys_are_drawn_as_often_as_all_keys_were(parts):
+    """A part is silent as often as without a limit, and its lowest key may be the lowest."""
+    frames = Frames(5, has_onsets=True, parts=parts)
+    rows = 4000
+    tied = band_head(frames, copies=False)
+    context = torch.randn(1, 4, dtype=torch.float64).expand(rows, -1)
+    uniform = frames.uniform(rows, 1, torch.Generator().manual_seed(1))[:, 0].double()
+    keys = torch.tensor([True, False, True, False, True]).expand(rows, parts, 5)
+    lowest = torch.tensor([False, False, True, False, True]).expand(rows, parts, 5)
+    nothing = torch.zeros(rows, frames.num_logits, dtype=torch.bool)
+    known = Known(nothing, nothing)
+    free = tied.sampler(1.0).draw(context, uniform, known)
+    limited = known._replace(allowed=AllowedKeys(keys, lowest))
+    drawn = tied.sampler(1.0).draw(context, uniform, limited)
+    sounding = drawn.x > 0
+    assert not sounding[..., [1, 3]].any()
+    is_silent = ~sounding.any(-1)  # [rows, parts]
+    assert (sounding[..., 2] | sounding[..., 4] | is_silent).all()
+    assert not (sounding[..., 0] & ~is_silent).any(), "the first key is never the lowest"
+    # Later parts read other notes than they would read without a limit.
+    silent_before = (free.x == 0).all(-1)[:, 0].double().mean()
+    assert 0.01 < float(silent_before) < 0.99
+    assert float(is_silent[:, 0].double().mean()) == pytest.approx(float(silent_before), abs=0.03)
+
+
+@torch.no_grad()
+def test_what_is_known_is_allowed():
+    """A known highest key sounds, whatever is allowed, and so does a known bass."""
+    frames = Frames(5, has_onsets=True)
+    tied = band_head(frames, copies=False)
+    generator = torch.Generator().manual_seed(2)
+    keys = torch.tensor([[[True, False, True, False, False]]])
+    lowest = torch.tensor([[[False, False, True, False, False]]])
+    for known_key in (4, 1):
+        mask = torch.zeros(1, frames.num_logits, dtype=torch.bool)
+        mask[:, known_key] = True
+        known = Known(mask, mask, AllowedKeys(keys, lowest))
+        for _ in range(20):
+            uniform = torch.rand(1, frames.num_logits, generator=generator).double()
+            context = torch.randn(1, 4, generator=generator).double()
+            drawn = tied.sampler(1.0).draw(context, uniform, known)
+            assert drawn.x[0, 0, known_key] > 0
+            assert frames.log_prob(drawn.logits, drawn.x, mask).isfinite().all()
+            assert frames.log_prob(drawn.logits, drawn.x, mask).item() > -100

@@ -4,7 +4,7 @@ import pytest
 import torch
 from toy_models import every_sequence, random_x
 
-from lnfgen.models.observation import Frames, NoteNoise
+from lnfgen.models.observation import AllowedKeys, Frames, NoteNoise
 
 STEPS, KEYS = 6, 32
 
@@ -94,18 +94,20 @@ def test_known_bits_stay_in_draws_and_only_counted_ones_are_scored(has_onsets):
     assert (nothing == 0).all()
 
 
-def test_a_leaning_is_undone_by_the_weight_of_a_draw():
-    """For each x, q(x) times the weight is p(x): of three keys, one is known to be struck."""
-    frames = Frames(3, has_onsets=True)
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(1, 6, generator=generator)
-    leaning = 2 * torch.randn(1, 6, generator=generator)
-    mask = torch.tensor([[False, True, False, False, True, False]])
-    x = every_sequence(frames, 1)[:, 0]
-    x = x[x[:, 0, 1] == 3]
-    known = frames.known(x, mask.expand(len(x), -1))._replace(leaning=leaning)
-    log_q = frames.log_prob(logits + leaning, x, ~known.mask)
-    log_p = frames.log_prob(logits, x)
-    torch.testing.assert_close(log_q + frames.log_weight(logits, x, known), log_p)
-    assert torch.logsumexp(log_q, 0).item() == pytest.approx(0.0, abs=1e-5)
-    assert not torch.allclose(log_q, log_p)
+@pytest.mark.parametrize("has_onsets", [False, True])
+def test_hidden_keys_that_are_not_allowed_do_not_sound(has_onsets):
+    """But what is known stays, and nothing else changes."""
+    frames = Frames(4, has_onsets, parts=2)
+    x = random_x(frames, 1, 50)[0]
+    generator = torch.Generator().manual_seed(2)
+    mask = torch.rand(50, frames.num_logits, generator=generator) < 0.3
+    known = frames.known(x, mask)
+    logits = torch.randn(50, frames.num_logits, generator=generator)
+    uniform = frames.uniform(1, 50, generator)[0]
+    keys = torch.rand(50, 2, 4, generator=generator) < 0.5
+    allowed = AllowedKeys(keys, torch.ones_like(keys))
+    free = frames.sample(logits, uniform, known)
+    drawn = frames.sample(logits, uniform, known._replace(allowed=allowed))
+    may_sound = keys | frames.by_part(mask)[..., :4]
+    assert torch.equal(drawn, torch.where(may_sound, free, 0))
+    assert not torch.equal(drawn, free)

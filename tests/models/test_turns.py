@@ -8,6 +8,7 @@ from torch import Tensor
 from toy_models import randomise
 
 from lnfgen.models.mixture import Copies
+from lnfgen.models.observation import AllowedKeys
 from lnfgen.models.turns import (
     FORBIDDEN,
     HighestKey,
@@ -15,6 +16,7 @@ from lnfgen.models.turns import (
     NextKey,
     last_from_above,
     one_by_one,
+    only_allowed,
 )
 from lnfgen.models.voice_leading import NUM_MOVES, DrawnVoices
 
@@ -117,6 +119,47 @@ def test_the_chances_of_a_turn_sum_to_1_and_no_forbidden_key_has_one(turn, voice
     assert float(found.sum()) == pytest.approx(1, abs=1e-9)
     assert (found[:, 1:][~free] == 0).all()
     assert (found[:, 0] > 0).item() == (turn.none is not None)
+
+
+def log_chances(seed: int) -> Tensor:
+    """The logarithms of the chances of none and of six keys, `[3, 7]`."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(3, 7, generator=generator, dtype=torch.float64).log_softmax(-1)
+
+
+def test_allowed_keys_share_the_chance_of_all_and_that_of_none_stays():
+    every = log_chances(0)
+    free = torch.tensor([[True, True, True, True, True, False]])
+    allowed = torch.tensor([[True, False, True, False, False, True]])
+    none = every[:, :1]
+    scores = torch.where(free, every[:, 1:], FORBIDDEN)
+    before = chances(one_by_one(none, scores, 1.0), from_below=False)
+    limited = torch.where(free, only_allowed(every[:, 1:], free, allowed), FORBIDDEN)
+    found = chances(one_by_one(none, limited, 1.0), from_below=False)
+    torch.testing.assert_close(found[:, 0], before[:, 0])
+    assert (found[:, 1:][:, ~(free & allowed)[0]] == 0).all()
+    torch.testing.assert_close(found[:, 3] / found[:, 1], before[:, 3] / before[:, 1])
+
+
+def test_where_no_key_is_allowed_none_is_chosen():
+    every = log_chances(1)
+    free = torch.ones(1, 6, dtype=torch.bool)
+    limited = only_allowed(every[:, 1:], free, torch.zeros_like(free))
+    found = chances(one_by_one(every[:, :1], limited, 1.0), from_below=False)
+    torch.testing.assert_close(found[:, 0], torch.ones(3, dtype=torch.float64))
+
+
+def test_the_lowest_key_is_one_that_may_be_and_the_highest_one_leaves_room_for_it():
+    keys = torch.tensor([[True, True, False, True, True, True]])
+    lowest = torch.tensor([[False, False, True, True, False, False]])
+    allowed = AllowedKeys(keys, lowest)
+    every = torch.ones_like(keys)
+    assert places(HighestKey(6, HIDDEN, 2, 1).allowed_keys(allowed, every)) == [3, 4, 5]
+    turn = LowestKey(6, HIDDEN, 1)
+    assert places(turn.allowed_keys(allowed, turn.free_keys(KEYS, drawn(5)))) == [3]
+    assert places(NextKey(6, HIDDEN, 2, 1).allowed_keys(allowed, every)) == [0, 1, 3, 4, 5]
+    # Below a highest key that is known there may be none that may be the lowest one.
+    assert places(turn.allowed_keys(allowed, turn.free_keys(KEYS, drawn(1)))) == places(every)
 
 
 def test_copies_choose_among_the_free_keys():
