@@ -91,7 +91,7 @@ def sample_pieces(  # noqa: PLR0913
     steps_in = _steps_in(model, encoding, length, bars, wishes.time_signature)
     homes = _home_numbers(encoding, _wanted_homes(wishes))
     model.eval()
-    # Hardly any piece has the chords of a chart without steering, so none is drawn then.
+    # A free piece is no draw among the keys of a chart.
     draws = not wishes.chart
     pieces = _free_pieces(
         model, encoding, steps_in, homes, count, seed, temperature, progress, draws=draws

@@ -1,16 +1,15 @@
-"""Chords that a piece is to have: the keys among which it is drawn, and what particles weigh.
+"""Chords that a piece is to have: the keys among which it is drawn, and whether it has them.
 
 On a beat, no key outside its chord is drawn, and where a chord starts its bass is the lowest one:
 the bass of a band plays it or nothing. The keys that are left share the probability of all, so a
 piece is as dense as without a chart. Between the beats all notes are free, for there they pass.
 
-Chords do not say when notes sound. So particles weigh whether a chord starts over its bass, which
-has to sound there.
+So what is left to chance is whether a bass sounds where a chord starts, and what passes.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -44,12 +43,6 @@ ENOUGH_INSIDE = 0.75
 ENOUGH_HELD = 0.9
 """A piece has its chords if at least this share of its bars is inside them, and of their basses."""
 
-COST_OF_BASS = 8.0
-"""What a chord costs that starts over another bass or in silence, in nats."""
-
-COST_OF_LATE_START = 40.0
-"""What silence costs where the first chord starts: it would become an upbeat."""
-
 MOST_CLASHES = 0.5
 """A bar clashes with its chords if a greater share of what it keeps is outside them."""
 
@@ -60,8 +53,6 @@ MOST_NAMED = 8
 _SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10, 11))
 _OF_SCALE = 10.0  # what a scale with all notes adds to the correlation with a profile
 _OF_TRIAD = 0.5  # and the triad of a key as the first or the last chord
-
-_ABOVE_ALL = 128  # MIDI pitches
 
 
 class Span(NamedTuple):
@@ -137,68 +128,31 @@ def beat_steps(roll: PianoRoll) -> list[int]:
     return [step for step in steps if step < roll.num_steps]
 
 
-@dataclass(frozen=True)
-class WantedChords:
-    """The chords of a piece as a model sees it: T steps, R parts, P keys.
+def allowed_keys(chart: Sequence[Bar], part: KnownMusic) -> AllowedKeys:
+    """The keys among which a piece over a chart is drawn, of which a part is known.
 
-    Attributes:
-        allowed: the keys that may sound, and those that may be the lowest ones, [T, R, P].
-        starts: the step where each chord starts, and the keys with the pitch class of its bass,
-            bool [R, P].
-        pitches: int [R, P], the MIDI pitches of the keys.
-        is_pitched: bool [R], False for drums.
+    They are `[T, R, P]`, as a model sees the piece.
     """
-
-    allowed: AllowedKeys
-    starts: dict[int, np.ndarray]
-    pitches: np.ndarray
-    is_pitched: np.ndarray
-
-    @classmethod
-    def of(cls, part: KnownMusic, chart: Sequence[Bar]) -> "WantedChords":
-        """The chords of a chart over a piece of which a part is known."""
-        encoding = part.encoding
-        pitches = part.pitches
-        is_pitched = are_pitched(encoding.roles)
-        num_steps = len(part.values)
-        keys = np.ones(part.values.shape, np.bool_)
-        lowest = np.ones_like(keys)
-        starts: dict[int, np.ndarray] = {}
-        skipped = 0 if part.unheard is None else len(part.unheard[0])
-        beats = np.array(beat_steps(part.song.roll)) + part.ahead - skipped
-        for own in wanted_spans(chart, replace(part.song, drawn=part.hidden_cells)):
-            span = own.moved(part.ahead - skipped)
-            if span.end <= 0 or span.start >= num_steps:
-                continue
-            is_inside = span.classes[pitches % 12] | ~is_pitched[:, None]
-            is_own = (beats >= max(span.start, 0)) & (beats < min(span.end, num_steps))
-            keys[beats[is_own]] = is_inside
-            if span.start >= 0:
-                is_bass = pitches % 12 == span.bass
-                starts[span.start] = is_bass
-                keys[span.start] = is_inside
-                _put_bass(encoding.roles, is_bass, keys[span.start], lowest[span.start])
-        allowed = AllowedKeys(torch.from_numpy(keys), torch.from_numpy(lowest))
-        return cls(allowed, starts, pitches, is_pitched)
-
-    def cost(self, x: np.ndarray) -> np.ndarray:
-        """What the first t steps of N rows cost, in nats: uint8 [N, t, R, P] -> float64 [N]."""
-        num_steps = x.shape[1]
-        sounding = x[:, :, self.is_pitched] > 0
-        pitches = self.pitches[self.is_pitched].ravel()
-        cost = np.zeros(len(x))
-        first = min(self.starts, default=0)
-        for start, is_bass in self.starts.items():
-            if start >= num_steps:
-                continue
-            keys = sounding[:, start].reshape(len(x), -1)
-            lowest = np.where(keys, pitches, _ABOVE_ALL).argmin(axis=1)
-            is_right = is_bass[self.is_pitched].ravel()[lowest]
-            is_silent = ~keys.any(axis=1)
-            cost += COST_OF_BASS * (is_silent | ~is_right)
-            if start == first:
-                cost += COST_OF_LATE_START * is_silent
-        return cost
+    encoding = part.encoding
+    pitches = part.pitches  # [R, P]
+    is_pitched = are_pitched(encoding.roles)
+    num_steps = len(part.values)
+    keys = np.ones(part.values.shape, np.bool_)
+    lowest = np.ones_like(keys)
+    skipped = 0 if part.unheard is None else len(part.unheard[0])
+    beats = np.array(beat_steps(part.song.roll)) + part.ahead - skipped
+    for own in wanted_spans(chart, replace(part.song, drawn=part.hidden_cells)):
+        span = own.moved(part.ahead - skipped)
+        if span.end <= 0 or span.start >= num_steps:
+            continue
+        is_inside = span.classes[pitches % 12] | ~is_pitched[:, None]
+        is_own = (beats >= max(span.start, 0)) & (beats < min(span.end, num_steps))
+        keys[beats[is_own]] = is_inside
+        if span.start >= 0:
+            keys[span.start] = is_inside
+            is_bass = pitches % 12 == span.bass
+            _put_bass(encoding.roles, is_bass, keys[span.start], lowest[span.start])
+    return AllowedKeys(torch.from_numpy(keys), torch.from_numpy(lowest))
 
 
 def _put_bass(

@@ -3,7 +3,8 @@
 Plain pieces come first: they are drawn as without wishes, and the first one whose wishes hold is
 kept. That is rejection sampling, so it comes from p(x | the wishes hold) exactly, for the length,
 the time signature and the home that the piece has. Beside known notes, plain pieces are draws by
-particles, and as exact as these.
+particles, and as exact as these. With a chart all pieces are drawn among its keys
+(`wanted_chords`), so p is the model with that limit.
 
 Only if none of them has all that is wanted, a piece is steered: it is drawn by particles that are
 weighed by `exp(-weight * distance)` of what is drawn so far (the twisted targets of Whiteley & Lee,
@@ -46,7 +47,7 @@ from lnfgen.inference.block_drawing import (
 from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.known_part import KnownPart
 from lnfgen.inference.known_text import KnownText
-from lnfgen.inference.wanted_chords import WantedChords
+from lnfgen.inference.wanted_chords import allowed_keys
 from lnfgen.inference.wishes import Wishes
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.parts import are_pitched
@@ -104,6 +105,9 @@ def draw_wanted(  # noqa: PLR0913
     for place, piece in enumerate(pieces):
         # What cannot be is refused before anything is drawn.
         _limited(piece, wishes)
+        if wishes.chart:
+            assert isinstance(piece.part, KnownMusic)
+            piece = piece._replace(allowed=allowed_keys(wishes.chart, piece.part))
         nearest: _Candidate[Finished] | None = None
         least = math.inf
         over = partial(tried, place)
@@ -131,9 +135,8 @@ def _candidates(  # noqa: PLR0913
     over: Callable[[int], None],
 ) -> Iterator[_Candidate[Finished]]:
     """Plain pieces, and then one steered piece for each try."""
-    if not wishes.chart:  # hardly any plain piece has the chords of a chart
-        for plain in _plain_pieces(model, piece, particles, temperature, lambda done: over(0)):
-            yield _Candidate(plain, is_steered=False)
+    for plain in _plain_pieces(model, piece, particles, temperature, lambda done: over(0)):
+        yield _Candidate(plain, is_steered=False)
     for attempt in range(tries):
 
         def after_step(done: int, attempt: int = attempt) -> None:
@@ -218,25 +221,19 @@ def _potential(
     so_far: Callable[[], Tensor],
 ) -> Tensor | None:
     """The `Potential` of a piece, by the distance of what is drawn from the wishes."""
-    piece, _, chords = limited
+    piece = limited.piece
     num_steps, _ = piece.shape
     is_whole = t == num_steps
-    starts_chord = chords is not None and t - 1 in chords.starts
-    if not is_whole and not starts_chord and not _is_measured_after(piece.part, t):
-        return None
-    rows = so_far().cpu()
-    cost = torch.zeros(len(rows), dtype=torch.float64)
     share = t / num_steps
-    if wishes.count_at(share):
-        distances = []
-        for x in rows.numpy():
-            found = piece.finish(x) if is_whole else piece.part.decoded_so_far(x)
-            distances.append(wishes.distance(found, share))
-        now = WEIGHT if is_whole else weight
-        cost += now * torch.tensor(distances, dtype=torch.float64)
-    if chords is not None:
-        cost += torch.from_numpy(chords.cost(rows.numpy()))
-    return -cost
+    is_measured = is_whole or _is_measured_after(piece.part, t)
+    if not is_measured or not wishes.count_at(share):
+        return None
+    distances = []
+    for x in so_far().cpu().numpy():
+        found = piece.finish(x) if is_whole else piece.part.decoded_so_far(x)
+        distances.append(wishes.distance(found, share))
+    now = WEIGHT if is_whole else weight
+    return -now * torch.tensor(distances, dtype=torch.float64)
 
 
 def _is_measured_after(part: KnownPart, t: int) -> bool:
@@ -251,19 +248,13 @@ class _Limited(NamedTuple):
 
     piece: PieceToDraw[Any]
     log_ways: float = 0.0  # of the number of places at which its words could have been put
-    chords: WantedChords | None = None  # those that are wished for
 
 
 def _limited(piece: PieceToDraw[Any], wishes: Wishes) -> _Limited:
     """The piece with all that the wishes fix; places of words are chosen by its seed."""
     part = piece.part
     if isinstance(part, KnownMusic):
-        part = _on_wanted_keys(part, wishes)
-        if not wishes.chart:
-            return _Limited(piece._replace(part=part))
-        chords = WantedChords.of(part, wishes.chart)
-        limited = piece._replace(part=part, allowed=chords.allowed)
-        return _Limited(limited, chords=chords)
+        return _Limited(piece._replace(part=_on_wanted_keys(part, wishes)))
     with_words, log_ways = _with_contained_words(part, wishes, np.random.default_rng(piece.seed))
     return _Limited(piece._replace(part=with_words), log_ways)
 
