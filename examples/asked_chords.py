@@ -74,7 +74,7 @@ def main() -> None:
     free_pieces = [piece for piece in free if isinstance(piece, PianoRoll)]
     bars = []
     basses = []
-    drawn = []
+    drawn: list[PianoRoll] = []
     start = time.process_time()
     for want in wants:
         for _ in range(given.seeds):

@@ -82,9 +82,8 @@ def draw_values(  # noqa: PLR0913
     )
     allowed = [piece.allowed for piece in pieces if piece.allowed is not None]
     if allowed:
-        keys = torch.stack([one.keys for one in allowed])
-        lowest = torch.stack([one.lowest for one in allowed])
-        together = together._replace(allowed=AllowedKeys(keys, lowest))
+        stacked = [torch.stack(of_pieces) for of_pieces in zip(*allowed, strict=True)]
+        together = together._replace(allowed=AllowedKeys(*stacked))
     generators = [torch.Generator().manual_seed(piece.seed) for piece in pieces]
     _, time_signature = pieces[0].shape
     outline = outline_in(

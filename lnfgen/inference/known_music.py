@@ -165,10 +165,7 @@ class KnownMusic:
     @property
     def known_notes(self) -> PianoRoll:
         """The piece without what is hidden."""
-        roll = self.song.roll
-        known = ~self.hidden_cells
-        onsets = None if roll.onsets is None else roll.onsets & known
-        return replace(roll, sounding=roll.sounding & known, onsets=onsets)
+        return self.song.roll.only(~self.hidden_cells)
 
     @property
     def _closes(self) -> bool:

@@ -1,10 +1,9 @@
 """Chords that a piece is to have: the keys among which it is drawn, and whether it has them.
 
-On a beat, no key outside its chord is drawn, and where a chord starts its bass is the lowest one:
-the bass of a band plays it or nothing. The keys that are left share the probability of all, so a
-piece is as dense as without a chart. Between the beats all notes are free, for there they pass.
-
-So what is left to chance is whether a bass sounds where a chord starts, and what passes.
+On a beat, no key outside its chord is drawn. Where a chord starts its bass sounds, as the lowest
+key: in a band the part of the bass plays it. The keys that are left share the probability of all,
+so a piece is as dense as without a chart. Between the beats all notes are free, for there they
+pass.
 """
 
 import math
@@ -30,7 +29,7 @@ from lnfgen.music.chart import (
 )
 from lnfgen.music.chord import Chord
 from lnfgen.music.harmony import pitch_classes
-from lnfgen.music.parts import are_pitched
+from lnfgen.music.parts import CHORDS, MELODY, are_pitched
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
 from lnfgen.music.song import Song, as_song
 from lnfgen.music.time_signature import bar_and_beats, bar_length
@@ -129,16 +128,15 @@ def beat_steps(roll: PianoRoll) -> list[int]:
 
 
 def allowed_keys(chart: Sequence[Bar], part: KnownMusic) -> AllowedKeys:
-    """The keys among which a piece over a chart is drawn, of which a part is known.
-
-    They are `[T, R, P]`, as a model sees the piece.
-    """
+    """What may be drawn in a piece over a chart, of which a part is known: `[T, R, P]`."""
     encoding = part.encoding
     pitches = part.pitches  # [R, P]
     is_pitched = are_pitched(encoding.roles)
     num_steps = len(part.values)
     keys = np.ones(part.values.shape, np.bool_)
     lowest = np.ones_like(keys)
+    silence = np.ones_like(keys[..., :1])
+    of_bass = _part_of_bass(encoding.roles)
     skipped = 0 if part.unheard is None else len(part.unheard[0])
     beats = np.array(beat_steps(part.song.roll)) + part.ahead - skipped
     for own in wanted_spans(chart, replace(part.song, drawn=part.hidden_cells)):
@@ -148,45 +146,49 @@ def allowed_keys(chart: Sequence[Bar], part: KnownMusic) -> AllowedKeys:
         is_inside = span.classes[pitches % 12] | ~is_pitched[:, None]
         is_own = (beats >= max(span.start, 0)) & (beats < min(span.end, num_steps))
         keys[beats[is_own]] = is_inside
-        if span.start >= 0:
-            keys[span.start] = is_inside
-            is_bass = pitches % 12 == span.bass
-            _put_bass(encoding.roles, is_bass, keys[span.start], lowest[span.start])
-    return AllowedKeys(torch.from_numpy(keys), torch.from_numpy(lowest))
+        if span.start < 0:
+            continue
+        keys[span.start] = is_inside
+        is_bass = pitches[of_bass] % 12 == span.bass
+        if BASS in encoding.roles:
+            keys[span.start, of_bass] = is_bass
+        lowest[span.start, of_bass] = is_bass
+        # Where no bass may be drawn, none is asked for.
+        silence[span.start, of_bass] = not (part.hidden[span.start, of_bass] & is_bass).any()
+    return AllowedKeys(*map(torch.from_numpy, (keys, lowest, silence)))
 
 
-def _put_bass(
-    roles: Sequence[str], is_bass: np.ndarray, keys: np.ndarray, lowest: np.ndarray
-) -> None:
-    """Where a chord starts, leave its bass to the part that has the bass.
-
-    That is the bass of a band, or the only part. All are bool [R, P], for each of R parts; `keys`
-    and `lowest` are changed.
-    """
-    if len(keys) == 1:
-        lowest[:] = is_bass
-        return
-    for number, role in enumerate(roles):
-        if role == BASS:
-            keys[number] = is_bass[number]
+def _part_of_bass(roles: Sequence[str]) -> int:
+    """The number of the part with the lowest note of a chord."""
+    for role in (BASS, CHORDS, MELODY):
+        if role in roles:
+            return roles.index(role)
+    return 0
 
 
 def on_chords(chart: Sequence[Bar], piece: PianoRoll | Song) -> Measured:
-    """How much of a piece is on its chords: the share of its bars, and of the chords' basses.
+    """How much of what was drawn is on its chords: the share of bars, and of the chords' basses.
 
-    A bar is if `ENOUGH_INSIDE` of what sounds is inside its chords, and a bass if it is the lowest
-    note where its chord starts. The distance is 0 if both are at least `ENOUGH_HELD`.
+    A bar is if `ENOUGH_INSIDE` of what was drawn there is inside its chords, and a bass if it is
+    the lowest note where its chord starts. A person's own notes do not count, and neither does a
+    chord that starts where no bass was drawn. The distance is 0 if both shares are at least
+    `ENOUGH_HELD`.
     """
     song = as_song(piece)
     spans = wanted_spans(chart, song)
-    roll = pitched_parts(song.roll)
-    inside = list(inside_of_bars(spans, roll).values())
+    inside = list(inside_of_bars(spans, pitched_parts(song.drawn_notes)).values())
     if not inside or not spans:
         return None, math.nan
     bars = float(np.mean(np.array(inside) >= ENOUGH_INSIDE))
-    basses = float(np.mean([_starts_on_bass(span, roll) for span in spans]))
-    distance = max(0.0, ENOUGH_HELD - bars) + max(0.0, ENOUGH_HELD - basses)
-    return {"bars": round(bars, 3), "basses": round(basses, 3)}, distance
+    value: dict[str, float] = {"bars": round(bars, 3)}
+    distance = max(0.0, ENOUGH_HELD - bars)
+    starts = [_starts_on_bass(span, song) for span in spans]
+    of_drawn = [is_right for is_right in starts if is_right is not None]
+    if of_drawn:
+        basses = float(np.mean(of_drawn))
+        value["basses"] = round(basses, 3)
+        distance += max(0.0, ENOUGH_HELD - basses)
+    return value, distance
 
 
 def inside_of_bars(spans: Sequence[Span], roll: PianoRoll) -> dict[int, float]:
@@ -209,12 +211,19 @@ def inside_of_bars(spans: Sequence[Span], roll: PianoRoll) -> dict[int, float]:
     return shares
 
 
-def _starts_on_bass(span: Span, roll: PianoRoll) -> bool:
-    """True if the lowest note where a chord starts is its bass, in a roll of one part."""
+def _starts_on_bass(span: Span, song: Song) -> bool | None:
+    """If the lowest note where a chord starts is its bass; None if no bass was drawn there."""
+    roll = pitched_parts(song.roll)
     keys = roll.sounding[span.start, 0]
-    if not keys.any():
-        return False
-    return (int(keys.argmax()) + roll.lowest_pitch) % 12 == span.bass
+    lowest = int(keys.argmax())
+    if song.drawn is not None:
+        of_bass = song.drawn[span.start, _part_of_bass(song.roll.roles)]
+        if not of_bass.any():
+            return None
+        drawn = pitched_parts(song.drawn_notes).sounding[span.start, 0]
+        if keys.any() and not drawn[lowest]:
+            return None
+    return bool(keys.any()) and (lowest + roll.lowest_pitch) % 12 == span.bass
 
 
 def clash_remarks(chart: Sequence[Bar], part: KnownMusic) -> list[str]:

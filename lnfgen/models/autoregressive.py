@@ -13,7 +13,7 @@ from lnfgen.models.frame_head import FrameHead
 from lnfgen.models.frame_past import PastState
 from lnfgen.models.frame_state import FramesBefore, FrameState, Recalled, Tables, frames_before
 from lnfgen.models.held_notes import steps_held
-from lnfgen.models.observation import Known
+from lnfgen.models.observation import AllowedKeys, Known
 from lnfgen.models.output import DrawnStep, Sampler, StretchSampler
 from lnfgen.models.stretches import in_stretches
 from lnfgen.nn.opening import OpeningMemory, OpeningRecall
@@ -274,7 +274,9 @@ class _FrameSampler(StretchSampler):
         if known is not None and known.allowed is not None:
             # What is known to sound is allowed.
             sounds = (known.values & known.mask)[..., : head.frames.num_pitches]
-            allowed = known.allowed.each(lambda keys: keys | sounds)
-            state = state._replace(allowed=allowed)
+            allowed = known.allowed
+            keys = allowed.keys | sounds
+            lowest = allowed.lowest | sounds
+            state = state._replace(allowed=AllowedKeys(keys, lowest, allowed.silence))
         logits = head.logits(state, self._tables, decide, self._temperature)
         return DrawnStep(decide(logits), logits)

@@ -37,7 +37,6 @@ from lnfgen.models.turns import (
     NextKey,
     Turn,
     goes_on,
-    only_allowed,
 )
 from lnfgen.models.voice_leading import (
     NO_KEY,
@@ -359,8 +358,7 @@ class FrameHead(OutputHead):
             mixed_none, mixed = choice.mixed(state.weights)
             mixed = state.with_held(mixed)
             if state.allowed is not None:
-                allowed = turn.allowed_keys(state.allowed, free)
-                mixed = only_allowed(mixed, free, allowed)
+                mixed_none, mixed = turn.limited(mixed_none, mixed, free, state.allowed)
             if turn.none is None:
                 mixed_none = none.to(mixed)
             sounds = turn.as_logits(mixed_none, torch.where(free, mixed, FORBIDDEN), temperature)

@@ -234,14 +234,15 @@ Observation = Symbols | Frames
 
 
 class AllowedKeys(NamedTuple):
-    """The keys that may sound in frames where they are drawn, bool `[..., R, P]` each."""
+    """What frames may be drawn, bool `[..., R, P]`."""
 
-    keys: Tensor
+    keys: Tensor  # those that may sound
     lowest: Tensor  # which of them may be the lowest key of their part
+    silence: Tensor  # if the part may be silent, [..., R, 1]
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "AllowedKeys":
         """The same with changed tensors."""
-        return AllowedKeys(change(self.keys), change(self.lowest))
+        return AllowedKeys(*map(change, self))
 
 
 class Known(NamedTuple):

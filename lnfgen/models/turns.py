@@ -93,6 +93,12 @@ class Turn(nn.Module, ABC):
         """Which of the keys may be chosen among those that are allowed, bool `[N, P]`."""
         return allowed.keys
 
+    def limited(
+        self, none: Tensor, scores: Tensor, free: Tensor, allowed: AllowedKeys
+    ) -> tuple[Tensor, Tensor]:
+        """The log-probabilities of none `[..., N, 1]` and of keys `[..., N, P]` within a limit."""
+        return none, only_allowed(scores, free, self.allowed_keys(allowed, free))
+
     def decided(self, keys: Tensor, drawn: DrawnVoices) -> Tensor:
         """The bits that this turn decides on for now: of keys, then of onsets, bool `[N, 2 P]`."""
         return keys.new_ones(len(drawn.keys), 2 * len(keys), dtype=torch.bool)
@@ -175,6 +181,12 @@ class HighestKey(Turn):
         """Those that have a key at or below them which may be the lowest one."""
         num_below = (allowed.keys & allowed.lowest).cumsum(-1)
         return allowed.keys & (num_below > 0)
+
+    def limited(
+        self, none: Tensor, scores: Tensor, free: Tensor, allowed: AllowedKeys
+    ) -> tuple[Tensor, Tensor]:
+        none, scores = super().limited(none, scores, free, allowed)
+        return torch.where(allowed.silence, none, FORBIDDEN), scores
 
     def copied(self, copies: Copies, free: Tensor) -> Tensor:
         return copies.highest_choice()

@@ -511,6 +511,10 @@ class PianoRoll(InParts):
 
         return self._changed(moved, lowest_pitch=lowest_pitch)
 
+    def only(self, cells: np.ndarray) -> PianoRoll:
+        """The roll with nothing but what it has in these cells, bool [T, R, P]."""
+        return self._changed(lambda own: own & cells)
+
     def transposed(self, semitones: int) -> PianoRoll:
         """The piece moved up by semitones, or down if they are negative, on the same keys.
 

@@ -100,12 +100,23 @@ class Song:
     @property
     def num_drawn(self) -> int:
         """How many notes a model drew; all of them if `drawn` is None."""
-        struck = self.roll.struck()
         if self.drawn is None:
-            return int(struck.sum())
+            return int(self.roll.struck().sum())
+        return int((self.roll.struck() & self._drawn_keys).sum())
+
+    @property
+    def drawn_notes(self) -> PianoRoll:
+        """The roll with nothing but what a model drew; all of it if `drawn` is None."""
+        if self.drawn is None:
+            return self.roll
+        return self.roll.only(self._drawn_keys)
+
+    @property
+    def _drawn_keys(self) -> np.ndarray:
+        """What `drawn` has of the columns of the roll, bool [T, R, P]."""
+        assert self.drawn is not None
         lowest = self.roll.lowest_pitch
-        drawn = self.drawn[..., lowest : lowest + self.roll.num_pitches]
-        return int((struck & drawn).sum())
+        return self.drawn[..., lowest : lowest + self.roll.num_pitches]
 
     def was_drawn(self, note: Note, part: int = 0) -> bool:
         """True if a model drew this note of `roll.notes(part)`: the note begins where it drew.

@@ -253,7 +253,8 @@ def test_allowed_keys_are_drawn_as_often_as_all_keys_were(parts):
     nothing = torch.zeros(rows, frames.num_logits, dtype=torch.bool)
     known = Known(nothing, nothing)
     free = tied.sampler(1.0).draw(context, uniform, known)
-    limited = known._replace(allowed=AllowedKeys(keys, lowest))
+    silence = torch.ones(rows, parts, 1, dtype=torch.bool)
+    limited = known._replace(allowed=AllowedKeys(keys, lowest, silence))
     drawn = tied.sampler(1.0).draw(context, uniform, limited)
     sounding = drawn.x > 0
     assert not sounding[..., [1, 3]].any()
@@ -264,6 +265,8 @@ def test_allowed_keys_are_drawn_as_often_as_all_keys_were(parts):
     silent_before = (free.x == 0).all(-1)[:, 0].double().mean()
     assert 0.01 < float(silent_before) < 0.99
     assert float(is_silent[:, 0].double().mean()) == pytest.approx(float(silent_before), abs=0.03)
+    limited = known._replace(allowed=AllowedKeys(keys, lowest, ~silence))
+    assert (tied.sampler(1.0).draw(context, uniform, limited).x > 0).any(-1).all()
 
 
 @torch.no_grad()
@@ -277,7 +280,7 @@ def test_what_is_known_is_allowed():
     for known_key in (4, 1):
         mask = torch.zeros(1, frames.num_logits, dtype=torch.bool)
         mask[:, known_key] = True
-        known = Known(mask, mask, AllowedKeys(keys, lowest))
+        known = Known(mask, mask, AllowedKeys(keys, lowest, ~lowest[..., :1]))
         for _ in range(20):
             uniform = torch.rand(1, frames.num_logits, generator=generator).double()
             context = torch.randn(1, 4, generator=generator).double()

@@ -105,7 +105,8 @@ def test_hidden_keys_that_are_not_allowed_do_not_sound(has_onsets):
     logits = torch.randn(50, frames.num_logits, generator=generator)
     uniform = frames.uniform(1, 50, generator)[0]
     keys = torch.rand(50, 2, 4, generator=generator) < 0.5
-    allowed = AllowedKeys(keys, torch.ones_like(keys))
+    every = torch.ones_like(keys)
+    allowed = AllowedKeys(keys, every, every[..., :1])
     free = frames.sample(logits, uniform, known)
     drawn = frames.sample(logits, uniform, known._replace(allowed=allowed))
     may_sound = keys | frames.by_part(mask)[..., :4]

@@ -152,8 +152,8 @@ def test_where_no_key_is_allowed_none_is_chosen():
 def test_the_lowest_key_is_one_that_may_be_and_the_highest_one_leaves_room_for_it():
     keys = torch.tensor([[True, True, False, True, True, True]])
     lowest = torch.tensor([[False, False, True, True, False, False]])
-    allowed = AllowedKeys(keys, lowest)
     every = torch.ones_like(keys)
+    allowed = AllowedKeys(keys, lowest, every[:, :1])
     assert places(HighestKey(6, HIDDEN, 2, 1).allowed_keys(allowed, every)) == [3, 4, 5]
     turn = LowestKey(6, HIDDEN, 1)
     assert places(turn.allowed_keys(allowed, turn.free_keys(KEYS, drawn(5)))) == [3]

@@ -289,3 +289,11 @@ def test_a_piece_plays_in_the_parts_that_are_wanted() -> None:
     assert alone.notes(2) == song.notes(2), "music with chords plays the chords"
     assert song.part(3).in_parts(every).notes(3) == song.notes(3), "a line is a melody"
     assert song.part(3).in_parts(every, "bass").notes(1) == song.notes(3)
+
+
+def test_only_some_cells_of_a_roll() -> None:
+    roll = PianoRoll.from_notes([(0, 4, 60), (2, 4, 64)])
+    cells = np.zeros(roll.sounding.shape, np.bool_)
+    cells[:3] = True
+    assert roll.only(cells).notes() == [(0, 3, 60), (2, 1, 64)]
+    assert roll.only(~np.zeros_like(cells)) == roll
