@@ -59,7 +59,8 @@ class AutoregressiveHead(FrameHead):
         """
         noisy = x if noisy is None else noisy
         silence = self.frames.silence(len(x), device=x.device)
-        before = frames_before(x, noisy, silence, silence.long())
+        held = None if self.held is None else silence.long()
+        before = frames_before(x, noisy, silence, held)
         given = GivenFrames(x, noisy, before, self._recall(x))
         logits, _ = self.scored(context, given, self.tables(), temperature)
         return logits
@@ -154,7 +155,7 @@ class _FrameSampler(StretchSampler):
         self._tables = head.tables()
         self._step = 0
         self._before: Tensor | None = None  # the last frames, [B, R, P]
-        self._held = torch.empty(0, dtype=torch.long)  # as `steps_held`, [B, R, P]
+        self._held: Tensor | None = None  # as `steps_held`, [B, R, P], if the head reads it
         self._past: PastState | None = None
         self._memories: list[Memory] = []  # of each recall, of B * R sequences
 
@@ -162,7 +163,8 @@ class _FrameSampler(StretchSampler):
         if self._before is None or self._past is None:
             return
         self._before = self._before[rows]
-        self._held = self._held[rows]
+        if self._held is not None:
+            self._held = self._held[rows]
         self._past = self._past.of_rows(rows)
         parts = torch.arange(self._head.parts, device=rows.device)
         of_parts = (rows[:, None] * self._head.parts + parts).flatten()
@@ -177,7 +179,8 @@ class _FrameSampler(StretchSampler):
         logits, self._past = head.scored(
             context, given, self._tables, self._temperature, self._past
         )
-        self._held = steps_held(self._held, x)[:, -1]
+        if given.before.held is not None:
+            self._held = steps_held(given.before.held[:, -1], x[:, -1:])[:, 0]
         self._before = x[:, -1]
         self._step += x.shape[1]
         return logits
@@ -200,7 +203,8 @@ class _FrameSampler(StretchSampler):
         """The last frames `[B, R, P]`; before the first step they are silent."""
         if self._before is None:
             self._before = self._head.frames.silence(num_rows, device=device)
-            self._held = self._before.long()
+            if self._head.held is not None:
+                self._held = self._before.long()
             silence = self._head.recallable(self._before).flatten(0, 1)
             self._memories = self._head.memories(silence)
         return self._before
@@ -218,7 +222,8 @@ class _FrameSampler(StretchSampler):
             x, logits = self._drawn_parts(state, uniform, known)
         for memory in self._memories:
             memory.append(head.recallable(x).flatten(0, 1))
-        self._held = steps_held(self._held, x[:, None])[:, 0]
+        if self._held is not None:
+            self._held = steps_held(self._held, x[:, None])[:, 0]
         self._before = x
         self._step += 1
         return DrawnStep(x, logits)

@@ -243,9 +243,17 @@ class FrameHead(OutputHead):
             cases=move_case(keys, voices[..., None]),
             drawn=DrawnVoices.none(sounding, num_before.flatten(), x),
             silent=~sounding,
-            of_held=None if self.held is None else self.held(before.held),
+            of_held=self._of_held(before),
             parts=parts,
         )
+
+    def _of_held(self, before: FramesBefore) -> Tensor | None:
+        """What is added to the scores of keys that were held before, `[N, P]`."""
+        if self.held is None:
+            return None
+        assert before.held is not None
+        added: Tensor = self.held(before.held)
+        return added
 
     def _nothing_recalled(self, units: Tensor, num_frames: int) -> Tensor:
         """The copies for so many frames of a head that recalls nothing, `[N, 0, F + 1]`."""

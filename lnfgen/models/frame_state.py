@@ -1,5 +1,6 @@
 """The features of a frame that is drawn voice by voice, and what they are made of."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -24,38 +25,36 @@ class FramesBefore(NamedTuple):
 
     frames: Tensor
     noisy: Tensor  # the same frames with noise
-    held: Tensor  # `steps_held` of these frames; 0 where noise hides the key
+    # `steps_held` of these frames; 0 where noise hides the key. None if nothing reads it.
+    held: Tensor | None
 
     def of_steps(self, start: int, stop: int) -> "FramesBefore":
         """Those before the steps from `start` to before `stop`."""
-        return FramesBefore(
-            frames=self.frames[:, start:stop],
-            noisy=self.noisy[:, start:stop],
-            held=self.held[:, start:stop],
-        )
+        return self._each(lambda frames: frames[:, start:stop])
 
     def in_rows(self) -> "FramesBefore":
         """`[B, n, R, P]` -> `[B * n, R, P]`."""
-        return FramesBefore(
-            frames=self.frames.flatten(0, 1),
-            noisy=self.noisy.flatten(0, 1),
-            held=self.held.flatten(0, 1),
-        )
+        return self._each(lambda frames: frames.flatten(0, 1))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "FramesBefore":
+        held = None if self.held is None else change(self.held)
+        return FramesBefore(change(self.frames), change(self.noisy), held)
 
 
-def frames_before(x: Tensor, noisy: Tensor, ahead: Tensor, held: Tensor) -> FramesBefore:
+def frames_before(x: Tensor, noisy: Tensor, ahead: Tensor, held: Tensor | None) -> FramesBefore:
     """The frames before each step of x, and of x with noise, `[B, n, R, P]`.
 
     Before the first step were the frames `ahead`, whose keys had been held for `held` steps; both
-    are `[B, R, P]`.
+    are `[B, R, P]`. Without `held` no steps are counted.
     """
-    held_before = torch.cat([held[:, None], steps_held(held, x)[:, :-1]], 1)
     noisy_before = torch.cat([ahead[:, None], noisy[:, :-1]], 1)
-    is_hidden = (noisy_before & SOUNDING) == 0
+    held_before: Tensor | None = None
+    if held is not None:
+        is_hidden = (noisy_before & SOUNDING) == 0
+        held_before = torch.cat([held[:, None], steps_held(held, x)[:, :-1]], 1)
+        held_before = held_before.masked_fill(is_hidden, 0)
     return FramesBefore(
-        frames=torch.cat([ahead[:, None], x[:, :-1]], 1),
-        noisy=noisy_before,
-        held=held_before.masked_fill(is_hidden, 0),
+        frames=torch.cat([ahead[:, None], x[:, :-1]], 1), noisy=noisy_before, held=held_before
     )
 
 

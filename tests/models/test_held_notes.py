@@ -1,14 +1,11 @@
 """For how long notes have been held."""
 
 import torch
+from key_states import HELD, SILENT, STRUCK
 from toy_heads import band_head
 
 from lnfgen.models.held_notes import NUM_CASES, HeldNotes, case_of, steps_held
 from lnfgen.models.observation import Frames
-
-SILENT = 0
-HELD = 1
-STRUCK = 3
 
 
 def counted(states: list[int], before: int) -> list[int]:

@@ -5,13 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from key_states import HELD, SILENT, STRUCK
 
 from lnfgen.models.held_notes import NUM_CASES
 from lnfgen.training.note_lengths import FEW, FIRST_CASE, RATE, NoteLengths
-
-SILENT = 0
-HELD = 1
-STRUCK = 3
 
 
 def one_key(states: list[int]) -> np.ndarray:
