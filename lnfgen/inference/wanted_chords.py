@@ -1,10 +1,4 @@
-"""Chords that a piece is to have: the keys among which it is drawn, and whether it has them.
-
-On a beat, no key outside its chord is drawn. Where a chord starts its bass sounds, as the lowest
-key: in a band the part of the bass plays it. The keys that are left share the probability of all,
-so a piece is as dense as without a chart. Between the beats all notes are free, for there they
-pass.
-"""
+"""Chords that a piece is to have: where its chart puts them, and whether it has them."""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +7,10 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from lnfgen.conventions import TimeSignature
 from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.wish_measures import Measured
-from lnfgen.models.observation import AllowedKeys
 from lnfgen.music.chart import (
     Bar,
     ChordChange,
@@ -29,7 +21,7 @@ from lnfgen.music.chart import (
 )
 from lnfgen.music.chord import Chord
 from lnfgen.music.harmony import pitch_classes
-from lnfgen.music.parts import CHORDS, MELODY, are_pitched
+from lnfgen.music.parts import CHORDS, MELODY
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
 from lnfgen.music.song import Song, as_song
 from lnfgen.music.time_signature import bar_and_beats, bar_length
@@ -127,38 +119,7 @@ def beat_steps(roll: PianoRoll) -> list[int]:
     return [step for step in steps if step < roll.num_steps]
 
 
-def allowed_keys(chart: Sequence[Bar], part: KnownMusic) -> AllowedKeys:
-    """What may be drawn in a piece over a chart, of which a part is known: `[T, R, P]`."""
-    encoding = part.encoding
-    pitches = part.pitches  # [R, P]
-    is_pitched = are_pitched(encoding.roles)
-    num_steps = len(part.values)
-    keys = np.ones(part.values.shape, np.bool_)
-    lowest = np.ones_like(keys)
-    silence = np.ones_like(keys[..., :1])
-    of_bass = _part_of_bass(encoding.roles)
-    skipped = 0 if part.unheard is None else len(part.unheard[0])
-    beats = np.array(beat_steps(part.song.roll)) + part.ahead - skipped
-    for own in wanted_spans(chart, replace(part.song, drawn=part.hidden_cells)):
-        span = own.moved(part.ahead - skipped)
-        if span.end <= 0 or span.start >= num_steps:
-            continue
-        is_inside = span.classes[pitches % 12] | ~is_pitched[:, None]
-        is_own = (beats >= max(span.start, 0)) & (beats < min(span.end, num_steps))
-        keys[beats[is_own]] = is_inside
-        if span.start < 0:
-            continue
-        keys[span.start] = is_inside
-        is_bass = pitches[of_bass] % 12 == span.bass
-        if BASS in encoding.roles:
-            keys[span.start, of_bass] = is_bass
-        lowest[span.start, of_bass] = is_bass
-        # Where no bass may be drawn, none is asked for.
-        silence[span.start, of_bass] = not (part.hidden[span.start, of_bass] & is_bass).any()
-    return AllowedKeys(*map(torch.from_numpy, (keys, lowest, silence)))
-
-
-def _part_of_bass(roles: Sequence[str]) -> int:
+def part_of_bass(roles: Sequence[str]) -> int:
     """The number of the part with the lowest note of a chord."""
     for role in (BASS, CHORDS, MELODY):
         if role in roles:
@@ -217,7 +178,7 @@ def _starts_on_bass(span: Span, song: Song) -> bool | None:
     keys = roll.sounding[span.start, 0]
     lowest = int(keys.argmax())
     if song.drawn is not None:
-        of_bass = song.drawn[span.start, _part_of_bass(song.roll.roles)]
+        of_bass = song.drawn[span.start, part_of_bass(song.roll.roles)]
         if not of_bass.any():
             return None
         drawn = pitched_parts(song.drawn_notes).sounding[span.start, 0]

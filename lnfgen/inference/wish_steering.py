@@ -4,7 +4,7 @@ Plain pieces come first: they are drawn as without wishes, and the first one who
 kept. That is rejection sampling, so it comes from p(x | the wishes hold) exactly, for the length,
 the time signature and the home that the piece has. Beside known notes, plain pieces are draws by
 particles, and as exact as these. With a chart all pieces are drawn among its keys
-(`wanted_chords`), so p is the model with that limit.
+(`chart_keys`), so p is the model with that limit.
 
 Only if none of them has all that is wanted, a piece is steered: it is drawn by particles that are
 weighed by `exp(-weight * distance)` of what is drawn so far (the twisted targets of Whiteley & Lee,
@@ -44,10 +44,10 @@ from lnfgen.inference.block_drawing import (
     draw_block,
     draw_values,
 )
+from lnfgen.inference.chart_keys import allowed_keys
 from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.known_part import KnownPart
 from lnfgen.inference.known_text import KnownText
-from lnfgen.inference.wanted_chords import allowed_keys
 from lnfgen.inference.wishes import Wishes
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.parts import are_pitched

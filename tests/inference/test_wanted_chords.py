@@ -1,4 +1,4 @@
-"""Chords that are wished for: the keys that they allow, and pieces that have them."""
+"""Chords that are wished for: where they are, and pieces that have them."""
 
 import json
 from dataclasses import replace
@@ -6,17 +6,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import torch
 from command import Call
-from toy_bands import FOUR, band_encoding
+from toy_charts import GRID, PIANO, blocks
 
 import lnfgen
 from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.errors import LnfgenError, LnfgenWarning
 from lnfgen.inference.known_music import KnownMusic
-from lnfgen.inference.known_part import known_intro, known_part, nothing_known
+from lnfgen.inference.known_part import known_part
 from lnfgen.inference.wanted_chords import (
-    allowed_keys,
     clash_remarks,
     home_of_chart,
     on_chords,
@@ -29,37 +27,10 @@ from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song
 from lnfgen.runs.trained import TrainedModel
 
-GRID = 2  # steps per quarter
-PIANO = MusicEncoding(lowest_pitch=36, num_pitches=49, steps_per_quarter=GRID)
-
 
 @pytest.fixture(scope="module")
 def chorales() -> TrainedModel:
     return lnfgen.load("chorales", "cpu")
-
-
-def blocks(text: str, num_bars: int) -> PianoRoll:
-    """Bars of 4/4 in which the chords of a chart sound, each over its bass."""
-    steps = 4 * GRID * num_bars
-    silence = PianoRoll.from_notes([], steps_per_quarter=GRID, num_steps=steps)
-    notes = []
-    for start, end, classes, bass in wanted_spans(parse_chart(text), Song(silence)):
-        length = end - start
-        notes.append((start, length, 36 + bass))
-        for pitch_class in np.flatnonzero(classes).tolist():
-            notes.append((start, length, 60 + pitch_class))
-    return PianoRoll.from_notes(notes, steps_per_quarter=GRID, num_steps=steps)
-
-
-def cells(roll: PianoRoll) -> np.ndarray:
-    """The keys of a roll as a row of the piano, uint8 [1, T, 1, P]."""
-    return PIANO.encode(roll.in_range(36, 49))[None]
-
-
-def free(num_bars: int) -> KnownMusic:
-    part = nothing_known(PIANO, 4 * GRID * num_bars, (4, 4))
-    assert isinstance(part, KnownMusic)
-    return part
 
 
 def test_a_chart_begins_in_the_first_bar_that_is_drawn() -> None:
@@ -85,33 +56,6 @@ def test_a_chart_ends_with_the_last_bar_that_is_drawn() -> None:
 def test_no_chord_asks_for_nothing() -> None:
     spans = wanted_spans(parse_chart("C N.C."), Song(blocks("C", 2)))
     assert [(span.start, span.end) for span in spans] == [(0, 8)]
-    allowed = allowed_keys(parse_chart("C N.C."), free(2))
-    assert allowed.keys[8:].all()
-    assert allowed.lowest[8:].all()
-    assert not allowed.keys[:8].all()
-
-
-def classes_of(keys: np.ndarray, lowest_pitch: int = 36) -> set[int]:
-    """The pitch classes of keys, bool [P]."""
-    return {(lowest_pitch + key) % 12 for key in np.flatnonzero(keys).tolist()}
-
-
-def test_on_beats_keys_outside_are_not_allowed_and_notes_pass_freely_between_them() -> None:
-    keys = allowed_keys(parse_chart("C | F G"), free(2)).keys[:, 0].numpy()
-    limited = np.flatnonzero(~keys.all(axis=1)).tolist()
-    assert limited == [0, 2, 4, 6, 8, 10, 12, 14]
-    assert [classes_of(keys[step]) for step in (0, 6)] == [{0, 4, 7}] * 2
-    assert [classes_of(keys[step]) for step in (8, 10)] == [{5, 9, 0}] * 2
-    assert classes_of(keys[12]) == {7, 11, 2}
-
-
-def test_where_a_chord_starts_its_bass_is_the_lowest_key() -> None:
-    allowed = allowed_keys(parse_chart("C/E | F G"), free(2))
-    lowest = allowed.lowest[:, 0].numpy()
-    starts = [0, 8, 12]
-    assert np.flatnonzero(~lowest.all(axis=1)).tolist() == starts
-    assert [classes_of(lowest[step]) for step in starts] == [{4}, {5}, {7}]
-    assert np.flatnonzero(~allowed.silence[:, 0, 0].numpy()).tolist() == starts
 
 
 def test_what_is_kept_may_clash() -> None:
@@ -124,33 +68,10 @@ def test_what_is_kept_may_clash() -> None:
     assert clash_remarks(parse_chart("Db"), part) == []
 
 
-def test_in_a_band_the_bass_plays_the_bass_and_drums_are_free() -> None:
-    encoding = band_encoding(FOUR)
-    part = nothing_known(encoding, 32, (4, 4))
-    assert isinstance(part, KnownMusic)
-    allowed = allowed_keys(parse_chart("C/E"), part)
-    pitches = encoding.columns_of(0)
-    beat = encoding.steps_per_quarter
-    classes: dict[tuple[str, int], set[int]] = {}
-    for step in (0, beat):
-        for number, role in enumerate(encoding.roles):
-            keys = allowed.keys[step, number].numpy()
-            classes[role, step] = set((pitches[number][keys] % 12).tolist())
-    assert classes["bass", 0] == {4}
-    for place in (("bass", beat), ("chords", 0), ("chords", beat), ("melody", 0)):
-        assert classes[place] == {0, 4, 7}
-    assert len(classes["drums", 0]) == 12
-    assert not allowed.silence[0, encoding.roles.index("bass")]
-    assert allowed.silence[beat:].all()
-
-
 def test_music_on_its_chords_has_them() -> None:
     chart = parse_chart("C Am/C | F Dm7 | G7 | C")
     roll = blocks("C Am/C | F Dm7 | G7 | C", 8)
     assert on_chords(chart, roll) == ({"bars": 1.0, "basses": 1.0}, 0.0)
-    allowed = allowed_keys(chart, free(8))
-    sounding = torch.from_numpy(cells(roll)[0] > 0)
-    assert not (sounding & ~allowed.keys).any()
 
 
 def test_a_persons_own_notes_do_not_count() -> None:
@@ -166,18 +87,6 @@ def test_a_persons_own_notes_do_not_count() -> None:
     assert on_chords(chart, Song(both, drawn=drawn)) == ({"bars": 1.0}, 0.0)
     drawn[:, :, 36:48] = True
     assert on_chords(chart, Song(both, drawn=drawn))[0] == {"bars": 0.0, "basses": 0.0}
-
-
-def test_an_intro_goes_on_with_the_first_chord() -> None:
-    intro = blocks("C", 2)
-    part = known_intro(PIANO, intro, 16)
-    assert isinstance(part, KnownMusic)
-    chart = parse_chart("F G")
-    lowest = allowed_keys(chart, part).lowest[:, 0].numpy()
-    assert np.flatnonzero(~lowest.all(axis=1)).tolist() == [16, 24]
-    near = replace(part, unheard=(part.values[:8], part.values[:0]), values=part.values[8:])
-    lowest = allowed_keys(chart, near).lowest[:, 0].numpy()
-    assert np.flatnonzero(~lowest.all(axis=1)).tolist() == [8, 16]
 
 
 @pytest.mark.parametrize(
