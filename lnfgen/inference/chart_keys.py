@@ -13,10 +13,12 @@ import numpy as np
 import torch
 
 from lnfgen.inference.known_music import KnownMusic
-from lnfgen.inference.wanted_chords import beat_steps, part_of_bass, wanted_spans
+from lnfgen.inference.wanted_chords import part_of_bass, wanted_spans
 from lnfgen.models.observation import AllowedKeys
-from lnfgen.music.chart import Bar
+from lnfgen.music.chart import Bar, bar_lines
 from lnfgen.music.parts import are_pitched
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.time_signature import bar_and_beats, bar_length
 from lnfgen.music.tracks import BASS
 
 
@@ -31,7 +33,7 @@ def allowed_keys(chart: Sequence[Bar], part: KnownMusic) -> AllowedKeys:
     silence = np.ones_like(keys[..., :1])
     of_bass = part_of_bass(encoding.roles)
     skipped = 0 if part.unheard is None else len(part.unheard[0])
-    beats = np.array(beat_steps(part.song.roll)) + part.ahead - skipped
+    beats = np.array(_beat_steps(part.song.roll)) + part.ahead - skipped
     for own in wanted_spans(chart, replace(part.song, drawn=part.hidden_cells)):
         span = own.moved(part.ahead - skipped)
         if span.end <= 0 or span.start >= num_steps:
@@ -49,3 +51,14 @@ def allowed_keys(chart: Sequence[Bar], part: KnownMusic) -> AllowedKeys:
         # Where no bass may be drawn, none is asked for.
         silence[span.start, of_bass] = not (part.hidden[span.start, of_bass] & is_bass).any()
     return AllowedKeys(*map(torch.from_numpy, (keys, lowest, silence)))
+
+
+def _beat_steps(roll: PianoRoll) -> list[int]:
+    """The steps of a piece on a beat, from its first bar line on."""
+    _, number, _ = bar_and_beats(roll.time_signature, 1)
+    beat = bar_length(roll.time_signature, 1) / number
+    steps: list[int] = []
+    for line in bar_lines(roll):
+        for place in range(number):
+            steps.append(round((line + place * beat) * roll.steps_per_quarter))
+    return [step for step in steps if step < roll.num_steps]

@@ -8,13 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lnfgen.conventions import TimeSignature
 from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.wish_measures import Measured
 from lnfgen.music.chart import (
     Bar,
     ChordChange,
-    bar_lines,
     bars_around,
     changes_over,
     with_others_between,
@@ -24,7 +22,6 @@ from lnfgen.music.harmony import pitch_classes
 from lnfgen.music.parts import CHORDS, MELODY
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
 from lnfgen.music.song import Song, as_song
-from lnfgen.music.time_signature import bar_and_beats, bar_length
 from lnfgen.music.tonality import Key, most_like, profile_likeness
 from lnfgen.music.tracks import BASS
 
@@ -102,23 +99,6 @@ def wanted_spans(chart: Sequence[Bar], song: Song) -> list[Span]:
     return spans
 
 
-def beats_of_bar(time_signature: TimeSignature) -> int:
-    """How many beats a bar has."""
-    _, beats, _ = bar_and_beats(time_signature, 1)
-    return beats
-
-
-def beat_steps(roll: PianoRoll) -> list[int]:
-    """The steps of a piece on a beat, from its first bar line on."""
-    number = beats_of_bar(roll.time_signature)
-    beat = bar_length(roll.time_signature, 1) / number
-    steps: list[int] = []
-    for line in bar_lines(roll):
-        for place in range(number):
-            steps.append(round((line + place * beat) * roll.steps_per_quarter))
-    return [step for step in steps if step < roll.num_steps]
-
-
 def part_of_bass(roles: Sequence[str]) -> int:
     """The number of the part with the lowest note of a chord."""
     for role in (BASS, CHORDS, MELODY):
@@ -137,13 +117,15 @@ def on_chords(chart: Sequence[Bar], piece: PianoRoll | Song) -> Measured:
     """
     song = as_song(piece)
     spans = wanted_spans(chart, song)
-    inside = list(inside_of_bars(spans, pitched_parts(song.drawn_notes)).values())
+    roll = pitched_parts(song.roll)
+    drawn = pitched_parts(song.drawn_notes)
+    inside = list(inside_of_bars(spans, drawn).values())
     if not inside or not spans:
         return None, math.nan
     bars = float(np.mean(np.array(inside) >= ENOUGH_INSIDE))
     value: dict[str, float] = {"bars": round(bars, 3)}
     distance = max(0.0, ENOUGH_HELD - bars)
-    starts = [_starts_on_bass(span, song) for span in spans]
+    starts = [_starts_on_bass(span, song, roll, drawn) for span in spans]
     of_drawn = [is_right for is_right in starts if is_right is not None]
     if of_drawn:
         basses = float(np.mean(of_drawn))
@@ -172,17 +154,18 @@ def inside_of_bars(spans: Sequence[Span], roll: PianoRoll) -> dict[int, float]:
     return shares
 
 
-def _starts_on_bass(span: Span, song: Song) -> bool | None:
-    """If the lowest note where a chord starts is its bass; None if no bass was drawn there."""
-    roll = pitched_parts(song.roll)
+def _starts_on_bass(span: Span, song: Song, roll: PianoRoll, drawn: PianoRoll) -> bool | None:
+    """If the lowest note where a chord starts is its bass; None if no bass was drawn there.
+
+    The pitched parts of the song, and of what was drawn in it, are one part each.
+    """
     keys = roll.sounding[span.start, 0]
     lowest = int(keys.argmax())
     if song.drawn is not None:
         of_bass = song.drawn[span.start, part_of_bass(song.roll.roles)]
         if not of_bass.any():
             return None
-        drawn = pitched_parts(song.drawn_notes).sounding[span.start, 0]
-        if keys.any() and not drawn[lowest]:
+        if keys.any() and not drawn.sounding[span.start, 0, lowest]:
             return None
     return bool(keys.any()) and (lowest + roll.lowest_pitch) % 12 == span.bass
 

@@ -199,7 +199,7 @@ def _steered_piece(  # noqa: PLR0913
         # All places together have some more particles than one.
         width = max(1, min(width // 4, MAX_ROWS // PLACES, MAX_ROW_STEPS // num_steps // PLACES))
     to_draw = [one.piece for one in limited]
-    potential = partial(_potential, wishes, limited[0], weight)
+    potential = partial(_potential, wishes, limited[0].piece, weight)
     drawn = draw_values(model, to_draw, width, temperature, progress, potential)
     finished = [piece.finish(x) for x in drawn.x.numpy()]
     if len(finished) == 1:
@@ -215,13 +215,12 @@ def _steered_piece(  # noqa: PLR0913
 
 def _potential(
     wishes: Wishes,
-    limited: "_Limited",
+    piece: PieceToDraw[Any],
     weight: float,
     t: int,
     so_far: Callable[[], Tensor],
 ) -> Tensor | None:
     """The `Potential` of a piece, by the distance of what is drawn from the wishes."""
-    piece = limited.piece
     num_steps, _ = piece.shape
     is_whole = t == num_steps
     share = t / num_steps
