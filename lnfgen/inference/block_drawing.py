@@ -16,6 +16,7 @@ from lnfgen.data.encoding import Encoding
 from lnfgen.device.drawing import for_drawing
 from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.known_part import KnownPart
+from lnfgen.inference.named_chords import NamedChords
 from lnfgen.inference.particles import Potential, Weighed, draw_weighed
 from lnfgen.models.observation import AllowedKeys, Known
 from lnfgen.models.sequence_model import SequenceModel
@@ -38,6 +39,7 @@ class PieceToDraw(NamedTuple, Generic[Finished]):
     home: int | None = None  # by its number in the encoding
     free: Finished | None = None  # as it was drawn without wishes, if it was
     allowed: AllowedKeys | None = None  # the keys among which hidden ones are drawn, [T, R, P]
+    named: NamedChords | None = None  # weighs its chords, if it is a harmony
 
     @property
     def shape(self) -> tuple[int, TimeSignature | None]:
@@ -75,7 +77,12 @@ def draw_values(  # noqa: PLR0913
     progress: Callable[[int], None] = lambda done: None,
     potential: Potential | None = None,
 ) -> Weighed:
-    """Draw the values of pieces of one shape together; all have allowed keys, or none has."""
+    """Draw the values of pieces of one shape together; all have allowed keys, or none has.
+
+    Without a potential, that of their chords counts, which all have in common.
+    """
+    if potential is None:
+        potential = pieces[0].named
     known = [known_bits(model, piece.part) for piece in pieces]
     together = Known(
         torch.stack([one.values for one in known]), torch.stack([one.mask for one in known])

@@ -15,10 +15,8 @@ import torch
 from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.wanted_chords import part_of_bass, wanted_spans
 from lnfgen.models.observation import AllowedKeys
-from lnfgen.music.chart import Bar, bar_lines
+from lnfgen.music.chart import Bar
 from lnfgen.music.parts import are_pitched
-from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.time_signature import bar_and_beats, bar_length
 from lnfgen.music.tracks import BASS
 
 
@@ -32,14 +30,13 @@ def allowed_keys(chart: Sequence[Bar], part: KnownMusic) -> AllowedKeys:
     lowest = np.ones_like(keys)
     silence = np.ones_like(keys[..., :1])
     of_bass = part_of_bass(encoding.roles)
-    skipped = 0 if part.unheard is None else len(part.unheard[0])
-    beats = np.array(_beat_steps(part.song.roll)) + part.ahead - skipped
+    beats = part.beats
     for own in wanted_spans(chart, replace(part.song, drawn=part.hidden_cells)):
-        span = own.moved(part.ahead - skipped)
+        span = own.moved(part.ahead - part.num_skipped)
         if span.end <= 0 or span.start >= num_steps:
             continue
         is_inside = span.classes[pitches % 12] | ~is_pitched[:, None]
-        is_own = (beats >= max(span.start, 0)) & (beats < min(span.end, num_steps))
+        is_own = (beats >= span.start) & (beats < span.end)
         keys[beats[is_own]] = is_inside
         if span.start < 0:
             continue
@@ -51,14 +48,3 @@ def allowed_keys(chart: Sequence[Bar], part: KnownMusic) -> AllowedKeys:
         # Where no bass may be drawn, none is asked for.
         silence[span.start, of_bass] = not (part.hidden[span.start, of_bass] & is_bass).any()
     return AllowedKeys(*map(torch.from_numpy, (keys, lowest, silence)))
-
-
-def _beat_steps(roll: PianoRoll) -> list[int]:
-    """The steps of a piece on a beat, from its first bar line on."""
-    _, number, _ = bar_and_beats(roll.time_signature, 1)
-    beat = bar_length(roll.time_signature, 1) / number
-    steps: list[int] = []
-    for line in bar_lines(roll):
-        for place in range(number):
-            steps.append(round((line + place * beat) * roll.steps_per_quarter))
-    return [step for step in steps if step < roll.num_steps]

@@ -26,6 +26,7 @@ from lnfgen.inference.block_drawing import PieceToDraw, block_size, draw_block
 from lnfgen.inference.known_music import KnownMusic, on_grid
 from lnfgen.inference.known_part import GivenPiece, KnownPart, partly_hidden
 from lnfgen.inference.known_text import text_of
+from lnfgen.inference.named_chords import NamedChords
 from lnfgen.inference.particle_memory import require_memory
 from lnfgen.inference.sampling import require_draws, require_one_length
 from lnfgen.inference.wish_steering import draw_wanted
@@ -93,6 +94,7 @@ def fill_pieces(  # noqa: PLR0913
     tries: int = TRIES,
     progress: Progress = no_progress,
     steered: Callable[[bool], None] = lambda is_steered: None,
+    names_chords: bool = False,
 ) -> Iterator[Song | str]:
     """Draw `count` pieces with this known part, each from its own random stream, in order.
 
@@ -102,6 +104,7 @@ def fill_pieces(  # noqa: PLR0913
             `draw_wanted`. A wish for the key also fixes the home that the model reads.
         steered: called for each piece with wishes before it is yielded: False if it is as plain
             ones are.
+        names_chords: draw towards chords that have a name; see `NamedChords`.
 
     Raises:
         LnfgenError: if nothing is hidden, a number is out of range, memory is too small for so many
@@ -111,11 +114,15 @@ def fill_pieces(  # noqa: PLR0913
     if isinstance(part, KnownMusic):
         part = part.near_hidden()
     _require_possible(part, particles, wishes)
+    named: NamedChords | None = None
+    if names_chords:
+        assert isinstance(part, KnownMusic)
+        named = NamedChords(part)
 
     def piece(index: int) -> PieceToDraw[Song | str]:
         own_seed = stream_seed(seed, index)
         home = _home_number(model, part, wishes, own_seed)
-        return PieceToDraw(part, own_seed, part.decoded, home)
+        return PieceToDraw(part, own_seed, part.decoded, home, named=named)
 
     if wishes.steers:
 

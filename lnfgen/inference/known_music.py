@@ -12,7 +12,7 @@ from lnfgen.data.encoding import changes_in_words
 from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.errors import LnfgenError
 from lnfgen.formats.file_notes import in_time
-from lnfgen.music.chart import ChordChange, bars_around, with_others_between
+from lnfgen.music.chart import ChordChange, bars_around, beat_steps, with_others_between
 from lnfgen.music.chord import NO_CHORD
 from lnfgen.music.conversion import ConversionReport
 from lnfgen.music.home import home_likeness
@@ -176,6 +176,20 @@ class KnownMusic:
     def home_number(self) -> int:
         """The number of this home, where the model hears it."""
         return self.encoding.home_number(self.home, self.shift)
+
+    @property
+    def num_skipped(self) -> int:
+        """The steps before the first one that the model hears."""
+        return 0 if self.unheard is None else len(self.unheard[0])
+
+    @property
+    def beats(self) -> np.ndarray:
+        """The steps on a beat among those that the model hears, int [N]."""
+        of_song = np.array(beat_steps(self.song.roll), dtype=int)
+        steps = of_song + self.ahead - self.num_skipped
+        is_heard = (steps >= 0) & (steps < len(self.values))
+        heard: np.ndarray = steps[is_heard]
+        return heard
 
     def near_hidden(self) -> KnownMusic:
         """The piece of which the model hears `HEARD_STEPS` before and after all that is hidden."""

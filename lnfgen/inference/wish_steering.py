@@ -220,19 +220,29 @@ def _potential(
     t: int,
     so_far: Callable[[], Tensor],
 ) -> Tensor | None:
-    """The `Potential` of a piece, by the distance of what is drawn from the wishes."""
+    """The `Potential` of a piece, by the distance of what is drawn from the wishes.
+
+    That of its chords is added, if it is a harmony.
+    """
     num_steps, _ = piece.shape
     is_whole = t == num_steps
     share = t / num_steps
     is_measured = is_whole or _is_measured_after(piece.part, t)
-    if not is_measured or not wishes.count_at(share):
+    wishes_count = wishes.count_at(share)
+    if not is_measured or not (wishes_count or piece.named is not None):
         return None
-    distances = []
-    for x in so_far().cpu().numpy():
-        found = piece.finish(x) if is_whole else piece.part.decoded_so_far(x)
-        distances.append(wishes.distance(found, share))
-    now = WEIGHT if is_whole else weight
-    return -now * torch.tensor(distances, dtype=torch.float64)
+    drawn = so_far()
+    log_weight = torch.zeros(len(drawn), dtype=torch.float64)
+    if wishes_count:
+        distances = []
+        for x in drawn.cpu().numpy():
+            found = piece.finish(x) if is_whole else piece.part.decoded_so_far(x)
+            distances.append(wishes.distance(found, share))
+        now = WEIGHT if is_whole else weight
+        log_weight -= now * torch.tensor(distances, dtype=torch.float64)
+    if piece.named is not None:
+        log_weight += piece.named.log_weight(drawn)
+    return log_weight
 
 
 def _is_measured_after(part: KnownPart, t: int) -> bool:

@@ -124,6 +124,17 @@ def bar_lines(piece: PianoRoll) -> list[Fraction]:
     return [first + index * bar for index in range(math.ceil((end - first) / bar))]
 
 
+def beat_steps(piece: PianoRoll) -> list[int]:
+    """The steps of a piece on a beat, from its first bar line on."""
+    _, number, _ = bar_and_beats(piece.time_signature, 1)
+    beat = bar_length(piece.time_signature, 1) / number
+    steps: list[int] = []
+    for line in bar_lines(piece):
+        for place in range(number):
+            steps.append(round((line + place * beat) * piece.steps_per_quarter))
+    return [step for step in steps if step < piece.num_steps]
+
+
 def bars_around(piece: PianoRoll, steps: np.ndarray) -> tuple[Fraction, Fraction]:
     """Where the bars begin and end that have any of these steps, bool [T], in quarters.
 

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+
 from lnfgen.music.tonality import NATURALS, fifths_from_c, name_on_fifths
 
 _SYMBOL = re.compile(r"([A-G])(##|#|bb|b|)(.*?)(?:/([A-G])(##|#|bb|b|))?")
@@ -107,6 +109,7 @@ _ADDED = ("1", "b9", "9", "#9", "3", "11", "#11", "5", "b13", "13", "b7", "7")
 _LEFT_OUT = ("1", "b2", "2", "b3", "3", "4", "b5", "5", "#5", "6", "b7", "7")
 """The names of each number of semitones above the root, from 0 on."""
 
+_FEWEST_NAMED = 3  # pitch classes that need a name
 _MAJOR_THIRD = 4
 _FIFTHS_OF_INTERVALS = (0, -5, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5)
 """How many fifths above the root a bass is, by its semitones above it: a third of C is E."""
@@ -269,6 +272,20 @@ def _suffixes() -> dict[frozenset[int], str]:
         assert intervals is not None, suffix
         found.setdefault(intervals, suffix)
     return found
+
+
+@lru_cache(maxsize=1)
+def named_sets() -> np.ndarray:
+    """If each set of pitch classes is a chord with a name, bool [4096].
+
+    Bit c of the number of a set is class c. Sets of one or two classes, and none, need no name.
+    """
+    has_name = np.array([number.bit_count() < _FEWEST_NAMED for number in range(1 << 12)])
+    for intervals in _suffixes():
+        for root in range(12):
+            number = sum(1 << (root + interval) % 12 for interval in intervals)
+            has_name[number] = True
+    return has_name
 
 
 def num_changes(known: frozenset[int], intervals: frozenset[int]) -> tuple[int, int]:

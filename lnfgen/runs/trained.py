@@ -292,7 +292,8 @@ class TrainedModel:
         """Keep the highest line of a piece, and draw what sounds below it; otherwise as `fill`.
 
         With `above`, the lowest line is kept, and what sounds above it is drawn. A warning says if
-        few keys are free. A model of a band keeps the part melody, or the bass, and draws all other
+        few keys are free. Chords that have no name are drawn less often than the model would; see
+        `NamedChords`. A model of a band keeps the part melody, or the bass, and draws all other
         parts.
         """
         part = known_melody(self.encoding, melody, above)
@@ -300,7 +301,8 @@ class TrainedModel:
         if remark:
             warnings.warn(remark, LnfgenWarning, stacklevel=2)
         drawing.setdefault("particles", MELODY_PARTICLES)
-        return self._filled(part, may_ask_for_melody=True, **drawing)
+        one_part = not part.encoding.roles
+        return self._filled(part, may_ask_for_melody=True, names_chords=one_part, **drawing)
 
     def extend(
         self,
@@ -348,6 +350,7 @@ class TrainedModel:
         *,
         amount: float | None = None,
         may_ask_for_melody: bool = False,
+        names_chords: bool = False,
         count: int = 1,
         temperature: float = 1.0,
         seed: int = 0,
@@ -364,6 +367,7 @@ class TrainedModel:
             words: the names of the hidden part, of which some may be beyond the model's keys.
             amount: hide this share of the part, at places that are chosen for each piece.
             may_ask_for_melody: if a melody that is hidden shall have some notes, see `with_melody`.
+            names_chords: if chords that have a name are likelier, see `NamedChords`.
         """
         part = transposed_to_range(self.model, part)
         wishes = wishes_for(want, self.encoding)
@@ -390,6 +394,7 @@ class TrainedModel:
                 tries=tries,
                 progress=progress,
                 steered=steered,
+                names_chords=names_chords,
             )
         else:
             found = vary_pieces(

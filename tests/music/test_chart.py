@@ -11,6 +11,7 @@ from lnfgen.music.chart import (
     ChordChange,
     bar_lines,
     bars_around,
+    beat_steps,
     cell_starts,
     changes_over,
     chart_of,
@@ -132,6 +133,18 @@ def test_a_chord_off_the_beats_starts_in_the_nearest_cell():
 def test_four_bars_stand_on_a_line():
     text = chart_text(parse_chart("C | C | Am . G | F | Bb x2"), sharps=-1)
     assert text == "| C | % | Am . G | F |\n| Bb | C | % | Am . G |\n| F | Bb |"
+
+
+@pytest.mark.parametrize(
+    ("time_signature", "upbeat", "steps"),
+    [
+        ((3, 4), 0, [0, 4, 8, 12, 16, 20]),
+        ((6, 8), 0, [0, 6, 12, 18]),
+        ((3, 4), 8, [8, 12, 16, 20]),
+    ],
+)
+def test_beats_are_counted_from_the_first_bar_line(time_signature, upbeat, steps) -> None:
+    assert beat_steps(silence(6, time_signature, upbeat)) == steps
 
 
 def test_bars_around_some_steps() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnfgen.music.chord import NO_CHORD, SUFFIXES, Chord, parse_chord
+from lnfgen.music.chord import NO_CHORD, SUFFIXES, Chord, named_sets, parse_chord
 
 PITCH_CLASSES = st.integers(0, 11)
 INTERVALS = st.frozensets(PITCH_CLASSES, min_size=1)
@@ -100,3 +100,16 @@ def test_no_chord_stays_none():
     assert NO_CHORD.is_silent
     assert not NO_CHORD.pitch_classes
     assert NO_CHORD.transposed(5) == NO_CHORD
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_notes_of_each_suffix_are_a_set_with_a_name_on_each_root(suffix):
+    for root in ("C", "F#", "Bb"):
+        number = sum(1 << pitch_class for pitch_class in parse_chord(root + suffix).pitch_classes)
+        assert named_sets()[number]
+
+
+def test_clusters_have_no_name_and_two_notes_need_none():
+    has_name = named_sets()
+    for classes, expected in [((), True), ((0,), True), ((0, 1), True), ((0, 1, 2), False)]:
+        assert has_name[sum(1 << pitch_class for pitch_class in classes)] == expected
