@@ -32,7 +32,7 @@ def allowed_keys(chart: Sequence[Bar], part: KnownMusic) -> AllowedKeys:
     of_bass = part_of_bass(encoding.roles)
     beats = part.beats
     for own in wanted_spans(chart, replace(part.song, drawn=part.hidden_cells)):
-        span = own.moved(part.ahead - part.num_skipped)
+        span = own.moved(part.offset)
         if span.end <= 0 or span.start >= num_steps:
             continue
         is_inside = span.classes[pitches % 12] | ~is_pitched[:, None]

@@ -178,15 +178,17 @@ class KnownMusic:
         return self.encoding.home_number(self.home, self.shift)
 
     @property
-    def num_skipped(self) -> int:
-        """The steps before the first one that the model hears."""
-        return 0 if self.unheard is None else len(self.unheard[0])
+    def offset(self) -> int:
+        """How many steps later a step of the song is for the model; negative for earlier."""
+        if self.unheard is None:
+            return self.ahead
+        before, _ = self.unheard
+        return self.ahead - len(before)
 
     @property
     def beats(self) -> np.ndarray:
         """The steps on a beat among those that the model hears, int [N]."""
-        of_song = np.array(beat_steps(self.song.roll), dtype=int)
-        steps = of_song + self.ahead - self.num_skipped
+        steps = np.array(beat_steps(self.song.roll), dtype=int) + self.offset
         is_heard = (steps >= 0) & (steps < len(self.values))
         heard: np.ndarray = steps[is_heard]
         return heard

@@ -13,6 +13,7 @@ from torch import Tensor
 from lnfgen.conventions import SOUNDING
 from lnfgen.inference.known_music import KnownMusic
 from lnfgen.music.chord import named_sets
+from lnfgen.music.harmony import set_number
 
 COST = 1.0
 """The nats that a beat costs if its chord has no name.
@@ -32,12 +33,9 @@ class NamedChords:
     def __init__(self, part: KnownMusic) -> None:
         """The known part of the piece tells its beats and the pitches of its keys."""
         assert not part.encoding.roles
-        self._beats = torch.from_numpy(part.beats)
+        self._beats = part.beats
         key_classes = part.pitches[0] % 12
-        bits = 1 << np.arange(12)
-        self._is_class = torch.from_numpy(key_classes == np.arange(12)[:, None])  # [12, P]
-        self._bits = torch.from_numpy(bits)
-        self._has_name = torch.from_numpy(named_sets())
+        self._is_class = key_classes == np.arange(12)[:, None]  # [12, P]
 
     def __call__(self, t: int, so_far: Callable[[], Tensor]) -> Tensor | None:
         """`log_weight` once a beat has begun; None at other steps."""
@@ -48,9 +46,9 @@ class NamedChords:
     def log_weight(self, x: Tensor) -> Tensor:
         """The logarithms of the weights of rows x `[N, t, 1, P]`, float64 `[N]` on the CPU."""
         beats = self._beats[self._beats < x.shape[1]]
-        frames = x.cpu()[:, beats, 0]
+        frames = x.cpu().numpy()[:, beats, 0]
         sounding = (frames & SOUNDING) > 0
         classes = (sounding[:, :, None] & self._is_class).any(-1)  # [N, beats, 12]
-        numbers = (classes * self._bits).sum(-1)
-        num_unnamed = (~self._has_name[numbers]).sum(-1)
-        return -COST * num_unnamed.double()
+        has_name = named_sets()[set_number(classes)]
+        num_unnamed = (~has_name).sum(-1)
+        return -COST * torch.from_numpy(num_unnamed).double()

@@ -278,7 +278,8 @@ def _suffixes() -> dict[frozenset[int], str]:
 def named_sets() -> np.ndarray:
     """If each set of pitch classes is a chord with a name, bool [4096].
 
-    Bit c of the number of a set is class c. Sets of one or two classes, and none, need no name.
+    `lnfgen.music.harmony.set_number` numbers the sets. The empty one, and those of one or two
+    classes, need no name.
     """
     has_name = np.array([number.bit_count() < _FEWEST_NAMED for number in range(1 << 12)])
     for intervals in _suffixes():

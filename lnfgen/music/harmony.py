@@ -157,7 +157,7 @@ def pitch_classes(roll: PianoRoll, cells: np.ndarray) -> np.ndarray:
 
 
 def set_number(classes: np.ndarray) -> np.ndarray:
-    """The numbers, int [N], of sets of pitch classes, bool [N, 12]: bit c is class c."""
+    """The numbers, int [...], of sets of pitch classes, bool [..., 12]: bit c is class c."""
     numbers: np.ndarray = classes @ (1 << np.arange(12))
     return numbers
 
