@@ -70,8 +70,9 @@ TEN_HOURS: dict[str, Any] = {
     "training.learning_rate": 4e-3,
     "training.cooldown_start": 0.5,
 }
-"""About ten hours of one core for `af-af` on LSTMs with a mixture. What differs from the budget of
-an hour was chosen at `tiny` (`examples/experiments.md`, Text)."""
+"""At most ten hours of one core, for models of text whose latent is learned: `af-af` on LSTMs with
+a mixture takes 4.5. What differs from the budget of an hour was chosen at `tiny`
+(`examples/experiments.md`, Text)."""
 
 BUDGETS: dict[str, dict[str, Any]] = {
     "grid": GRID_BUDGET,
