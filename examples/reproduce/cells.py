@@ -240,7 +240,10 @@ COPYING = [
     Cell("jsb_chorales", "af-scf", budget="prior-copies"),
     Cell("nottingham", "af-scf", budget="prior-copies"),
     Cell("jsb_chorales", "af-scf", transform="mixture", budget="longer-prior-copies"),
-    Cell("musedata", "af-scf", transform="mixture", budget="long-prior-copies"),
+    *[
+        Cell("musedata", "af-scf", transform="mixture", budget="long-prior-copies", seed=seed)
+        for seed in (1, 2, 3)
+    ],
 ]
 
 BLOCKS = [
