@@ -83,7 +83,13 @@ class AutoregressiveHead(FrameHead):
         ) -> tuple[Tensor, PastState]:
             """The logits of the frames from `start` to before `stop`, and the state after them."""
             before = given.before.of_steps(start, stop)
-            past, state = self.past(before.noisy, tables.near, state)
+            keys, harmony = (None, None) if state is None else state
+            past, keys = self.past(before.noisy, tables.near, keys)
+            memory = None
+            if self.harmonies is not None:
+                memory, harmony = self.harmonies(before.frames[:, :, 0], context, harmony)
+                memory = memory.flatten(0, 1)
+            state = (keys, harmony)
             beats = self.beats(given.first_step + torch.arange(start, stop, device=past.device))
             frames = given.x[:, start:stop].flatten(0, 2)
             of_frames = self.state(
@@ -93,6 +99,7 @@ class AutoregressiveHead(FrameHead):
                 beats.repeat(len(given.x), 1),
                 before.in_rows(),
                 frames,
+                memory,
             )
             if self.parts > 1:
                 now = given.noisy[:, start:stop].flatten(0, 1)
@@ -165,7 +172,7 @@ class _FrameSampler(StretchSampler):
         self._before = self._before[rows]
         if self._held is not None:
             self._held = self._held[rows]
-        self._past = self._past.of_rows(rows)
+        self._past = tuple(None if s is None else s.of_rows(rows) for s in self._past)
         parts = torch.arange(self._head.parts, device=rows.device)
         of_parts = (rows[:, None] * self._head.parts + parts).flatten()
         for memory in self._memories:
@@ -253,14 +260,20 @@ class _FrameSampler(StretchSampler):
     def _state(self, context: Tensor, before: Tensor) -> FrameState:
         """The state of the frames of all parts at the coming step, after the frames `before`."""
         head = self._head
-        past, self._past = head.past(before[:, None], self._tables.near, self._past)
+        keys, harmony = (None, None) if self._past is None else self._past
+        past, keys = head.past(before[:, None], self._tables.near, keys)
+        memory = None
+        if head.harmonies is not None:
+            memory, harmony = head.harmonies(before, context[:, None], harmony)
+            memory = memory[:, 0]
+        self._past = (keys, harmony)
         recalled: Recalled | None = None
         if self._memories:
             copies = torch.cat([memory.recalled() for memory in self._memories], -2)
             recalled = Recalled(copies, head.beats(self._since(1)[:, 0]))
         beats = head.beats(torch.full((1,), self._step, device=context.device))
         frames = FramesBefore(before, before, self._held)
-        return head.state(context, past[:, 0], recalled, beats, frames)
+        return head.state(context, past[:, 0], recalled, beats, frames, None, memory)
 
     def _since(self, num_steps: int) -> Tensor:
         """The steps from the start of the piece to each of so many coming ones, `[B * R, n]`."""

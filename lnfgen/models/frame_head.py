@@ -12,6 +12,7 @@ from lnfgen.models.beat_features import NUM_BEAT_FEATURES, PERIODS, BeatFeatures
 from lnfgen.models.degree_units import DegreeUnits
 from lnfgen.models.frame_past import EarlierParts, FramePast
 from lnfgen.models.frame_state import FramesBefore, FrameState, Recalled, Tables
+from lnfgen.models.harmony_memory import HarmonyMemory
 from lnfgen.models.held_notes import HeldNotes
 from lnfgen.models.mixture import (
     NUM_EDGES,
@@ -133,6 +134,10 @@ class FrameHead(OutputHead):
         self.of_home: DegreeUnits | None = None
         if reads_home:
             self.of_home = DegreeUnits(self.parts, frames.num_pitches, num_context, hidden)
+        self.harmonies: HarmonyMemory | None = None
+        if reads_home and self.parts == 1:
+            sizes = (frames.num_pitches, num_context, hidden)
+            self.harmonies = HarmonyMemory(*sizes, self.dropout)
 
     def _add_inputs_of_parts(self, of_past: int, hidden: int) -> None:
         """Add what tells the parts of a band apart, and what they read of each other."""
@@ -207,6 +212,7 @@ class FrameHead(OutputHead):
         beats: Tensor,
         before: FramesBefore,
         x: Tensor | None = None,
+        memory: Tensor | None = None,
     ) -> FrameState:
         """The state of the frames of all parts at S steps before any voice is drawn.
 
@@ -222,6 +228,9 @@ class FrameHead(OutputHead):
         sounding = (before.frames & SOUNDING) > 0  # [S, R, P]
         num_before = sounding.sum(-1).clamp(max=NUM_VOICES)  # [S, R]
         units = self._units(context, past, beats, num_before).flatten(-4, -3)  # [..., N, P, hidden]
+        if self.harmonies is not None:
+            assert memory is not None
+            units = units + self.harmonies.units(memory, context)
         sounding = sounding.flatten(0, 1)
         noisy = (before.noisy.flatten(0, 1) & SOUNDING) > 0
         if recalled is None:
