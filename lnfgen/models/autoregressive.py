@@ -10,8 +10,14 @@ import torch
 from torch import Tensor
 
 from lnfgen.models.frame_head import FrameHead
-from lnfgen.models.frame_past import PastState
-from lnfgen.models.frame_state import FramesBefore, FrameState, Recalled, Tables, frames_before
+from lnfgen.models.frame_state import (
+    FramesBefore,
+    FrameState,
+    PastState,
+    Recalled,
+    Tables,
+    frames_before,
+)
 from lnfgen.models.held_notes import steps_held
 from lnfgen.models.observation import AllowedKeys, Known
 from lnfgen.models.output import DrawnStep, Sampler, StretchSampler
@@ -83,23 +89,16 @@ class AutoregressiveHead(FrameHead):
         ) -> tuple[Tensor, PastState]:
             """The logits of the frames from `start` to before `stop`, and the state after them."""
             before = given.before.of_steps(start, stop)
-            keys, harmony = (None, None) if state is None else state
-            past, keys = self.past(before.noisy, tables.near, keys)
-            memory = None
-            if self.harmonies is not None:
-                memory, harmony = self.harmonies(before.frames[:, :, 0], context, harmony)
-                memory = memory.flatten(0, 1)
-            state = (keys, harmony)
-            beats = self.beats(given.first_step + torch.arange(start, stop, device=past.device))
+            past, state = self.read(before, context, tables.near, state)
+            beats = self.beats(given.first_step + torch.arange(start, stop, device=context.device))
             frames = given.x[:, start:stop].flatten(0, 2)
             of_frames = self.state(
                 context.flatten(-3, -2),
-                past.flatten(0, 1),
+                past,
                 None if given.recall is None else given.recall(start, stop),
                 beats.repeat(len(given.x), 1),
                 before.in_rows(),
                 frames,
-                memory,
             )
             if self.parts > 1:
                 now = given.noisy[:, start:stop].flatten(0, 1)
@@ -172,7 +171,7 @@ class _FrameSampler(StretchSampler):
         self._before = self._before[rows]
         if self._held is not None:
             self._held = self._held[rows]
-        self._past = tuple(None if s is None else s.of_rows(rows) for s in self._past)
+        self._past = self._past.of_rows(rows)
         parts = torch.arange(self._head.parts, device=rows.device)
         of_parts = (rows[:, None] * self._head.parts + parts).flatten()
         for memory in self._memories:
@@ -260,20 +259,15 @@ class _FrameSampler(StretchSampler):
     def _state(self, context: Tensor, before: Tensor) -> FrameState:
         """The state of the frames of all parts at the coming step, after the frames `before`."""
         head = self._head
-        keys, harmony = (None, None) if self._past is None else self._past
-        past, keys = head.past(before[:, None], self._tables.near, keys)
-        memory = None
-        if head.harmonies is not None:
-            memory, harmony = head.harmonies(before, context[:, None], harmony)
-            memory = memory[:, 0]
-        self._past = (keys, harmony)
+        of_step = FramesBefore(before[:, None], before[:, None], self._held)
+        past, self._past = head.read(of_step, context[:, None], self._tables.near, self._past)
         recalled: Recalled | None = None
         if self._memories:
             copies = torch.cat([memory.recalled() for memory in self._memories], -2)
             recalled = Recalled(copies, head.beats(self._since(1)[:, 0]))
         beats = head.beats(torch.full((1,), self._step, device=context.device))
         frames = FramesBefore(before, before, self._held)
-        return head.state(context, past[:, 0], recalled, beats, frames, None, memory)
+        return head.state(context, past, recalled, beats, frames)
 
     def _since(self, num_steps: int) -> Tensor:
         """The steps from the start of the piece to each of so many coming ones, `[B * R, n]`."""

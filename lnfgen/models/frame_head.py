@@ -11,7 +11,7 @@ from lnfgen.device.replacements import Dropout
 from lnfgen.models.beat_features import NUM_BEAT_FEATURES, PERIODS, BeatFeatures
 from lnfgen.models.degree_units import DegreeUnits
 from lnfgen.models.frame_past import EarlierParts, FramePast
-from lnfgen.models.frame_state import FramesBefore, FrameState, Recalled, Tables
+from lnfgen.models.frame_state import FramesBefore, FrameState, Past, PastState, Recalled, Tables
 from lnfgen.models.harmony_memory import HarmonyMemory
 from lnfgen.models.held_notes import HeldNotes
 from lnfgen.models.mixture import (
@@ -203,34 +203,45 @@ class FrameHead(OutputHead):
         assert isinstance(turn, Turn)
         return turn
 
+    def read(
+        self, before: FramesBefore, context: Tensor, near: Tensor, state: PastState | None
+    ) -> tuple[Past, PastState]:
+        """What n steps of B sequences read of the frames before, and the state after them.
+
+        before is `[B, n, R, P]`, context `[..., B, n, C]`, and `near` that of the `Tables`. A later
+        call continues from the state.
+        """
+        of_keys, keys = self.past(before.noisy, near, None if state is None else state.keys)
+        if self.harmonies is None:
+            return Past(of_keys.flatten(0, 1), None), PastState(keys, None)
+        harmony = None if state is None else state.harmony
+        of_harmonies, harmony = self.harmonies(before.frames[:, :, 0], context, harmony)
+        return Past(of_keys.flatten(0, 1), of_harmonies.flatten(0, 1)), PastState(keys, harmony)
+
     # Each argument is another input of the features.
     def state(  # noqa: PLR0913
         self,
         context: Tensor,
-        past: Tensor,
+        past: Past,
         recalled: Recalled | None,
         beats: Tensor,
         before: FramesBefore,
         x: Tensor | None = None,
-        memory: Tensor | None = None,
     ) -> FrameState:
         """The state of the frames of all parts at S steps before any voice is drawn.
 
-        context `[..., S, C]`, past `[S, P, size]`, beats `[S, NUM_BEAT_FEATURES]`. These are
+        context `[..., S, C]`, beats `[S, NUM_BEAT_FEATURES]`, and `read` gives the past. These are
         `N = S * R` frames. x `[N, P]` are the frames themselves, if they are known.
 
         Voices are followed from the frame as it was, because noise that hides a key would number
         them wrongly, and the rules of how they move together could not be learned.
         """
-        num_steps, num_keys = past.shape[:2]
-        keys = torch.arange(num_keys, device=past.device)
-        parts = torch.arange(self.parts, device=past.device).repeat(num_steps)
+        num_steps, num_keys = past.of_keys.shape[:2]
+        keys = torch.arange(num_keys, device=context.device)
+        parts = torch.arange(self.parts, device=context.device).repeat(num_steps)
         sounding = (before.frames & SOUNDING) > 0  # [S, R, P]
         num_before = sounding.sum(-1).clamp(max=NUM_VOICES)  # [S, R]
         units = self._units(context, past, beats, num_before).flatten(-4, -3)  # [..., N, P, hidden]
-        if self.harmonies is not None:
-            assert memory is not None
-            units = units + self.harmonies.units(memory, context)
         sounding = sounding.flatten(0, 1)
         noisy = (before.noisy.flatten(0, 1) & SOUNDING) > 0
         if recalled is None:
@@ -240,7 +251,7 @@ class FrameHead(OutputHead):
             copied = recalled.copies
             units = units + self._units_of_recalled(copied)
             weights = self._weights(context, beats, recalled, parts)
-        paths = torch.tanh(self.path(past)).unflatten(-1, (self.parts, PATH))
+        paths = torch.tanh(self.path(past.of_keys)).unflatten(-1, (self.parts, PATH))
         voices = torch.column_stack([voice_keys(sounding), lowest_key(sounding)])
         return FrameState(
             units=units,
@@ -278,7 +289,7 @@ class FrameHead(OutputHead):
         place = torch.cat([of_frame, since], -1)
         return self.gate(recalled.copies[..., -1], place, parts).to(self.dtype)
 
-    def _units(self, context: Tensor, past: Tensor, beats: Tensor, num_before: Tensor) -> Tensor:
+    def _units(self, context: Tensor, past: Past, beats: Tensor, num_before: Tensor) -> Tensor:
         """What the units of each key of each part read but for recalled frames.
 
         context `[..., S, C]`, num_before `[S, R]` -> `[..., S, R, P, hidden]`.
@@ -288,12 +299,15 @@ class FrameHead(OutputHead):
         of_frame = of_frame[..., None, :]
         if self.parts > 1:
             of_frame = of_frame + (self.from_part.weight[:, None] + self.from_key)
-        of_past = self.from_past(past).unflatten(-1, (self.parts, -1)).transpose(1, 2)
+        of_past = self.from_past(past.of_keys).unflatten(-1, (self.parts, -1)).transpose(1, 2)
         by_key = self.by_key(context).unflatten(-1, (self.frames.num_pitches, CONTEXT_PER_KEY))
         of_key = self.from_by_key(self.dropout(by_key))
         units = of_past + of_frame + of_key[..., None, :, :]
         if self.of_home is not None:
             units = units + self.of_home(context)
+        if self.harmonies is not None:
+            assert past.of_harmonies is not None
+            units = units + self.harmonies.units(past.of_harmonies, context)[..., None, :, :]
         return units
 
     def _units_of_recalled(self, recalled: Tensor) -> Tensor:

@@ -28,14 +28,14 @@ INITIAL_SCALE = 0.5
 """Of weights on bits: a few of many bits are set, and features must have unit scale."""
 
 
-class PastState(NamedTuple):
+class KeysState(NamedTuple):
     """The states of the recurrences of N sequences, `[N, P, size]` each."""
 
     first: Tensor
     second: Tensor
 
-    def of_rows(self, rows: Tensor) -> "PastState":
-        return PastState(self.first[rows], self.second[rows])
+    def of_rows(self, rows: Tensor) -> "KeysState":
+        return KeysState(self.first[rows], self.second[rows])
 
 
 class FramePast(nn.Module):
@@ -61,8 +61,8 @@ class FramePast(nn.Module):
         self.dropout = dropout
 
     def forward(
-        self, before: Tensor, near: Tensor, state: PastState | None = None
-    ) -> tuple[Tensor, PastState]:
+        self, before: Tensor, near: Tensor, state: KeysState | None = None
+    ) -> tuple[Tensor, KeysState]:
         """Features `[B, T, P, size]` of the frame before each step, `[B, T, R, P]`, and the state.
 
         `near` is the spectrum that `near_spectrum` computes. A later call continues from the state.
@@ -76,7 +76,7 @@ class FramePast(nn.Module):
         y, first = self.first(y, first)
         y = self.dropout(torch.tanh(y + over_keys_by(near, self.near, y)))
         y, second = self.second(y, second)
-        return self.dropout(y), PastState(first, second)
+        return self.dropout(y), KeysState(first, second)
 
     def near_spectrum(self) -> Tensor:
         """The spectrum of a convolution, which follows from the weights alone."""

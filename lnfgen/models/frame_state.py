@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from lnfgen.conventions import SOUNDING
+from lnfgen.models.frame_past import KeysState
+from lnfgen.models.harmony_memory import HarmonyState
 from lnfgen.models.held_notes import steps_held
 from lnfgen.models.mixture import Copies
 from lnfgen.models.observation import AllowedKeys
@@ -56,6 +58,24 @@ def frames_before(x: Tensor, noisy: Tensor, ahead: Tensor, held: Tensor | None) 
     return FramesBefore(
         frames=torch.cat([ahead[:, None], x[:, :-1]], 1), noisy=noisy_before, held=held_before
     )
+
+
+class Past(NamedTuple):
+    """What S steps read of all frames before them."""
+
+    of_keys: Tensor  # by the recurrences of each key, [S, P, size]
+    of_harmonies: Tensor | None  # [S, size]; None without a `HarmonyMemory`
+
+
+class PastState(NamedTuple):
+    """The states of all recurrences over the frames of N sequences."""
+
+    keys: KeysState
+    harmony: HarmonyState | None
+
+    def of_rows(self, rows: Tensor) -> "PastState":
+        harmony = None if self.harmony is None else self.harmony.of_rows(rows)
+        return PastState(self.keys.of_rows(rows), harmony)
 
 
 class Recalled(NamedTuple):
