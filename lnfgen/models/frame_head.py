@@ -136,8 +136,7 @@ class FrameHead(OutputHead):
             self.of_home = DegreeUnits(self.parts, frames.num_pitches, num_context, hidden)
         self.harmonies: HarmonyMemory | None = None
         if reads_home and self.parts == 1:
-            sizes = (frames.num_pitches, num_context, hidden)
-            self.harmonies = HarmonyMemory(*sizes, self.dropout)
+            self.harmonies = HarmonyMemory(frames.num_pitches, num_context, hidden, self.dropout)
 
     def _add_inputs_of_parts(self, of_past: int, hidden: int) -> None:
         """Add what tells the parts of a band apart, and what they read of each other."""

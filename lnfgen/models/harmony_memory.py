@@ -10,6 +10,7 @@ from lnfgen.nn.positions import NUM_HOMES
 from lnfgen.nn.scans import GatedRecurrence
 
 NUM_DEGREES = 12
+NUM_MODES = 2
 
 SIZE = 64
 """Features of the harmonies so far."""
@@ -41,7 +42,8 @@ class HarmonyMemory(nn.Module):
         super().__init__()
         self.first = GatedRecurrence(2 * NUM_DEGREES, SIZE, entry=True)
         self.second = GatedRecurrence(SIZE, SIZE)
-        self.at_place = nn.Linear(SIZE + num_context, SIZE)
+        num_of_place = num_context - NUM_HOMES + NUM_MODES
+        self.at_place = nn.Linear(SIZE + num_of_place, SIZE)
         self.of_degrees = nn.Linear(SIZE, NUM_DEGREES * hidden)
         # At first they are 0, because the other features of a key are learned sooner.
         nn.init.zeros_(self.of_degrees.weight)
@@ -71,7 +73,10 @@ class HarmonyMemory(nn.Module):
         """The features `[..., S, P, hidden]` of each key, for memory `[S, SIZE]` and a context."""
         home = context[..., -NUM_HOMES:]
         memory = memory.expand(*context.shape[:-1], -1)
-        at_place = torch.tanh(self.at_place(torch.cat([memory, context], -1)))
+        # Of the home the place has the mode alone, so a piece that is moved has the same features.
+        mode = home.unflatten(-1, (NUM_MODES, NUM_DEGREES)).sum(-1)
+        place = torch.cat([memory, context[..., :-NUM_HOMES], mode], -1)
+        at_place = torch.tanh(self.at_place(place))
         of_degrees = self.of_degrees(self.dropout(at_place)).unflatten(-1, (NUM_DEGREES, -1))
         degrees = self.degrees[_tonic(home)][..., None]  # [..., S, P, 1]
         of_keys = of_degrees.gather(-2, degrees.expand(*degrees.shape[:-1], of_degrees.shape[-1]))
