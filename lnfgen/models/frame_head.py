@@ -136,7 +136,7 @@ class FrameHead(OutputHead):
             self.of_home = DegreeUnits(self.parts, frames.num_pitches, num_context, hidden)
         self.harmonies: HarmonyMemory | None = None
         if reads_home and self.parts == 1:
-            self.harmonies = HarmonyMemory(frames.num_pitches, num_context, hidden, self.dropout)
+            self.harmonies = HarmonyMemory(frames.num_pitches, num_context, hidden, dropout)
 
     def _add_inputs_of_parts(self, of_past: int, hidden: int) -> None:
         """Add what tells the parts of a band apart, and what they read of each other."""
@@ -214,7 +214,7 @@ class FrameHead(OutputHead):
         if self.harmonies is None:
             return Past(of_keys.flatten(0, 1), None), PastState(keys, None)
         harmony = None if state is None else state.harmony
-        of_harmonies, harmony = self.harmonies(before.frames[:, :, 0], context, harmony)
+        of_harmonies, harmony = self.harmonies(before.noisy[:, :, 0], context, harmony)
         return Past(of_keys.flatten(0, 1), of_harmonies.flatten(0, 1)), PastState(keys, harmony)
 
     # Each argument is another input of the features.

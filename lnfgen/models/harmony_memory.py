@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lnfgen.conventions import SOUNDING
+from lnfgen.device.replacements import Dropout
 from lnfgen.nn.positions import NUM_HOMES
 from lnfgen.nn.scans import GatedRecurrence
 
@@ -14,6 +15,8 @@ NUM_MODES = 2
 
 SIZE = 64
 """Features of the harmonies so far."""
+
+MOST_DROPOUT = 0.5
 
 
 class HarmonyState(NamedTuple):
@@ -34,11 +37,15 @@ class HarmonyMemory(nn.Module):
     (`lnfgen.models.frame_past`) know no tonic, so they cannot tell a dominant from another chord;
     these can, and they are the same in every home. Where a piece has no home they read nothing and
     give nothing.
+
+    A piece that is moved has the same degrees, so moving pieces in training gives the memory
+    nothing new, and it would soon know the pieces by heart. Therefore it has twice the dropout of
+    the model.
     """
 
     degrees: Tensor  # of each key in a home, [12, P]
 
-    def __init__(self, num_pitches: int, num_context: int, hidden: int, dropout: nn.Module) -> None:
+    def __init__(self, num_pitches: int, num_context: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.first = GatedRecurrence(2 * NUM_DEGREES, SIZE, entry=True)
         self.second = GatedRecurrence(SIZE, SIZE)
@@ -48,7 +55,8 @@ class HarmonyMemory(nn.Module):
         # At first they are 0, because the other features of a key are learned sooner.
         nn.init.zeros_(self.of_degrees.weight)
         nn.init.zeros_(self.of_degrees.bias)
-        self.dropout = dropout
+        self.input_dropout = Dropout(dropout / 2)
+        self.dropout = Dropout(min(MOST_DROPOUT, 2 * dropout))
         columns = torch.arange(num_pitches)
         degrees = (columns - torch.arange(NUM_DEGREES)[:, None]) % NUM_DEGREES
         self.register_buffer("degrees", degrees, persistent=False)
@@ -65,7 +73,7 @@ class HarmonyMemory(nn.Module):
         """
         home = context.reshape(-1, *context.shape[-3:])[0, ..., -NUM_HOMES:]  # of all samples of z
         first, second = (None, None) if state is None else state
-        y, first = self.first(self._harmony(frames, home), first)
+        y, first = self.first(self.input_dropout(self._harmony(frames, home)), first)
         y, second = self.second(self.dropout(y), second)
         return self.dropout(y), HarmonyState(first, second)
 

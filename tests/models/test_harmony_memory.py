@@ -14,7 +14,7 @@ OF_PLACE = 5  # features of the context before the home
 @pytest.fixture
 def memory() -> HarmonyMemory:
     torch.manual_seed(0)
-    memory = HarmonyMemory(NUM_KEYS, OF_PLACE + NUM_HOMES, 4, nn.Identity())
+    memory = HarmonyMemory(NUM_KEYS, OF_PLACE + NUM_HOMES, 4, dropout=0.0)
     nn.init.normal_(memory.of_degrees.weight)  # a new one gives 0
     return memory
 
