@@ -98,6 +98,8 @@ class ModelConfig:
     # The autoregressive output, or else the prior of af, sees what came next where the piece was
     # alike.
     copy_attention: bool
+    # What a temperature of 1 stands for when pieces are drawn; scores do not know it.
+    usual_temperature: Annotated[float, (0.1, 10)]
 
     @property
     def name(self) -> str:

@@ -147,8 +147,9 @@ class TrainedModel:
             length: time steps or characters of each piece; by default it is drawn, as in the
                 training data.
             bars: bars of each piece of music, that of an upbeat counted, in place of `length`.
-            temperature: below 1 safer, above 1 wilder; at 0 there is no noise, and each key or
-                character is the likeliest one given those before.
+            temperature: below 1 safer, above 1 wilder; 1 stands for `model.usual_temperature` of
+                the run's settings. At 0 there is no noise, and each key or character is the
+                likeliest one given those before.
             seed: the same seed draws the same pieces on the same machine with as many threads.
             best: return only so many of them, the likeliest without a long copy of the train split,
                 best first; fewer if too many hold one, with a warning. `draw` gives the scores too.
@@ -206,7 +207,7 @@ class TrainedModel:
             count=count,
             length=length,
             bars=bars,
-            temperature=temperature,
+            temperature=self._own_temperature(temperature),
             seed=seed,
             wishes=wishes,
             tries=tries,
@@ -229,6 +230,10 @@ class TrainedModel:
             if wishes.steers:
                 choice = replace(choice, is_steered=are_steered[choice.index])
             yield choice
+
+    def _own_temperature(self, temperature: float) -> float:
+        """The temperature of the model, for one of which 1 is usual for the run."""
+        return temperature * self.run.config.model.usual_temperature
 
     def _best(
         self, pieces: Sequence[PianoRoll | str], best: int, seed: int, progress: Progress
@@ -387,7 +392,7 @@ class TrainedModel:
                 self.model,
                 part,
                 count=count,
-                temperature=temperature,
+                temperature=self._own_temperature(temperature),
                 seed=seed,
                 particles=particles,
                 wishes=wishes,
@@ -402,7 +407,7 @@ class TrainedModel:
                 part,
                 amount=amount,
                 count=count,
-                temperature=temperature,
+                temperature=self._own_temperature(temperature),
                 seed=seed,
                 particles=particles,
                 wishes=wishes,
