@@ -57,7 +57,7 @@ Want = Annotated[
     ),
 ]
 # The range is checked where pieces are drawn, so that commands and Python refuse the same numbers.
-TEMPERATURE = "Below 1 safer, above 1 wilder."
+TEMPERATURE = "Below 1 safer than usual, above 1 wilder."
 Temperature = Annotated[float, typer.Option(help=TEMPERATURE)]
 
 EFFORT = "Options for time and quality"

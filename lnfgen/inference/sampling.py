@@ -331,6 +331,11 @@ def require_draws(count: int, seed: int, temperature: float) -> None:
         raise LnfgenError(f"{counted(count, 'piece')}; expected 1 to {MAX_COUNT:,}")
     if not 0 <= seed < 2**63:
         raise LnfgenError(f"a seed of {seed}; expected a whole number from 0 to 2^63 - 1")
+    require_temperature(temperature)
+
+
+def require_temperature(temperature: float) -> None:
+    """Refuse a temperature that is out of range."""
     if not 0 <= temperature <= MAX_TEMPERATURE:  # NaN is refused too
         raise LnfgenError(
             f"a temperature of {temperature}; expected a number from 0 to {MAX_TEMPERATURE:g}"

@@ -42,7 +42,7 @@ from lnfgen.inference.known_part import (
     little_room,
 )
 from lnfgen.inference.pitch_range import transposed_to_range
-from lnfgen.inference.sampling import sample_pieces
+from lnfgen.inference.sampling import require_temperature, sample_pieces
 from lnfgen.inference.scoring import Score, marginal_nll, score
 from lnfgen.inference.wanted_chords import clash_remarks
 from lnfgen.inference.wish_reading import Want, wishes_for
@@ -233,6 +233,7 @@ class TrainedModel:
 
     def _own_temperature(self, temperature: float) -> float:
         """The temperature of the model, for one of which 1 is usual for the run."""
+        require_temperature(temperature)
         return temperature * self.run.config.model.usual_temperature
 
     def _best(

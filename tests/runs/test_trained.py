@@ -1,6 +1,7 @@
 """A trained model from Python."""
 
 import inspect
+import json
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,26 @@ def test_the_length_in_bars_and_the_temperature(toy_home: Path) -> None:
     for wrong in (float("inf"), float("nan"), -1.0):
         with pytest.raises(LnfgenError, match=f"temperature of {wrong}; expected"):
             model.sample(temperature=wrong)
+
+
+def test_a_temperature_of_1_is_the_usual_one_of_the_run(toy_home: Path) -> None:
+    """Only what is drawn depends on it, not what is scored."""
+    run = toy_home / "run-lines"
+    given = "ab_________"
+    model = TrainedModel(run)
+    wilder = model.sample(length=40, temperature=2)
+    filled = model.fill(given, temperature=2, particles=2)
+    score = model.nll("abab").nll
+    settings = json.loads((run / "config.json").read_text())
+    settings["model"]["usual_temperature"] = 2.0
+    (run / "config.json").write_text(json.dumps(settings))
+    model = TrainedModel(run)
+    assert model.sample(length=40) == wilder
+    assert model.sample(length=40, temperature=0.5) != wilder
+    assert model.fill(given, particles=2) == filled
+    assert model.nll("abab").nll == score
+    with pytest.raises(LnfgenError, match="temperature of -2"):
+        model.sample(temperature=-2)
 
 
 def test_the_best_are_the_likeliest(words: TrainedModel) -> None:
