@@ -57,6 +57,7 @@ from lnfgen.music.two_sample import TwoSampleTest
 from lnfgen.nn.parameter_groups import RATES, SHARPNESS, parameter_groups
 from lnfgen.training.note_lengths import NoteLengths, held_notes
 from lnfgen.training.rewards import GREATEST, Aim, credits_of, rewards_of
+from lnfgen.training.schedules import AveragedModel
 
 REMEMBERED = 3
 """The rounds whose passages the classifier is fitted to, with the present one."""
@@ -78,6 +79,10 @@ SHARPNESS_RATE = 0.004
 
 ANCHOR = 0.1
 """The share of log q(x) / p(x) of a step that goes from its reward."""
+
+AVERAGE_DECAY = 0.98
+"""Of the average of the weights, which becomes the model where there are no parts: a gradient of
+few pieces is noise for the most part, and noise moves what no figure measures."""
 
 STEADIER = 0.25
 """The sharpness of drums is raised by so much at a time at the end; see `_steady_drums`."""
@@ -132,6 +137,7 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
         sharpness.data.fill_(first_sharpness)
     anchor = copy.deepcopy(model).requires_grad_(False).eval()
     optimizer = _optimizer(model, is_band=bool(encoding.parts))
+    average = AveragedModel(model, AVERAGE_DECAY)
     remembered: list[np.ndarray] = []
     # Pieces are drawn without dropout, and the gradient is that of the model that drew them.
     model.eval()
@@ -153,6 +159,9 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
         for start in range(0, len(drawn), size):
             block = slice(start, start + size)
             _update(model, anchor, encoding, optimizer, drawn[block], credits[block])
+            average.update(model)
+    if not encoding.parts:
+        model.load_state_dict(average.module.state_dict())
     _steady_drums(model, encoding, train.pieces, stream_seed(seed, rounds))
     return _match_note_lengths(model, encoding, train.pieces, rounds, seed, interrupted)
 
