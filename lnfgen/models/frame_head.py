@@ -1,4 +1,8 @@
-"""The networks of the output that reads the past: from what is known of frames to their logits."""
+"""The networks of the output that reads the past: from what is known of frames to their logits.
+
+It is one file because these networks are one module: what units read, turn by turn, is the sum of
+what each input adds.
+"""
 
 from collections.abc import Callable
 from typing import cast
