@@ -89,7 +89,7 @@ class AutoregressiveHead(FrameHead):
         ) -> tuple[Tensor, PastState]:
             """The logits of the frames from `start` to before `stop`, and the state after them."""
             before = given.before.of_steps(start, stop)
-            past, state = self.read(before, context, tables.near, state)
+            past, state = self.read(before.noisy, context, tables.near, state)
             beats = self.beats(given.first_step + torch.arange(start, stop, device=context.device))
             frames = given.x[:, start:stop].flatten(0, 2)
             of_frames = self.state(
@@ -259,8 +259,8 @@ class _FrameSampler(StretchSampler):
     def _state(self, context: Tensor, before: Tensor) -> FrameState:
         """The state of the frames of all parts at the coming step, after the frames `before`."""
         head = self._head
-        of_step = FramesBefore(before[:, None], before[:, None], self._held)
-        past, self._past = head.read(of_step, context[:, None], self._tables.near, self._past)
+        near = self._tables.near
+        past, self._past = head.read(before[:, None], context[:, None], near, self._past)
         recalled: Recalled | None = None
         if self._memories:
             copies = torch.cat([memory.recalled() for memory in self._memories], -2)

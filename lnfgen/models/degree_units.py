@@ -5,6 +5,14 @@ from torch import Tensor, nn
 
 from lnfgen.nn.positions import NUM_HOMES
 
+NUM_DEGREES = 12
+
+
+def degrees_of_keys(num_pitches: int) -> Tensor:
+    """The degree of each key for each tonic, `[12, P]`: the semitones of the key above it."""
+    tonics = torch.arange(NUM_DEGREES)
+    return (torch.arange(num_pitches) - tonics[:, None]) % NUM_DEGREES
+
 
 class DegreeUnits(nn.Module):
     """Features of each degree of the major and of the minor scale, which a gate scales.
@@ -17,11 +25,9 @@ class DegreeUnits(nn.Module):
 
     def __init__(self, parts: int, num_pitches: int, num_context: int, hidden: int) -> None:
         super().__init__()
-        self.by_degree = nn.Parameter(torch.randn(parts, 2, 12, hidden))
+        self.by_degree = nn.Parameter(torch.randn(parts, 2, NUM_DEGREES, hidden))
         self.gate = nn.Linear(num_context, hidden)
-        columns = torch.arange(num_pitches)
-        degrees = (columns - torch.arange(12)[:, None]) % 12
-        self.register_buffer("degrees", degrees, persistent=False)
+        self.register_buffer("degrees", degrees_of_keys(num_pitches), persistent=False)
 
     def forward(self, context: Tensor) -> Tensor:
         """The features `[..., S, R, P, hidden]` of each key, for a context `[..., S, C]`.

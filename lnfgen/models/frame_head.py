@@ -207,18 +207,18 @@ class FrameHead(OutputHead):
         return turn
 
     def read(
-        self, before: FramesBefore, context: Tensor, near: Tensor, state: PastState | None
+        self, before: Tensor, context: Tensor, near: Tensor, state: PastState | None
     ) -> tuple[Past, PastState]:
         """What n steps of B sequences read of the frames before, and the state after them.
 
         before is `[B, n, R, P]`, context `[..., B, n, C]`, and `near` that of the `Tables`. A later
         call continues from the state.
         """
-        of_keys, keys = self.past(before.noisy, near, None if state is None else state.keys)
+        of_keys, keys = self.past(before, near, None if state is None else state.keys)
         if self.harmonies is None:
             return Past(of_keys.flatten(0, 1), None), PastState(keys, None)
         harmony = None if state is None else state.harmony
-        of_harmonies, harmony = self.harmonies(before.noisy[:, :, 0], context, harmony)
+        of_harmonies, harmony = self.harmonies(before[:, :, 0], context, harmony)
         return Past(of_keys.flatten(0, 1), of_harmonies.flatten(0, 1)), PastState(keys, harmony)
 
     # Each argument is another input of the features.

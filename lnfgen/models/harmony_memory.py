@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from lnfgen.conventions import SOUNDING
 from lnfgen.device.replacements import Dropout
+from lnfgen.models.degree_units import NUM_DEGREES, degrees_of_keys
 from lnfgen.nn.positions import NUM_HOMES
 from lnfgen.nn.scans import GatedRecurrence
 
-NUM_DEGREES = 12
 NUM_MODES = 2
 
 SIZE = 64
@@ -44,6 +44,7 @@ class HarmonyMemory(nn.Module):
     """
 
     degrees: Tensor  # of each key in a home, [12, P]
+    class_of_key: Tensor  # 1 at its place among twelve, [P, 12]
 
     def __init__(self, num_pitches: int, num_context: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -57,9 +58,10 @@ class HarmonyMemory(nn.Module):
         nn.init.zeros_(self.of_degrees.bias)
         self.input_dropout = Dropout(dropout / 2)
         self.dropout = Dropout(min(MOST_DROPOUT, 2 * dropout))
-        columns = torch.arange(num_pitches)
-        degrees = (columns - torch.arange(NUM_DEGREES)[:, None]) % NUM_DEGREES
+        degrees = degrees_of_keys(num_pitches)
+        class_of_key = nn.functional.one_hot(degrees[0], NUM_DEGREES).to(torch.get_default_dtype())
         self.register_buffer("degrees", degrees, persistent=False)
+        self.register_buffer("class_of_key", class_of_key, persistent=False)
 
     def forward(
         self, frames: Tensor, context: Tensor, state: HarmonyState | None = None
@@ -94,10 +96,7 @@ class HarmonyMemory(nn.Module):
         """The degrees that sound in frames `[B, n, P]`, and the lowest one, `[B, n, 24]`."""
         sounding = (frames & SOUNDING).to(home)
         lowest = sounding * (sounding.cumsum(-1) == 1)
-        num_keys = frames.shape[-1]
-        columns = torch.arange(num_keys, device=frames.device) % NUM_DEGREES
-        class_of_key = nn.functional.one_hot(columns, NUM_DEGREES).to(home)  # [P, 12]
-        classes = torch.stack([sounding, lowest], -2) @ class_of_key  # [B, n, 2, 12]
+        classes = torch.stack([sounding, lowest], -2) @ self.class_of_key.to(home)  # [B, n, 2, 12]
         places = torch.arange(NUM_DEGREES, device=frames.device)
         class_of_degree = (places + _tonic(home)[..., None]) % NUM_DEGREES
         degrees = classes.gather(-1, class_of_degree[..., None, :].expand_as(classes))

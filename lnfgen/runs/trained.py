@@ -388,12 +388,13 @@ class TrainedModel:
             remarks += clash_remarks(wishes.chart, part)
         for remark in remarks:
             warnings.warn(remark, LnfgenWarning, stacklevel=3)
+        own_temperature = self._own_temperature(temperature)
         if amount is None:
             found = fill_pieces(
                 self.model,
                 part,
                 count=count,
-                temperature=self._own_temperature(temperature),
+                temperature=own_temperature,
                 seed=seed,
                 particles=particles,
                 wishes=wishes,
@@ -408,7 +409,7 @@ class TrainedModel:
                 part,
                 amount=amount,
                 count=count,
-                temperature=self._own_temperature(temperature),
+                temperature=own_temperature,
                 seed=seed,
                 particles=particles,
                 wishes=wishes,

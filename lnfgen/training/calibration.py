@@ -81,8 +81,11 @@ ANCHOR = 0.1
 """The share of log q(x) / p(x) of a step that goes from its reward."""
 
 AVERAGE_DECAY = 0.98
-"""Of the average of the weights, which becomes the model where there are no parts: a gradient of
-few pieces is noise for the most part, and noise moves what no figure measures."""
+"""Of the average of the weights, which becomes the model: a gradient of few pieces is noise for the
+most part, and noise moves what no figure measures."""
+
+AVERAGE_DECAY_OF_BANDS = 0.0
+"""A band keeps its last weights."""
 
 STEADIER = 0.25
 """The sharpness of drums is raised by so much at a time at the end; see `_steady_drums`."""
@@ -137,7 +140,8 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
         sharpness.data.fill_(first_sharpness)
     anchor = copy.deepcopy(model).requires_grad_(False).eval()
     optimizer = _optimizer(model, is_band=bool(encoding.parts))
-    average = AveragedModel(model, AVERAGE_DECAY)
+    decay = AVERAGE_DECAY_OF_BANDS if encoding.parts else AVERAGE_DECAY
+    average = AveragedModel(model, decay)
     remembered: list[np.ndarray] = []
     # Pieces are drawn without dropout, and the gradient is that of the model that drew them.
     model.eval()
@@ -160,8 +164,7 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
             block = slice(start, start + size)
             _update(model, anchor, encoding, optimizer, drawn[block], credits[block])
             average.update(model)
-    if not encoding.parts:
-        model.load_state_dict(average.module.state_dict())
+    model.load_state_dict(average.module.state_dict())
     _steady_drums(model, encoding, train.pieces, stream_seed(seed, rounds))
     return _match_note_lengths(model, encoding, train.pieces, rounds, seed, interrupted)
 
