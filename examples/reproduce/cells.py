@@ -74,6 +74,10 @@ TEN_HOURS: dict[str, Any] = {
 a mixture takes 4.5. What differs from the budget of an hour was chosen at `tiny`
 (`examples/experiments.md`, Text)."""
 
+TWO_HOURS: dict[str, Any] = TEN_HOURS | {"model.dropout": 0.0, "training.max_steps": 12_000}
+"""At most two hours of one core. Models of one pass are far from knowing the text by heart after
+these five epochs, so they need no dropout."""
+
 BUDGETS: dict[str, dict[str, Any]] = {
     "grid": GRID_BUDGET,
     "longer": {"preset": "small", "training.cooldown_start": 0.5},
@@ -84,6 +88,7 @@ BUDGETS: dict[str, dict[str, Any]] = {
     # An hour of one core, validations included: `HOUR`.
     "hour": {"preset": "small", "model.dropout": 0.0, "training.cooldown_start": 0.5},
     "ten-hours": TEN_HOURS,
+    "two-hours": TWO_HOURS,
     "autoregressive": AUTOREGRESSIVE_BUDGET,
     "long-pieces": AUTOREGRESSIVE_BUDGET | LONG_PIECES,
     "prior-copies": GRID_BUDGET | COPIES,
@@ -260,6 +265,7 @@ ON_TEXT = [
     *[_on_text(model, backbone, budget="hour") for model, backbone in HOUR],
     _on_text("blocks-codes", "conv-scan", budget="hour", seed=2),
     _on_text("af-af", "lstm", transform="mixture", budget="ten-hours"),
+    _on_text("coupling", "lstm", transform="mixture", budget="two-hours"),
 ]
 
 TRANSFORMS = ("nlsq", "affine", "mixture", "spline")
