@@ -1,8 +1,8 @@
 """How good the harmonies of melodies are: `python examples/harmonies.py FILE...`.
 
-A model harmonises the highest line of each file. A line of JSON for each file, and a last one for
-all of them, has two shares: `unnamed` of the beats have a chord without a name, and `ends_at_home`
-of the harmonies have the tonic as their last bass note.
+A model harmonises the melody of each file, as `lnfgen harmonize` does. A line of JSON for each
+file, and a last one for all of them, has two shares: `unnamed` of the beats have a chord without a
+name, and `ends_at_home` of the harmonies have the tonic as their last bass note.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main() -> None:
     model = lnfgen.load(given.run)
     found: list[dict[str, float]] = []
     for seed, path in enumerate(given.files):
-        melody = lnfgen.read(path)[0]
+        melody = lnfgen.read(path, tracks="melody")[0]
         assert isinstance(melody, Song)
         shares = harmonised(model, melody, given.count, seed)
         print(json.dumps({"file": path.name, **shares}), flush=True)

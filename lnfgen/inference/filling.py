@@ -7,6 +7,7 @@ result. Of a long piece of music the model hears the neighbourhood of what is hi
 """
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -124,26 +125,51 @@ def fill_pieces(  # noqa: PLR0913
         home = _home_number(model, part, wishes, own_seed)
         return PieceToDraw(part, own_seed, part.decoded, home, named=named)
 
-    if wishes.steers:
+    pieces: Iterator[PieceToDraw[Song | str]] = map(piece, range(count))
+    # A plain piece is no draw among the keys of a chart.
+    if not wishes.chart:
+        require_memory(model, part, particles)
 
-        def tried(place: int, number: int) -> None:
-            progress("tries", place * tries + number, count * tries)
+        def drawing(done: int) -> None:
+            progress("drawing", done, count * part.num_steps)
 
-        to_draw = map(piece, range(count))
-        yield from draw_wanted(
-            model, to_draw, wishes, particles, temperature, tries, tried, steered
-        )
+        pieces = _with_plain_draws(model, pieces, particles, temperature, drawing)
+    if not wishes.steers:
+        for plain in pieces:
+            assert plain.free is not None
+            yield plain.free
         return
-    require_memory(model, part, particles)
-    num_steps = part.num_steps
-    size = block_size(num_steps, particles)
-    for first in range(0, count, size):
-        block = [piece(index) for index in range(first, min(first + size, count))]
 
-        def of_block(done: int, first: int = first, rows: int = len(block)) -> None:
-            progress("drawing", first * num_steps + rows * done, count * num_steps)
+    def tried(place: int, number: int) -> None:
+        progress("tries", place * tries + number, count * tries)
 
-        yield from draw_block(model, block, particles, temperature, of_block)
+    yield from draw_wanted(model, pieces, wishes, particles, temperature, tries, tried, steered)
+
+
+def _with_plain_draws(
+    model: SequenceModel,
+    pieces: Iterator[PieceToDraw[Song | str]],
+    particles: int,
+    temperature: float,
+    drawing: Callable[[int], None],
+) -> Iterator[PieceToDraw[Song | str]]:
+    """The pieces of one shape as they are drawn without wishes, in blocks.
+
+    `drawing` is called with the number of steps that are drawn, those of all pieces.
+    """
+    done = 0
+    for first in pieces:
+        num_steps, _ = first.shape
+        others = islice(pieces, block_size(num_steps, particles) - 1)
+        block = [first, *others]
+
+        def of_block(steps: int, before: int = done, rows: int = len(block)) -> None:
+            drawing(before + rows * steps)
+
+        drawn = draw_block(model, block, particles, temperature, of_block)
+        for one, plain in zip(block, drawn, strict=True):
+            yield one._replace(free=plain)
+        done += len(block) * num_steps
 
 
 def _home_number(model: SequenceModel, part: KnownPart, wishes: Wishes, seed: int) -> int | None:

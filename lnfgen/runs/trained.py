@@ -30,6 +30,7 @@ from lnfgen.errors import GivenPieceWarning, LnfgenError, LnfgenWarning
 from lnfgen.flows.blockwise import IN_TRAINING, BlockwiseFlow
 from lnfgen.inference.asked_melody import with_melody
 from lnfgen.inference.best import DrawnPiece, choose_best
+from lnfgen.inference.close_at_home import with_close
 from lnfgen.inference.filling import added_steps, fill_pieces, vary_pieces
 from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.known_part import (
@@ -290,7 +291,7 @@ class TrainedModel:
         """
         words = [free] if isinstance(free, str) else list(free)
         part = known_part(self.encoding, piece, words, gap)
-        return self._filled(part, words, may_ask_for_melody=True, **drawing)
+        return self._filled(part, words, own_wishes=[with_melody], **drawing)
 
     def harmonize(
         self, melody: GivenPiece, *, above: bool = False, **drawing: Unpack[Drawing]
@@ -299,8 +300,9 @@ class TrainedModel:
 
         With `above`, the lowest line is kept, and what sounds above it is drawn. A warning says if
         few keys are free. Chords that have no name are drawn less often than the model would; see
-        `NamedChords`. A model of a band keeps the part melody, or the bass, and draws all other
-        parts.
+        `NamedChords`. A melody that closes in the triad of its tonic gets the tonic below its last
+        note; see `with_close`. A model of a band keeps the part melody, or the bass, and draws all
+        other parts.
         """
         part = known_melody(self.encoding, melody, above)
         remark = little_room(part, above)
@@ -308,7 +310,8 @@ class TrainedModel:
             warnings.warn(remark, LnfgenWarning, stacklevel=2)
         drawing.setdefault("particles", MELODY_PARTICLES)
         one_part = not part.encoding.roles
-        return self._filled(part, may_ask_for_melody=True, names_chords=one_part, **drawing)
+        own_wishes = [with_melody, with_close]
+        return self._filled(part, own_wishes=own_wishes, names_chords=one_part, **drawing)
 
     def extend(
         self,
@@ -355,7 +358,7 @@ class TrainedModel:
         words: Sequence[str] = (),
         *,
         amount: float | None = None,
-        may_ask_for_melody: bool = False,
+        own_wishes: Iterable[Callable[[Wishes, KnownPart], Wishes]] = (),
         names_chords: bool = False,
         count: int = 1,
         temperature: float = 1.0,
@@ -372,13 +375,13 @@ class TrainedModel:
         Args:
             words: the names of the hidden part, of which some may be beyond the model's keys.
             amount: hide this share of the part, at places that are chosen for each piece.
-            may_ask_for_melody: if a melody that is hidden shall have some notes, see `with_melody`.
+            own_wishes: each adds a wish that the part asks for by itself, see `with_melody`.
             names_chords: if chords that have a name are likelier, see `NamedChords`.
         """
         part = transposed_to_range(self.model, part)
         wishes = wishes_for(want, self.encoding)
-        if may_ask_for_melody:
-            wishes = with_melody(wishes, part)
+        for with_own_wish in own_wishes:
+            wishes = with_own_wish(wishes, part)
         # A home that is wished for takes the place of that of the piece.
         hears_own_home = self.model.homes is not None and not wishes.homes
         for remark in part.remarks(reads_home=hears_own_home):

@@ -371,11 +371,12 @@ def test_each_piece_is_there_before_the_next_one_is_begun(chorales: TrainedModel
         progress=progress,
         drawn=lambda song: events.append("drawn"),
     )
-    # It is called after each step, so that who listens can end the work.
-    assert len(events) > 20
-    changes = [event for event, _ in itertools.groupby(events)]
-    first = ["tries 0 of 2", "tries 1 of 2", "drawn"]
-    assert changes == [*first, "tries 1 of 2", "tries 2 of 2", "drawn"]
+    # Plain pieces come together. Each step is reported, so that who listens can end the work.
+    drawing = events[:-4]
+    others = events[-4:]
+    assert len(drawing) > 10
+    assert all(event.startswith("drawing ") for event in drawing)
+    assert others == ["tries 1 of 2", "drawn", "tries 2 of 2", "drawn"]
 
 
 def test_tries_are_a_number_from_1_on(chorales: TrainedModel) -> None:

@@ -1,0 +1,81 @@
+"""A harmony of a melody that closes at home has the tonic below its last note."""
+
+import pytest
+from toy_bands import TWO, band_encoding
+from toy_charts import GRID, PIANO
+from toy_models import toy
+from toy_music import band
+
+from lnfgen.inference.close_at_home import WORDS, with_close
+from lnfgen.inference.filling import fill_pieces
+from lnfgen.inference.known_part import known_melody, known_part
+from lnfgen.inference.wish_reading import wishes_for
+from lnfgen.inference.wishes import NO_WISHES
+from lnfgen.models.observation import Frames
+from lnfgen.music.home import last_bass
+from lnfgen.music.pianoroll import PianoRoll
+from lnfgen.music.song import Song
+from lnfgen.music.tonality import pitch_name
+
+SCALE = (72, 74, 76, 77, 79, 77, 76, 74)
+
+
+def melody(last: int, *below: int) -> PianoRoll:
+    """A melody in C major, whose last note is held above some others."""
+    pitches = (*SCALE, *SCALE)
+    notes = [(step * GRID, GRID, pitch) for step, pitch in enumerate(pitches)]
+    end = len(pitches) * GRID
+    notes += [(end, 2 * GRID, pitch) for pitch in (last, *below)]
+    return PianoRoll.from_notes(notes, steps_per_quarter=GRID)
+
+
+@pytest.mark.parametrize(("last", "asks"), [(72, True), (79, True), (74, False), (77, False)])
+def test_a_last_note_in_the_tonic_triad_asks_for_the_tonic_below(last: int, asks: bool) -> None:
+    in_c = wishes_for({"key": "C", "mode": "major"}, PIANO)
+    wishes = with_close(in_c, known_melody(PIANO, melody(last)))
+    assert (WORDS in [wish.words for wish in wishes.wishes]) == asks
+
+
+def test_a_wish_of_ones_own_for_the_end_takes_its_place() -> None:
+    part = known_melody(PIANO, melody(72))
+    own = wishes_for({"ends": "cadence"}, PIANO)
+    assert with_close(own, part) is own
+    other = wishes_for({"notes_per_bar": 9.0}, PIANO)
+    assert len(with_close(other, part).wishes) == 2
+
+
+@pytest.mark.parametrize(("key", "tonic"), [("F", 53), ("A minor", 57), ("C", 60)])
+def test_a_wish_for_the_key_gives_the_tonic(key: str, tonic: int) -> None:
+    part = known_melody(PIANO, melody(72))
+    wishes = with_close(wishes_for({"key": key}, PIANO), part)
+    close = PianoRoll.from_notes([(0, 1, 72), (0, 1, tonic)], steps_per_quarter=GRID)
+    [wish] = [wish for wish in wishes.wishes if wish.words == WORDS]
+    assert wish.found_in(close) == (pitch_name(tonic), 0.0)
+
+
+def test_what_is_known_below_the_last_note_is_not_asked_for() -> None:
+    above_a_bass = known_melody(PIANO, melody(72, 48), above=True)
+    assert with_close(NO_WISHES, above_a_bass) is NO_WISHES
+    between = known_part(PIANO, melody(72, 48), ["bars:1-2"])
+    assert with_close(NO_WISHES, between) is NO_WISHES
+
+
+def test_a_band_is_left_as_it_is() -> None:
+    lines = band(16, bass=[(0, 16, 40)], melody=[(0, 16, 60)])
+    part = known_melody(band_encoding(TWO), lines)
+    assert with_close(NO_WISHES, part) is NO_WISHES
+
+
+def test_harmonies_end_on_the_tonic() -> None:
+    model = toy("lstm", Frames(49, True))
+    part = known_melody(PIANO, melody(72))
+    wishes = with_close(NO_WISHES, part)
+    plain = list(fill_pieces(model, part, count=4, particles=2))
+    asked = list(fill_pieces(model, part, count=4, particles=2, wishes=wishes))
+    assert any(last_bass_of(piece) % 12 for piece in plain)
+    assert not any(last_bass_of(piece) % 12 for piece in asked)
+
+
+def last_bass_of(piece: Song | str) -> int:
+    assert isinstance(piece, Song)
+    return last_bass(piece.roll)
