@@ -263,7 +263,9 @@ def config_of(keys: Mapping[str, Any], where: str = "config") -> Config:
     keys = checked(keys, where)
     missing = [key for key in KEYS if key not in keys]
     if missing:
-        raise ConfigError(f"{where}: found no {' and no '.join(missing)}; expected all keys")
+        absent = " and no ".join(missing)
+        how_to_mend = "if an older version wrote it, train the run again"
+        raise ConfigError(f"{where}: found no {absent}; expected all keys; {how_to_mend}")
     sections: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
     for key in KEYS:
         name, _, own = key.partition(".")
