@@ -16,7 +16,9 @@ from lnfgen.music.tonality import find_key
 BARS_OF_KEY = 4
 """The bars at the start and at the end of a piece whose keys are compared."""
 
-_TRIADS = ({0, 4, 7}, {0, 3, 7})  # major and minor, as semitones above the bass
+TRIADS = ({0, 4, 7}, {0, 3, 7})
+"""The major and the minor triad, as semitones above the root."""
+
 _DOMINANT = {0, 4, 7, 10}
 _LEADING_NOTE = 4  # of a dominant, above its root
 _FIFTH = 7
@@ -33,7 +35,7 @@ def ends_on_triad(piece: PianoRoll) -> bool:
     if not len(starts) or lengths[-1] < roll.steps_per_quarter:
         return False
     _, intervals = _bass_and_intervals(sounding[starts[-1]])
-    return intervals in _TRIADS
+    return intervals in TRIADS
 
 
 def ends_at_home(piece: PianoRoll) -> bool:
@@ -60,7 +62,7 @@ def ends_on_cadence(piece: PianoRoll) -> bool:
     starts, _ = chords(sounding, roll.struck()[:, 0])
     last_key, intervals = _bass_and_intervals(sounding[starts[-1]])
     is_tonic = (last_key + roll.lowest_pitch) % 12 == home.tonic
-    if not is_tonic or intervals not in _TRIADS:
+    if not is_tonic or intervals not in TRIADS:
         return False
     for start in reversed(starts[:-1].tolist()):
         key, intervals = _bass_and_intervals(sounding[start])

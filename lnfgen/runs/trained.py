@@ -300,9 +300,9 @@ class TrainedModel:
 
         With `above`, the lowest line is kept, and what sounds above it is drawn. A warning says if
         few keys are free. Chords that have no name are drawn less often than the model would; see
-        `NamedChords`. A melody that closes in the triad of its tonic gets the tonic below its last
-        note; see `with_close`. A model of a band keeps the part melody, or the bass, and draws all
-        other parts.
+        `NamedChords`. Below a melody that ends in a triad on its tonic comes the tonic chord; see
+        `with_close`. A model of a band keeps the part melody, or the bass, and draws all other
+        parts.
         """
         part = known_melody(self.encoding, melody, above)
         remark = little_room(part, above)
