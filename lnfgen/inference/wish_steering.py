@@ -12,7 +12,8 @@ weighed by `exp(-weight * distance)` of what is drawn so far (the twisted target
 doubles from try to try, as the particles do; whole pieces always count by `WEIGHT`. With more
 particles the result tends to p(x | the wishes hold); with few of them a wish that hardly any piece
 has is met by pieces which are more alike and less likely than those. If no try has all, the nearest
-one is taken.
+one is taken. A wish that is gentle steers nothing by itself: after `GENTLE_PIECES` a piece that has
+all others is enough.
 
 A text that must contain words is steered with each word at several places, which are chosen
 uniformly. One of the resulting texts is chosen by its importance weight, the estimated probability
@@ -56,6 +57,7 @@ from lnfgen.music.tonality import pitch_name
 # How many plain pieces there are at most after each round. The first costs what a free piece does,
 # and the few of a round cost little more.
 PLAIN_PIECES = (1, 4, 16, 64)
+GENTLE_PIECES = 4  # after so many plain pieces a wish that is gentle is given up
 _PLAIN = 1 << 40  # the random streams of plain pieces; those of tries have lower numbers
 
 WEIGHT = 30.0  # nats that a unit of distance costs a whole piece
@@ -111,12 +113,15 @@ def draw_wanted(  # noqa: PLR0913
         nearest: _Candidate[Finished] | None = None
         least = math.inf
         over = partial(tried, place)
-        for candidate in _candidates(model, piece, wishes, particles, temperature, tries, over):
+        candidates = _candidates(model, piece, wishes, particles, temperature, tries, over)
+        for number, candidate in enumerate(candidates, start=1):
             distance = wishes.distance(candidate.piece)
             if nearest is None or distance < least:
                 nearest = candidate
                 least = distance
             if least == 0:
+                break
+            if number >= GENTLE_PIECES and wishes.are_enough(nearest.piece):
                 break
         tried(place, tries)
         assert nearest is not None

@@ -36,6 +36,8 @@ class Wish(NamedTuple):
     on_the_way: Callable[[Any], Measured] | None = None
     # if a song is measured as a whole, because it knows what was drawn, and not its roll alone
     of_song: bool = False
+    # if it is no wish of a person's: a piece that has all others is then enough after a few tries
+    is_gentle: bool = False
 
     def found_in(self, piece: Song | PianoRoll | str) -> Measured:
         """The figure of a piece and its distance; nan if there is no figure."""
@@ -88,6 +90,11 @@ class Wishes:
             if weight > 0:
                 total += weight * wish.distance(piece, is_whole=share == 1)
         return total
+
+    def are_enough(self, piece: Song | PianoRoll | str) -> bool:
+        """True if a piece has all that a person wished for."""
+        own = [wish for wish in self.wishes if not wish.is_gentle]
+        return all(wish.distance(piece, is_whole=True) == 0 for wish in own)
 
     def with_chords(self, piece: Song | PianoRoll) -> Song:
         """A piece with the chords that were wished for, which its file then names.

@@ -546,8 +546,9 @@ def _warn_of_silence(piece: Song | str, index: int, count: int) -> None:
 
 def _warn_of_wishes(wishes: Wishes, piece: GivenPiece, index: int, count: int, tries: int) -> None:
     name = f"piece {index + 1}" if count > 1 else "the piece"
+    gentle = {wish.words for wish in wishes.wishes if wish.is_gentle}
     for words, found in wishes.report(piece).items():
-        if found["held"]:
+        if found["held"] or words in gentle:
             continue
         value = _in_words(found["value"])
         drawn = counted(tries, "try", "tries")

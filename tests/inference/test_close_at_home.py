@@ -6,6 +6,7 @@ from toy_charts import GRID, PIANO
 from toy_models import toy
 from toy_music import band
 
+from lnfgen.inference import wish_steering
 from lnfgen.inference.close_at_home import WORDS, with_close
 from lnfgen.inference.filling import fill_pieces
 from lnfgen.inference.known_part import known_melody, known_part
@@ -53,22 +54,22 @@ def test_a_wish_for_the_key_gives_the_tonic(key: str, tonic: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chord", "closes"),
+    ("chord", "distance"),
     [
-        ((48, 55, 64, 72), True),
-        ((48, 55, 63, 72), True),
-        ((60, 72), True),
-        ((52, 60, 67, 72), False),
-        ((48, 57, 65, 72), False),
-        ((48, 63, 64, 72), False),
-        ((48, 58, 64, 72), False),
+        ((48, 55, 64, 72), 0.0),
+        ((48, 55, 63, 72), 0.0),
+        ((60, 72), 0.0),
+        ((52, 60, 67, 72), 1.0),
+        ((48, 57, 65, 72), 0.5),
+        ((48, 63, 64, 72), 0.5),
+        ((48, 58, 64, 72), 0.5),
     ],
 )
-def test_the_close_is_a_triad_in_root_position(chord: tuple[int, ...], closes: bool) -> None:
+def test_the_close_is_a_triad_in_root_position(chord: tuple[int, ...], distance: float) -> None:
     [wish] = with_close(NO_WISHES, known_melody(PIANO, melody(72))).wishes
     roll = PianoRoll.from_notes([(0, 1, pitch) for pitch in chord], steps_per_quarter=GRID)
     pitches = " ".join(map(pitch_name, chord))
-    assert wish.found_in(roll) == (pitches, float(not closes))
+    assert wish.found_in(roll) == (pitches, distance)
 
 
 def test_what_is_known_below_the_last_note_is_not_asked_for() -> None:
@@ -84,7 +85,8 @@ def test_a_band_is_left_as_it_is() -> None:
     assert with_close(NO_WISHES, part) is NO_WISHES
 
 
-def test_harmonies_end_on_the_tonic_chord() -> None:
+def test_harmonies_end_on_the_tonic_chord(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wish_steering, "GENTLE_PIECES", 1000)
     model = toy("lstm", Frames(49, True))
     part = known_part(PIANO, melody(72), ["keys:C4-E4"])
     wishes = with_close(NO_WISHES, part)
@@ -92,3 +94,16 @@ def test_harmonies_end_on_the_tonic_chord() -> None:
     asked = list(fill_pieces(model, part, count=4, particles=4, wishes=wishes))
     assert any(wishes.distance(piece) for piece in plain)
     assert not any(wishes.distance(piece) for piece in asked)
+
+
+def test_an_end_that_does_not_come_is_given_up_and_a_wish_of_ones_own_is_not() -> None:
+    model = toy("lstm", Frames(49, True))
+    part = known_part(PIANO, melody(72), ["keys:C#4-E4"])  # no key below is the tonic
+    wishes = with_close(NO_WISHES, part)
+    steered: list[bool] = []
+    [piece] = fill_pieces(model, part, particles=4, wishes=wishes, steered=steered.append)
+    assert steered == [False]
+    assert wishes.distance(piece) == 1
+    assert wishes.are_enough(piece)
+    own = wishes_for({"notes_per_bar": "..0"}, PIANO)
+    assert not with_close(own, part).are_enough(piece)
