@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from lnfgen.music.harmony import set_above
 from lnfgen.music.tonality import NATURALS, fifths_from_c, name_on_fifths
 
 _SYMBOL = re.compile(r"([A-G])(##|#|bb|b|)(.*?)(?:/([A-G])(##|#|bb|b|))?")
@@ -284,8 +285,7 @@ def named_sets() -> np.ndarray:
     has_name = np.array([number.bit_count() < _FEWEST_NAMED for number in range(1 << 12)])
     for intervals in _suffixes():
         for root in range(12):
-            number = sum(1 << (root + interval) % 12 for interval in intervals)
-            has_name[number] = True
+            has_name[set_above(root, intervals)] = True
     return has_name
 
 

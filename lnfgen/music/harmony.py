@@ -6,7 +6,7 @@ a roll of one part, R = 1, and is nan where it has no value.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -162,6 +162,11 @@ def set_number(classes: np.ndarray) -> np.ndarray:
     return numbers
 
 
+def set_above(root: int, intervals: Iterable[int]) -> int:
+    """The number of the set of the pitch classes that are so many semitones above a root."""
+    return sum(1 << (root + interval) % 12 for interval in intervals)
+
+
 @lru_cache(maxsize=1)
 def chord_table() -> tuple[np.ndarray, np.ndarray]:
     """For each set of pitch classes whether a triad or a seventh chord holds it, and its root.
@@ -174,7 +179,7 @@ def chord_table() -> tuple[np.ndarray, np.ndarray]:
     roots = np.full(len(sets), -1)
     for chord in (*_TRIADS, *_SEVENTHS):
         for root in range(12):
-            notes = sum(1 << (root + interval) % 12 for interval in chord)
+            notes = set_above(root, chord)
             is_held = (sets & ~notes) == 0
             has_root = (sets >> root & 1) > 0
             within |= is_held
