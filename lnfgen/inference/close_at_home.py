@@ -18,7 +18,7 @@ from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tonality import pitch_name
 
 WORDS = "an end on the tonic chord"
-"""The name of the wish in warnings and in JSON."""
+"""The name of the wish."""
 
 
 def with_close(wishes: Wishes, part: KnownPart) -> Wishes:
