@@ -134,16 +134,9 @@ def fill_pieces(  # noqa: PLR0913
             progress("drawing", done, count * part.num_steps)
 
         pieces = _with_plain_draws(model, pieces, particles, temperature, drawing)
-    if not wishes.steers:
-        for plain in pieces:
-            assert plain.free is not None
-            yield plain.free
-        return
-
-    def tried(place: int, number: int) -> None:
-        progress("tries", place * tries + number, count * tries)
-
-    yield from draw_wanted(model, pieces, wishes, particles, temperature, tries, tried, steered)
+    yield from draw_wanted(
+        model, pieces, wishes, particles, temperature, count, tries, progress, steered
+    )
 
 
 def _with_plain_draws(

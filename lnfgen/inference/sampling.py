@@ -96,17 +96,8 @@ def sample_pieces(  # noqa: PLR0913
     pieces = _free_pieces(
         model, encoding, steps_in, homes, count, seed, temperature, progress, draws=draws
     )
-    if not wishes.steers:
-        for piece in pieces:
-            assert piece.free is not None
-            yield piece.free
-        return
-
-    def tried(place: int, number: int) -> None:
-        progress("tries", place * tries + number, count * tries)
-
     yield from draw_wanted(
-        model, pieces, wishes, MELODY_PARTICLES, temperature, tries, tried, steered
+        model, pieces, wishes, MELODY_PARTICLES, temperature, count, tries, progress, steered
     )
 
 

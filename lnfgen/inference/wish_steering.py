@@ -12,8 +12,10 @@ weighed by `exp(-weight * distance)` of what is drawn so far (the twisted target
 doubles from try to try, as the particles do; whole pieces always count by `WEIGHT`. With more
 particles the result tends to p(x | the wishes hold); with few of them a wish that hardly any piece
 has is met by pieces which are more alike and less likely than those. If no try has all, the nearest
-one is taken. A wish that is gentle steers nothing by itself: after `GENTLE_PIECES` a piece that has
-all others is enough.
+one is taken.
+
+Gentle wishes steer nothing and come last: of pieces that are as near to all others, the nearest to
+these is taken, and after `GENTLE_PIECES` a piece that has all others is enough.
 
 A text that must contain words is steered with each word at several places, which are chosen
 uniformly. One of the resulting texts is chosen by its importance weight, the estimated probability
@@ -34,7 +36,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import stream_seed
+from lnfgen.conventions import Progress, stream_seed
 from lnfgen.errors import LnfgenError
 from lnfgen.inference.block_drawing import (
     MAX_ROW_STEPS,
@@ -57,7 +59,7 @@ from lnfgen.music.tonality import pitch_name
 # How many plain pieces there are at most after each round. The first costs what a free piece does,
 # and the few of a round cost little more.
 PLAIN_PIECES = (1, 4, 16, 64)
-GENTLE_PIECES = 4  # after so many plain pieces a wish that is gentle is given up
+GENTLE_PIECES = 4  # after so many pieces gentle wishes are given up
 _PLAIN = 1 << 40  # the random streams of plain pieces; those of tries have lower numbers
 
 WEIGHT = 30.0  # nats that a unit of distance costs a whole piece
@@ -86,22 +88,31 @@ def draw_wanted(  # noqa: PLR0913
     wishes: Wishes,
     particles: int,
     temperature: float,
+    count: int,
     tries: int,
-    tried: Callable[[int, int], None],
+    progress: Progress,
     steered: Callable[[bool], None] = _ignore,
 ) -> Iterator[Finished]:
     """Draw pieces whose wishes hold, and yield each as soon as it is drawn.
 
+    Where there is no wish to steer by, they are the plain ones that the pieces come with.
+
     Args:
         particles: of the first try; plain pieces with known notes have as many.
+        count: how many pieces there are.
         tries: the most for a piece, after the plain ones.
-        tried: called with the place of a piece and how many of its tries are over, after each step
-            that is drawn. All are over once its wishes hold.
+        progress: called with the number of tries that are over, of those of all pieces, after each
+            step that is drawn. All of a piece are over once its wishes hold.
         steered: called for each piece before it is yielded: False if it is a plain one.
 
     Raises:
         LnfgenError: if the number of tries is out of range, or what is known rules a wish out.
     """
+    if not wishes.steers:
+        for plain in pieces:
+            assert plain.free is not None
+            yield plain.free
+        return
     if not 1 <= tries <= MAX_TRIES:
         raise LnfgenError(f"{tries} tries; expected 1 to {MAX_TRIES:,}")
     for place, piece in enumerate(pieces):
@@ -111,19 +122,22 @@ def draw_wanted(  # noqa: PLR0913
             assert isinstance(piece.part, KnownMusic)
             piece = piece._replace(allowed=allowed_keys(wishes.chart, piece.part))
         nearest: _Candidate[Finished] | None = None
-        least = math.inf
-        over = partial(tried, place)
+        least = (math.inf, math.inf)
+
+        def over(number: int, place: int = place) -> None:
+            progress("tries", place * tries + number, count * tries)
+
         candidates = _candidates(model, piece, wishes, particles, temperature, tries, over)
         for number, candidate in enumerate(candidates, start=1):
-            distance = wishes.distance(candidate.piece)
+            found = candidate.piece
+            distance = (wishes.distance(found), wishes.gentle_distance(found))
             if nearest is None or distance < least:
                 nearest = candidate
                 least = distance
-            if least == 0:
+            of_others, of_gentle = least
+            if of_others == 0 and (of_gentle == 0 or number >= GENTLE_PIECES):
                 break
-            if number >= GENTLE_PIECES and wishes.are_enough(nearest.piece):
-                break
-        tried(place, tries)
+        over(tries)
         assert nearest is not None
         steered(nearest.is_steered)
         yield nearest.piece

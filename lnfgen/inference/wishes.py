@@ -36,8 +36,6 @@ class Wish(NamedTuple):
     on_the_way: Callable[[Any], Measured] | None = None
     # if a song is measured as a whole, because it knows what was drawn, and not its roll alone
     of_song: bool = False
-    # if it is no wish of a person's: a piece that has all others is then enough after a few tries
-    is_gentle: bool = False
 
     def found_in(self, piece: Song | PianoRoll | str) -> Measured:
         """The figure of a piece and its distance; nan if there is no figure."""
@@ -60,6 +58,7 @@ class Wishes:
 
     wishes: tuple[Wish, ...] = ()
     sure: tuple[Wish, ...] = ()  # those that hold for whatever is drawn
+    gentle: tuple[Wish, ...] = ()  # those that nobody asked for, which are given up after a while
     keys: range = range(128)  # the MIDI pitches that may sound
     contained: tuple[str, ...] = ()  # characters that a text has
     time_signature: TimeSignature | None = None  # that of the piece, if there is a wish for it
@@ -69,11 +68,15 @@ class Wishes:
     @property
     def steers(self) -> bool:
         """True if pieces must be drawn towards the wishes."""
-        return bool(self.wishes)
+        return bool(self.wishes or self.gentle)
 
     def and_wish(self, wish: Wish) -> "Wishes":
         """These wishes and one more."""
         return replace(self, wishes=(*self.wishes, wish))
+
+    def and_gentle(self, wish: Wish) -> "Wishes":
+        """These wishes and a gentle one more."""
+        return replace(self, gentle=(*self.gentle, wish))
 
     def count_at(self, share: float) -> bool:
         """True if any wish counts when this share of the steps is drawn."""
@@ -91,10 +94,9 @@ class Wishes:
                 total += weight * wish.distance(piece, is_whole=share == 1)
         return total
 
-    def are_enough(self, piece: Song | PianoRoll | str) -> bool:
-        """True if a piece has all that a person wished for."""
-        own = [wish for wish in self.wishes if not wish.is_gentle]
-        return all(wish.distance(piece, is_whole=True) == 0 for wish in own)
+    def gentle_distance(self, piece: Song | PianoRoll | str) -> float:
+        """The sum of the distances of a whole piece from the gentle wishes."""
+        return sum(wish.distance(piece, is_whole=True) for wish in self.gentle)
 
     def with_chords(self, piece: Song | PianoRoll) -> Song:
         """A piece with the chords that were wished for, which its file then names.

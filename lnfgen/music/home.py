@@ -33,9 +33,18 @@ def home_likeness(roll: PianoRoll, *, closes: bool = True) -> np.ndarray:
 
 def last_bass(roll: PianoRoll) -> int:
     """The MIDI pitch of the lowest key at the last step that sounds, in a roll of one part."""
-    sounding = roll.sounding[:, 0]
-    last = np.flatnonzero(sounding.any(axis=1))[-1]
-    return roll.lowest_pitch + int(sounding[last].argmax())
+    return int(pitches_at(roll, last_step(roll))[0])
+
+
+def last_step(roll: PianoRoll) -> int:
+    """The last step that sounds, in a roll that is not silent."""
+    return int(np.flatnonzero(roll.sounding.any(axis=(1, 2)))[-1])
+
+
+def pitches_at(roll: PianoRoll, step: int) -> np.ndarray:
+    """The MIDI pitches that sound at a step, int [N], from below, in a roll of one part."""
+    pitches: np.ndarray = roll.lowest_pitch + np.flatnonzero(roll.sounding[step, 0])
+    return pitches
 
 
 def home_number(home: Key | None, lowest_pitch: int) -> int:

@@ -546,9 +546,8 @@ def _warn_of_silence(piece: Song | str, index: int, count: int) -> None:
 
 def _warn_of_wishes(wishes: Wishes, piece: GivenPiece, index: int, count: int, tries: int) -> None:
     name = f"piece {index + 1}" if count > 1 else "the piece"
-    gentle = {wish.words for wish in wishes.wishes if wish.is_gentle}
     for words, found in wishes.report(piece).items():
-        if found["held"] or words in gentle:
+        if found["held"]:
             continue
         value = _in_words(found["value"])
         drawn = counted(tries, "try", "tries")
