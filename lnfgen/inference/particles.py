@@ -94,44 +94,25 @@ def draw_weighed(  # noqa: PLR0913
         last = max((t for t, is_weighed in enumerate(weighs) if is_weighed), default=-1)
     last_hidden = _last_hidden_step(known)
     lines = _Lines(steps, groups, known.mask.device)
-    log_weight = torch.zeros(groups, 1, dtype=torch.float64)
-    log_potential = log_weight
-    log_evidence = torch.zeros(groups, dtype=torch.float64)
+    weights = _Weights(groups)
     for stretch in _stretches(known, steps.takes_stretches):
         if stretch.start == start and start <= last:
-            log_evidence += log_weight[:, 0]
-            lines.move(torch.zeros(groups, num_particles, dtype=torch.long))
-            log_weight = torch.zeros(groups, num_particles, dtype=torch.float64)
-            log_potential = log_potential.expand(groups, num_particles)
+            lines.move(weights.spread(num_particles))
         log_gain = lines.go_on(stretch, known, generators)
-        t = stretch.stop - 1
         progress(stretch.stop)
         now = None if potential is None else potential(stretch.stop, lines.so_far)
+        t = stretch.stop - 1
         is_weighed = weighs[t] or now is not None or t == last
         if t > last or not is_weighed:
             continue
-        # some devices have no float64
-        log_weight = log_weight + log_gain.cpu().double().view(groups, -1)
-        if now is not None:
-            log_weight = log_weight + now.view(groups, -1) - log_potential
-            log_potential = now.view(groups, -1)
+        weights.add(log_gain, now)
         if t == last:
-            log_evidence += _log_mean(log_weight)
-            lines.move(_one_of(log_weight, generators))
+            lines.move(weights.choose(generators))
             continue
-        poor = _poor_groups(log_weight)
-        if poor:
-            particles = torch.arange(lines.width).repeat(groups, 1)
-            log_means = _log_mean(log_weight)
-            for g in poor:
-                log_evidence[g] += log_means[g]
-                particles[g] = _resampled(log_weight[g], generators[g])
-                log_weight[g] = 0
-            if t >= last_hidden:
-                particles, log_weight = _distinct(particles, log_weight)
+        particles = weights.resample(generators, merge_equal=t >= last_hidden)
+        if particles is not None:
             lines.move(particles)
-            log_potential = log_potential.gather(1, particles)
-    return Weighed(lines.so_far().cpu(), log_evidence)
+    return Weighed(lines.so_far().cpu(), weights.log_evidence)
 
 
 def _first_step_of_particles(known: Known) -> int:
@@ -183,6 +164,67 @@ def _of_step(known: Known, t: int, width: int) -> Known:
     return known.each(lambda tensor: tensor[:, t].repeat_interleave(width, 0))
 
 
+class _Weights:
+    """The weights of the K particles of each of G sequences, as logarithms on the CPU."""
+
+    def __init__(self, groups: int) -> None:
+        self.log_evidence = torch.zeros(groups, dtype=torch.float64)  # see `Weighed`
+        self._log_weight = torch.zeros(groups, 1, dtype=torch.float64)  # since the last resampling
+        self._log_potential = self._log_weight  # the latest one, which is in the weights
+
+    def spread(self, num_particles: int) -> Tensor:
+        """Go on with so many particles of each sequence, all the same: zeros `[G, K]`."""
+        groups = len(self.log_evidence)
+        self.log_evidence += self._log_weight[:, 0]
+        self._log_weight = torch.zeros(groups, num_particles, dtype=torch.float64)
+        self._log_potential = self._log_potential.expand(groups, num_particles)
+        return torch.zeros(groups, num_particles, dtype=torch.long)
+
+    def add(self, log_gain: Tensor, log_potential: Tensor | None) -> None:
+        """Weigh a step by its gain, `[G * K]`, and by what its potential adds to the earlier one.
+
+        The potential is `[G * K]` too; None where the earlier one still holds.
+        """
+        groups = len(self.log_evidence)
+        # some devices have no float64
+        gain = log_gain.cpu().double().view(groups, -1)
+        self._log_weight = self._log_weight + gain
+        if log_potential is not None:
+            now = log_potential.view(groups, -1)
+            self._log_weight = self._log_weight + now - self._log_potential
+            self._log_potential = now
+
+    def choose(self, generators: Sequence[torch.Generator]) -> Tensor:
+        """One particle of each sequence, by its weight: `[G, 1]`. Nothing is weighed after it."""
+        self.log_evidence += _log_mean(self._log_weight)
+        chosen = []
+        for weights, generator in zip(torch.softmax(self._log_weight, 1), generators, strict=True):
+            chosen.append(torch.multinomial(weights, 1, generator=generator))
+        return torch.stack(chosen)
+
+    def resample(
+        self, generators: Sequence[torch.Generator], *, merge_equal: bool
+    ) -> Tensor | None:
+        """The particles `[G, new K]` to go on with; None if all sequences go on as they are.
+
+        With `merge_equal` equal particles become one; see `_distinct`.
+        """
+        poor = _poor_groups(self._log_weight)
+        if not poor:
+            return None
+        groups, width = self._log_weight.shape
+        particles = torch.arange(width).repeat(groups, 1)
+        log_means = _log_mean(self._log_weight)
+        for g in poor:
+            self.log_evidence[g] += log_means[g]
+            particles[g] = _resampled(self._log_weight[g], generators[g])
+            self._log_weight[g] = 0
+        if merge_equal:
+            particles, self._log_weight = _distinct(particles, self._log_weight)
+        self._log_potential = self._log_potential.gather(1, particles)
+        return particles
+
+
 def _distinct(particles: Tensor, log_weight: Tensor) -> tuple[Tensor, Tensor]:
     """Those of the particles `[G, K]` that differ, and their log weights, `[G, width]` both.
 
@@ -217,6 +259,15 @@ def _poor_groups(log_weight: Tensor) -> list[int]:
     effective_size = 1 / (torch.softmax(log_weight, 1) ** 2).sum(1)
     poor = effective_size < RESAMPLE_BELOW * log_weight.shape[1]
     return poor.nonzero()[:, 0].tolist()
+
+
+def _resampled(log_weight: Tensor, generator: torch.Generator) -> Tensor:
+    """The particles to go on with, `[K]`, from log weights `[K]`."""
+    weights = torch.softmax(log_weight, 0)
+    count = len(log_weight)
+    offset = torch.rand(1, generator=generator, dtype=torch.float64)
+    points = (torch.arange(count) + offset) / count
+    return torch.searchsorted(weights.cumsum(0), points).clamp(max=count - 1)
 
 
 class _Lines:
@@ -263,20 +314,3 @@ class _Lines:
                 rows = self._moves[t + 1][rows]
             path.append(self.drawn[t][rows])
         return torch.stack(path[::-1], 1)
-
-
-def _one_of(log_weight: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-    """One of the K of each sequence, by their log weights `[G, K]` on the CPU: `[G, 1]`."""
-    chosen = []
-    for weights, generator in zip(torch.softmax(log_weight, 1), generators, strict=True):
-        chosen.append(torch.multinomial(weights, 1, generator=generator))
-    return torch.stack(chosen)
-
-
-def _resampled(log_weight: Tensor, generator: torch.Generator) -> Tensor:
-    """The particles to go on with, `[K]`, from log weights `[K]`."""
-    weights = torch.softmax(log_weight, 0)
-    count = len(log_weight)
-    offset = torch.rand(1, generator=generator, dtype=torch.float64)
-    points = (torch.arange(count) + offset) / count
-    return torch.searchsorted(weights.cumsum(0), points).clamp(max=count - 1)
