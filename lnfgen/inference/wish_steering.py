@@ -121,26 +121,36 @@ def draw_wanted(  # noqa: PLR0913
         if wishes.chart:
             assert isinstance(piece.part, KnownMusic)
             piece = piece._replace(allowed=allowed_keys(wishes.chart, piece.part))
-        nearest: _Candidate[Finished] | None = None
-        least = (math.inf, math.inf)
 
         def over(number: int, place: int = place) -> None:
             progress("tries", place * tries + number, count * tries)
 
         candidates = _candidates(model, piece, wishes, particles, temperature, tries, over)
-        for number, candidate in enumerate(candidates, start=1):
-            found = candidate.piece
-            distance = (wishes.distance(found), wishes.gentle_distance(found))
-            if nearest is None or distance < least:
-                nearest = candidate
-                least = distance
-            of_others, of_gentle = least
-            if of_others == 0 and (of_gentle == 0 or number >= GENTLE_PIECES):
-                break
+        nearest = _nearest(candidates, wishes)
         over(tries)
-        assert nearest is not None
         steered(nearest.is_steered)
         yield nearest.piece
+
+
+def _nearest(candidates: Iterable[_Candidate[Finished]], wishes: Wishes) -> _Candidate[Finished]:
+    """The first candidate for which the wishes hold, or else the nearest one of all.
+
+    Gentle wishes are asked of the first `GENTLE_PIECES` alone, and decide among those that are
+    equally near to the others.
+    """
+    nearest: _Candidate[Finished] | None = None
+    least = (math.inf, math.inf)
+    for number, candidate in enumerate(candidates, start=1):
+        found = candidate.piece
+        distance = (wishes.distance(found), wishes.gentle_distance(found))
+        if nearest is None or distance < least:
+            nearest = candidate
+            least = distance
+        of_others, of_gentle = least
+        if of_others == 0 and (of_gentle == 0 or number >= GENTLE_PIECES):
+            break
+    assert nearest is not None
+    return nearest
 
 
 # The arguments are those of `draw_wanted`.
