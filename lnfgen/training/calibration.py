@@ -112,7 +112,7 @@ WITHOUT_PARTS = 2
 
 
 class Round(NamedTuple):
-    """A round, and how well a classifier tells its passages from those of train beforehand."""
+    """A round, and how well the discriminator tells its passages from those of train beforehand."""
 
     number: int  # from 1 on
     rounds: int
@@ -132,8 +132,7 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
 
     If `interrupted()` ends it before a round, the result is False, and the model is then of no use.
     """
-    aim = Aim.of(train, seed)
-    true = aim.passages
+    discriminator = _Discriminator(Aim.of(train, seed), encoding)
     first_sharpness = FIRST_SHARPNESS_OF_BANDS if encoding.parts else FIRST_SHARPNESS
     for sharpness in parameter_groups(model)[SHARPNESS]:
         sharpness.requires_grad_(True)
@@ -142,31 +141,56 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
     optimizer = _optimizer(model, is_band=bool(encoding.parts))
     decay = AVERAGE_DECAY_OF_BANDS if encoding.parts else AVERAGE_DECAY
     average = AveragedModel(model, decay)
-    remembered: list[np.ndarray] = []
     # Pieces are drawn without dropout, and the gradient is that of the model that drew them.
     model.eval()
     for number in range(rounds):
         if interrupted():
             return False
         drawn = _draw(model, encoding, stream_seed(seed, number))
-        pieces = _decoded(encoding, drawn)
-        found = aim.passages_of(pieces, _homes(encoding, drawn))
-        test = TwoSampleTest(found.figures, true.figures, found.songs, true.songs)
-        report(Round(number + 1, rounds, test.auc))
-        remembered = [*remembered[1 - REMEMBERED :], found.figures]
-        samples = np.concatenate(remembered)
-        rewards = rewards_of(found.figures, samples, true.figures, aim.of_parts)
-        lengths = [len(one.x) for one in drawn]
-        credits = credits_of(lengths, found.passages, rewards, aim.measures)
+        judged = discriminator.judge(drawn)
+        report(Round(number + 1, rounds, judged.auc))
         _set_rates(optimizer, _falling(number, rounds))
         size = PIECES_OF_UPDATE * _times(encoding)
         for start in range(0, len(drawn), size):
             block = slice(start, start + size)
-            _update(model, anchor, encoding, optimizer, drawn[block], credits[block])
+            credits = judged.credits[block]
+            _update(model, anchor, encoding, optimizer, drawn[block], credits)
             average.update(model)
     model.load_state_dict(average.module.state_dict())
     _steady_drums(model, encoding, train.pieces, stream_seed(seed, rounds))
     return _match_note_lengths(model, encoding, train.pieces, rounds, seed, interrupted)
+
+
+class _Judged(NamedTuple):
+    """What the discriminator says of the pieces of a round."""
+
+    auc: float  # how well passages of these pieces and of train are told apart
+    credits: list[Tensor]  # of each step of each piece, `[T, R]`
+
+
+class _Discriminator:
+    """The classifier of passages of samples and of train, which is fitted anew in each round."""
+
+    def __init__(self, aim: Aim, encoding: MusicEncoding) -> None:
+        self._aim = aim
+        self._encoding = encoding
+        self._remembered: list[np.ndarray] = []  # the figures of the last rounds
+
+    def judge(self, drawn: Sequence[DrawnSequence]) -> _Judged:
+        """Fit the classifier to the last rounds, with these pieces, and reward the steps of these.
+
+        The AUC is that of a test on these pieces alone.
+        """
+        true = self._aim.passages
+        pieces = _decoded(self._encoding, drawn)
+        found = self._aim.passages_of(pieces, _homes(self._encoding, drawn))
+        test = TwoSampleTest(found.figures, true.figures, found.songs, true.songs)
+        self._remembered = [*self._remembered[1 - REMEMBERED :], found.figures]
+        samples = np.concatenate(self._remembered)
+        rewards = rewards_of(found.figures, samples, true.figures, self._aim.of_parts)
+        lengths = [len(one.x) for one in drawn]
+        credits = credits_of(lengths, found.passages, rewards, self._aim.measures)
+        return _Judged(test.auc, credits)
 
 
 def _falling(number: int, rounds: int) -> float:
