@@ -57,12 +57,12 @@ def processes() -> Iterator[list[Process]]:
 def test_a_killed_server_loses_no_take_and_leaves_none_half(
     processes: list[Process], toy_run: Path, tmp_path: Path
 ) -> None:
-    """Twice, at some moment in the drawing of many takes."""
+    """Three times, at some moment in the drawing of many takes."""
     folder = tmp_path / "takes"
     rng = random.Random(0)
     said: set[str] = set()
     address = token = ""
-    for number in range(2):
+    for number in range(3):
         port = int(address.rpartition(":")[2] or 0)
         server = Process(toy_run, folder, port)
         processes.append(server)
