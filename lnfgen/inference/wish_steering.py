@@ -135,8 +135,8 @@ def draw_wanted(  # noqa: PLR0913
 def _nearest(candidates: Iterable[_Candidate[Finished]], wishes: Wishes) -> _Candidate[Finished]:
     """The first candidate for which the wishes hold, or else the nearest one of all.
 
-    Gentle wishes are asked of the first `GENTLE_PIECES` alone, and decide among those that are
-    equally near to the others.
+    Gentle wishes decide among candidates that are equally near to the others. After `GENTLE_PIECES`
+    a candidate for which the others hold is enough.
     """
     nearest: _Candidate[Finished] | None = None
     least = (math.inf, math.inf)
