@@ -26,7 +26,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     Its modules have common names, so they are forgotten afterwards.
     """
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("cells", "picture", "published", "rows", "run", "table"):
+    for name in ("again", "cells", "picture", "published", "rows", "run", "table"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return __import__
 
@@ -66,65 +66,34 @@ def test_the_page_says_which_results_name_their_commit(script: Script) -> None:
     assert "All results: 0123456 (2), none (2)." in page
 
 
-@pytest.mark.parametrize(
-    ("now", "is_older"),
-    [
-        ("x = 1", False),
-        ('"""A module."""\n\nx = 1  # a comment', False),
-        ('def f():\n    """Nothing."""\n    return 1', True),
-        ("", True),
-    ],
-)
-def test_a_result_is_older_than_other_statements_but_not_than_other_comments(
-    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: str, is_older: bool
+def test_the_page_says_which_results_the_present_code_learns_again(script: Script) -> None:
+    table = script("table")
+    cells = script("cells")
+    results = {}
+    for seed, distance in ((1, 2e-6), (2, 3e-6)):
+        cell = cells.Cell("jsb_chorales", "lstm", "lstm", seed=seed)
+        again = {"commit": "0123456789", "updates": 24, "distance": distance}
+        results[cell.name] = result_of(cell, 1.0, 1.0) | {"again": again}
+    page = table.tables(results)
+    assert "Trained again by 0123456 until the first validation, 2 of them have" in page
+    assert "it differs by 0.000003 at most." in page
+
+
+@pytest.mark.parametrize(("before", "agrees"), [(9.0005, True), (9.01, False)])
+def test_a_result_that_the_present_code_learns_again_names_its_commit(
+    script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: float, agrees: bool
 ) -> None:
-    run = script("run")
+    again = script("again")
     cell = script("cells").CELLS[0]
-    file = "lnfgen/flows/one.py"
-    set_history(monkeypatch, run, file, "x = 1", now)
-    result = tmp_path / f"{cell.name}.json"
-    result.write_text(json.dumps({"commit": "then"}), encoding="utf-8")
-    assert run.is_older(cell, tmp_path) == is_older
-    for content in ("{}", json.dumps({"commit": "of another checkout"})):
-        result.write_text(content, encoding="utf-8")
-        assert run.is_older(cell, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("now", "is_older"),
-    [("[small]\nrate = 0.1  # falls", False), ("[small]\nrate = 0.2", True), ("", True)],
-)
-def test_a_result_is_older_than_other_values_of_its_recipe(
-    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: str, is_older: bool
-) -> None:
-    run = script("run")
-    cell = script("cells").CELLS[0]
-    file = "lnfgen/training/recipe_files/music.toml"
-    set_history(monkeypatch, run, file, "[small]\nrate = 0.1", now)
-    (tmp_path / f"{cell.name}.json").write_text('{"commit": "then"}', encoding="utf-8")
-    assert run.is_older(cell, tmp_path) == is_older
-
-
-def set_history(
-    monkeypatch: pytest.MonkeyPatch, run: ModuleType, file: str, before: str, now: str
-) -> None:
-    """Let the driver see a history in which one file has changed since the commit `then`."""
-    contents = {f"then:{file}": before, f"HEAD:{file}": now, "HEAD": "0a", "then^{commit}": "0b"}
-
-    def git(do: str, *words: str) -> str:
-        return file if do == "diff" else contents.get(words[-1], "")
-
-    monkeypatch.setattr(run, "_git", git)
-
-
-def test_the_files_that_only_some_cells_run_are_in_the_package(script: Script) -> None:
-    run = script("run")
-    unused: set[str] = set()
-    for cell in script("cells").CELLS:
-        unused.update(run._unused_code(cell))
-    assert len(unused) > 10
-    for file in unused:
-        assert (FOLDER.parents[1] / "lnfgen" / file).is_file(), file
+    monkeypatch.setattr(again, "first_validation", lambda *_: (24, 9.0))
+    monkeypatch.setattr(again, "commit_of_code", lambda: "0123456789")
+    path = tmp_path / f"{cell.name}.json"
+    earlier = {"commit": "then", "again": {"commit": "earlier"}}
+    path.write_text(json.dumps(earlier | {"valid_elbo_at": {"24": before, "48": 8.0}}))
+    assert again.learns_the_same(cell, tmp_path, path) == agrees
+    result = json.loads(path.read_text())
+    assert result["commit"] == "then"
+    assert result.get("again", {}).get("commit") == ("0123456789" if agrees else None)
 
 
 def result_of(cell: Any, valid: float, test: float, minutes: float = 50) -> dict[str, Any]:
@@ -289,7 +258,7 @@ def test_without_the_data_the_driver_says_so_in_one_line(tmp_path: Path) -> None
     command = [sys.executable, str(FOLDER / "run.py"), str(tmp_path), *cells]
     done = subprocess.run([*command, "--list"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0
-    assert {line.split()[0] for line in done.stdout.splitlines()} <= {"done", "older", "missing"}
+    assert {line.split()[0] for line in done.stdout.splitlines()} <= {"done", "missing"}
     command += ["--results", str(tmp_path / "results")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
@@ -334,5 +303,8 @@ def test_a_cell_is_trained_scored_and_tabled(
     assert result["cpu_seconds"] == round(seconds, 1)
     page = table.tables(table.read_results(results))
     nll = result["test"]["nll"]
+    again = script("again")
+    assert again.learns_the_same(cell, source, path)
+    assert json.loads(path.read_text())["again"]["distance"] == 0
     steps = 7
     assert f"**{nll:.2f}** | {nll * (steps + 2) / steps:.2f} |" in page

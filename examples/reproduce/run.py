@@ -10,9 +10,8 @@ README.
 Compare variants of a model on valid, by cells or runs of their own; only what is chosen becomes a
 cell of the tables, whose test score is then read once.
 
-`--list` says which cells are done, begun or missing, and which are `older`: done where the code
-that trains and scores the cell had other statements than now, or by no known commit. An older
-result is still a measured one; it is that of its own commit.
+`--list` says which cells are done, begun or missing. A result is that of its own commit; `again.py`
+finds out whether the present code learns the same.
 
 Times are of the processor, of all threads of `lnfgen train`: set OMP_NUM_THREADS=1 to compare with
 those of README. The recorded times of PTB in the budget `grid` are a fifth or so too long for all
@@ -21,22 +20,19 @@ has the keys of the present configuration.
 """
 
 import argparse
-import ast
 import json
 import os
 import shlex
 import signal
 import subprocess
 import sys
-import tomllib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cells import CELLS, PASSES, TEXT, Cell
+from cells import CELLS, PASSES, Cell
 
 import lnfgen
 from lnfgen.errors import DatasetError, LnfgenError, RunError
@@ -54,41 +50,6 @@ PROTOCOL = {
     "chosen_on": "valid",
     "scored_on_test": "once by this cell",
 }
-
-CODE = ("flows", "models", "nn", "transforms", "training")
-"""The rooms of the package whose code decides what a cell learns and what it costs."""
-
-OF_NO_CELL = (
-    "training/calibration.py",
-    "training/note_lengths.py",
-    "training/verdict.py",
-    "training/recipe_files/onsets.toml",
-    "training/recipe_files/band.toml",
-    "training/recipe_files/overrides/other-outputs.toml",
-    "nn/matching.py",  # it is for bands
-)
-OF_OUTPUT = (
-    "models/autoregressive.py",
-    "models/frame_head.py",
-    "models/frame_past.py",
-    "models/frame_state.py",
-    "models/held_notes.py",
-    "models/mixture.py",
-    "models/turns.py",
-    "models/voice_leading.py",
-    "nn/convolutions.py",
-    "nn/opening.py",
-)
-"""The output that reads the past."""
-
-OF_COPIES = ("nn/copying.py", "nn/recall.py")
-OF_WORDS = ("flows/wordwise.py",)
-OF_TEXT = (
-    "training/recipe_files/text.toml",
-    "training/recipe_files/overrides/codes.toml",
-    "training/recipe_files/overrides/learned.toml",
-)
-OF_MUSIC = ("training/recipe_files/music.toml",)
 
 
 def main() -> None:
@@ -114,20 +75,12 @@ def main() -> None:
         "--list", action="store_true", help="say which cells are done, begun or missing, and end"
     )
     given = parser.parse_args()
-    chosen = chosen_cells(given.only)
-    if not chosen:
-        names = " or ".join(given.only)
-        raise SystemExit(f"error: no cell is named {names}; expected one that --list names")
-    if given.list:
-        for cell in chosen:
-            how = state(cell, given.runs, given.results)
-            if how == "done" and is_older(cell, given.results):
-                how = "older"
-            print(f"{how:8}{cell.name}")
-        return
     try:
-        for cell in chosen:
-            if state(cell, given.runs, given.results) != "done":
+        for cell in chosen_cells(given.only):
+            how = state(cell, given.runs, given.results)
+            if given.list:
+                print(f"{how:8}{cell.name}")
+            elif how != "done":
                 source = benchmark(cell, given.data)
                 print(cell.name, file=sys.stderr, flush=True)
                 print(measure(cell, source, given.runs, given.results), flush=True)
@@ -136,8 +89,16 @@ def main() -> None:
 
 
 def chosen_cells(patterns: Sequence[str]) -> list[Cell]:
-    """The cells whose names fit one of the patterns, in their order."""
-    return [cell for cell in CELLS if any(fnmatchcase(cell.name, one) for one in patterns)]
+    """The cells whose names fit one of the patterns, in their order.
+
+    Raises:
+        LnfgenError: if there is none.
+    """
+    chosen = [cell for cell in CELLS if any(fnmatchcase(cell.name, one) for one in patterns)]
+    if not chosen:
+        names = " or ".join(patterns)
+        raise LnfgenError(f"no cell is named {names}; expected one that run.py --list names")
+    return chosen
 
 
 def state(cell: Cell, runs: Path, results: Path) -> str:
@@ -153,65 +114,14 @@ def state(cell: Cell, runs: Path, results: Path) -> str:
     return "missing"
 
 
-def is_older(cell: Cell, results: Path) -> bool:
-    """True if the code of a cell has other statements now than at the commit of its result.
-
-    Comments and docstrings do not count. A result without a commit, or of a commit that this
-    checkout lacks, is older. Where there is no checkout, only the commit is asked for.
-    """
-    commit = read_object(results / f"{cell.name}.json").get("commit")
-    if commit is None:
-        return True
-    if _git("rev-parse", "HEAD") and not _git("rev-parse", "--verify", f"{commit}^{{commit}}"):
-        return True
-    folders = [f"lnfgen/{folder}" for folder in CODE]
-    left_out = [f":(exclude)lnfgen/{file}" for file in _unused_code(cell)]
-    changed = _git("diff", "--name-only", commit, "HEAD", "--", *folders, *left_out).splitlines()
-    return any(_statements(commit, file) != _statements("HEAD", file) for file in changed)
-
-
-def _unused_code(cell: Cell) -> list[str]:
-    """The files of the rooms `CODE` that a cell does not run."""
-    unused = list(OF_NO_CELL)
-    if cell.emission != "autoregressive":
-        unused += OF_OUTPUT
-    if not cell.copies:
-        unused += OF_COPIES
-    if cell.model != "blocks-codes":
-        unused += OF_WORDS
-    unused += OF_MUSIC if cell.dataset == TEXT else OF_TEXT
-    return unused
-
-
-@cache
-def _statements(commit: str, file: str) -> str:
-    """What a file does at a commit: the syntax tree of Python without docstrings, or TOML's values.
-
-    It is empty if the file is not there at that commit.
-    """
-    content = _git("show", f"{commit}:{file}")
-    if file.endswith(".toml"):
-        return repr(tomllib.loads(content))
-    tree = ast.parse(content)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [one for one in body if not _is_text(one)]  # type: ignore[attr-defined]
-    return ast.dump(tree)
-
-
-def _is_text(node: ast.AST) -> bool:
-    """True of a docstring, and of any other constant that is a statement."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def _git(*words: str) -> str:
-    """What git prints in the folder of this file; nothing if that is no checkout."""
-    command = ["git", "-C", str(Path(__file__).resolve().parents[2]), *words]
+def commit_of_code() -> str | None:
+    """The commit of this checkout; None if it is none."""
+    command = ["git", "-C", str(Path(__file__).resolve().parents[2]), "rev-parse", "HEAD"]
     try:
-        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+        printed = subprocess.run(command, capture_output=True, text=True).stdout
     except OSError:  # there is no git
-        return ""
+        return None
+    return printed.strip() or None
 
 
 def train_command(cell: Cell) -> list[str]:
@@ -270,7 +180,7 @@ def measure(cell: Cell, source: Path, runs: Path, results: Path) -> Path:
         "steps": metrics[-1]["step"],
         "cpu_seconds": round(log.cpu_seconds, 1),
         "lnfgen": lnfgen.__version__,
-        "commit": _git("rev-parse", "HEAD") or None,
+        "commit": commit_of_code(),
         "torch": version("torch").split("+")[0],
         **scores,
         "valid_elbo_at": {line["step"]: line["valid_elbo"] for line in metrics},

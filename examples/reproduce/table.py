@@ -259,7 +259,7 @@ def _mean_nll(cells: list[Cell], results: Results, split: str) -> float:
 
 
 def _commits(results: Results) -> str:
-    """A paragraph on which results name the commit that measured them."""
+    """A paragraph on the commits that measured the results."""
     in_first_table: Results = {}
     for dataset in TITLES:
         for fits in KINDS.values():
@@ -268,9 +268,27 @@ def _commits(results: Results) -> str:
                     in_first_table[cell.name] = results[cell.name]
     if not in_first_table:
         return ""
-    of_first = f"The results of this table name the commits {_by_commit(in_first_table)}."
-    of_all = f"All results: {_by_commit(results)}."
-    return f"{of_first}\n{of_all}\n"
+    lines = [
+        f"The results of this table name the commits {_by_commit(in_first_table)}.",
+        *_trained_again(in_first_table),
+        f"All results: {_by_commit(results)}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _trained_again(results: Results) -> list[str]:
+    """A line for each commit that learned the same as results of others (`again.py`)."""
+    distances: dict[str, list[float]] = {}
+    for result in results.values():
+        if "again" in result:
+            distances.setdefault(result["again"]["commit"], []).append(result["again"]["distance"])
+    lines: list[str] = []
+    for commit, found in distances.items():
+        lines.append(
+            f"Trained again by {commit[:7]} until the first validation, {len(found)} of them have "
+            f"the same valid ELBO: it differs by {max(found):.6f} at most."
+        )
+    return lines
 
 
 def _by_commit(results: Results) -> str:
