@@ -84,11 +84,16 @@ class LatentFlow(SequenceModel):
         return self._unpadded(x, lengths)
 
     def drawn_logits(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, outline: Outline
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        noise: Tensor | None,
+        temperature: float,
+        outline: Outline,
     ) -> Tensor:
         with torch.no_grad():
-            z, positions = self._drawn(lengths, x.shape[1], noise, 1.0, outline)
-        return self.emission(z, lengths, positions, x)[0]
+            z, positions = self._drawn(lengths, x.shape[1], noise, temperature, outline)
+        return self.emission(z, lengths, positions, x, temperature)[0]
 
     def _drawn(
         self,

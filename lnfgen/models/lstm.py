@@ -56,10 +56,14 @@ class AutoregressiveLSTM(SequenceModel):
         self, x: Tensor, lengths: Tensor, encoded: SharedTensors, noise: Tensor | None = None
     ) -> Tensor:
         (positions,) = encoded
+        return self._logits(x, positions, 1.0)[None]
+
+    def _logits(self, x: Tensor, positions: Tensor, temperature: float) -> Tensor:
+        """The logits `[B, T, num_logits]` of x at a temperature; positions are `[B, T, F]`."""
         noisy = self.note_noise(x)
         previous = shift(self.input_dropout(self.embed(noisy)))
         states, _ = self.lstm(self.dropout(torch.cat([previous, positions], -1)))
-        return self.head(torch.cat([states, positions], -1), x, noisy)[None]
+        return self.head(torch.cat([states, positions], -1), x, noisy, temperature)
 
     # The arguments are those of `SequenceModel.generate`.
     def generate(  # noqa: PLR0913
@@ -88,9 +92,15 @@ class AutoregressiveLSTM(SequenceModel):
         return self._unpadded(torch.stack(steps, 1), lengths)
 
     def drawn_logits(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, outline: Outline
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        noise: Tensor | None,
+        temperature: float,
+        outline: Outline,
     ) -> Tensor:
-        return self.logits(x, lengths, self.encode(x, lengths, outline))[0]
+        (positions,) = self.encode(x, lengths, outline)
+        return self._logits(x, positions, temperature)
 
     def steps(
         self,

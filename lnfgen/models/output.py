@@ -221,13 +221,20 @@ class Emission(nn.Module):
         self.head = head
         self.note_noise = NoteNoise(note_noise)
 
-    def forward(self, z: Tensor, lengths: Tensor, positions: Tensor, x: Tensor) -> Tensor:
-        """The logits `[K, B, T, num_logits]` of x `[B, T]` or `[B, T, R, P]`.
+    def forward(
+        self,
+        z: Tensor,
+        lengths: Tensor,
+        positions: Tensor,
+        x: Tensor,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """The logits `[K, B, T, num_logits]` of x `[B, T]` or `[B, T, R, P]` at the temperature.
 
         z is `[K * B, T, D]`, and positions are `[K * B, T, F]`.
         """
         context = self.context(z, lengths, positions)
-        return self.head(context.unflatten(0, (-1, len(x))), x, self.note_noise(x))
+        return self.head(context.unflatten(0, (-1, len(x))), x, self.note_noise(x), temperature)
 
     # What is drawn from, and who hears how far it is.
     def sample(  # noqa: PLR0913

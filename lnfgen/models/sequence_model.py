@@ -184,12 +184,17 @@ class SequenceModel(nn.Module, ABC):
 
     @abstractmethod
     def drawn_logits(
-        self, x: Tensor, lengths: Tensor, noise: Tensor | None, outline: Outline
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        noise: Tensor | None,
+        temperature: float,
+        outline: Outline,
     ) -> Tensor:
         """The logits `[B, T, num_logits]` at x, for the z that `generate` draws from `noise`.
 
-        x is `[B, T]` or `[B, T, R, P]`, and the lengths are `[B]`. The prior gets no gradient. An
-        exact model has p(x).
+        They are those that `generate` draws x from at this temperature. x is `[B, T]` or `[B, T, R,
+        P]`, and the lengths are `[B]`. The prior gets no gradient. An exact model has p(x).
         """
 
     @abstractmethod

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from lnfgen.music.averages import share
+from lnfgen.music.averages import mean, share
 from lnfgen.music.chord_finding import find_chords
 from lnfgen.music.harmony import pitch_classes, set_number
 from lnfgen.music.home import find_home
@@ -20,11 +20,19 @@ from lnfgen.music.repertoire import Repertoire
 from lnfgen.music.time_signature import bar_length
 
 _BY_A_FIFTH = (5, 7)  # semitones that a root moves up by a fourth, or by a fifth
-_CHORDS = 12 << 12  # the numbers of chords: 12 basses, each with a set of pitch classes
+_SETS = 1 << 12  # the sets of pitch classes above a bass
+_CHORDS = 12 * _SETS
+_TONIC_TRIADS = (0b10010001, 0b10001001)  # the numbers of the major and the minor one
 
 
 def chord_pairs(piece: PianoRoll, tonic: int) -> np.ndarray:
-    """The pairs of successive chords of a piece by number, int64 [N].
+    """The pairs of successive chords of a piece by number, int64 [N]; see `chord_numbers`."""
+    numbers = chord_numbers(piece, tonic)
+    return numbers[:-1] * _CHORDS + numbers[1:]
+
+
+def chord_numbers(piece: PianoRoll, tonic: int) -> np.ndarray:
+    """The successive chords of a piece by number, int64 [N].
 
     A chord follows where other keys sound and they make another chord. Silence is left out, and so
     are drums.
@@ -39,10 +47,29 @@ def chord_pairs(piece: PianoRoll, tonic: int) -> np.ndarray:
     classes = pitch_classes(roll, roll.sounding)[steps] > 0
     above = (basses[:, None] + np.arange(12)) % 12
     intervals = np.take_along_axis(classes, above, axis=1)
-    numbers = (basses - tonic) % 12 * (1 << 12) + set_number(intervals)
+    numbers = (basses - tonic) % 12 * _SETS + set_number(intervals)
     changes = np.flatnonzero(np.diff(numbers, prepend=-1))
-    numbers = numbers[changes]
-    return numbers[:-1] * _CHORDS + numbers[1:]
+    successive: np.ndarray = numbers[changes]
+    return successive
+
+
+def variety_of_chords(numbers: np.ndarray) -> float:
+    """The share of successive chords, of `chord_numbers`, that are the first of their kind."""
+    return share(len(np.unique(numbers)), len(numbers))
+
+
+def tonic_rate(numbers: np.ndarray) -> float:
+    """The share of successive chords, of `chord_numbers`, that are the triad on the tonic."""
+    return mean(np.isin(numbers, _TONIC_TRIADS))
+
+
+def resting_bass_rate(numbers: np.ndarray) -> float:
+    """The share of the changes of chord, of `chord_numbers`, under which the bass stays.
+
+    Octaves of the bass do not count.
+    """
+    basses = numbers // _SETS
+    return mean(basses[1:] == basses[:-1])
 
 
 def pairs_at_home(piece: PianoRoll) -> np.ndarray:

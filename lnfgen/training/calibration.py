@@ -15,8 +15,9 @@ each step goes a share of log q(x) / p(x) for the present model q, as in N. Stie
 "Learning to summarize from human feedback", NeurIPS 2020, arXiv 2009.01325, equation 1. Without it
 the noise of the gradient adds up in all that no figure sees.
 
-The sharpness of all choices, which training leaves as it is, is moved too: most of what samples
-have too much of are errors that a lower temperature would avoid.
+Pieces are drawn at the usual temperature of the run's samples, which then are those that have the
+figures. The sharpness of all choices, which training leaves as it is, is moved too: most of what
+samples have too much of are errors that a lower temperature would avoid.
 
 At the end the lengths of a band's notes are matched directly (`lnfgen.training.note_lengths`).
 
@@ -67,12 +68,6 @@ LEARNING_RATE = 3e-4
 
 LEARNING_RATE_OF_BANDS = 2e-4
 """Songs of a band are fewer in an update, so their rate is lower."""
-
-FIRST_SHARPNESS = 0.08
-"""Where calibration begins: as a temperature of 0.92, with which most errors are gone already."""
-
-FIRST_SHARPNESS_OF_BANDS = 0.0
-"""A band holds notes for long and has silent parts: sharper choices would make both longer."""
 
 SHARPNESS_RATE = 0.004
 """The learning rate of the sharpness, a few numbers on which all choices hang."""
@@ -127,16 +122,17 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
     seed: int,
     report: Callable[[Round], None],
     interrupted: Callable[[], bool] = lambda: False,
+    temperature: float = 1.0,
 ) -> bool:
     """Move the output of a model towards the figures of `train`, pieces of the train split.
+
+    Its pieces are drawn at the temperature, which then is that at which its samples have them.
 
     If `interrupted()` ends it before a round, the result is False, and the model is then of no use.
     """
     discriminator = _Discriminator(Aim.of(train, seed), encoding)
-    first_sharpness = FIRST_SHARPNESS_OF_BANDS if encoding.parts else FIRST_SHARPNESS
     for sharpness in parameter_groups(model)[SHARPNESS]:
         sharpness.requires_grad_(True)
-        sharpness.data.fill_(first_sharpness)
     anchor = copy.deepcopy(model).requires_grad_(False).eval()
     optimizer = _optimizer(model, is_band=bool(encoding.parts))
     decay = AVERAGE_DECAY_OF_BANDS if encoding.parts else AVERAGE_DECAY
@@ -146,7 +142,7 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
     for number in range(rounds):
         if interrupted():
             return False
-        drawn = _draw(model, encoding, stream_seed(seed, number))
+        drawn = _draw(model, encoding, stream_seed(seed, number), temperature)
         judged = discriminator.judge(drawn)
         report(Round(number + 1, rounds, judged.auc))
         _set_rates(optimizer, _falling(number, rounds))
@@ -154,11 +150,13 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
         for start in range(0, len(drawn), size):
             block = slice(start, start + size)
             credits = judged.credits[block]
-            _update(model, anchor, encoding, optimizer, drawn[block], credits)
+            _update(model, anchor, encoding, optimizer, drawn[block], credits, temperature)
             average.update(model)
     model.load_state_dict(average.module.state_dict())
-    _steady_drums(model, encoding, train.pieces, stream_seed(seed, rounds))
-    return _match_note_lengths(model, encoding, train.pieces, rounds, seed, interrupted)
+    _steady_drums(model, encoding, train.pieces, stream_seed(seed, rounds), temperature)
+    return _match_note_lengths(
+        model, encoding, train.pieces, rounds, seed, interrupted, temperature
+    )
 
 
 class _Judged(NamedTuple):
@@ -225,7 +223,9 @@ def _times(encoding: MusicEncoding) -> int:
     return 1 if encoding.parts else WITHOUT_PARTS
 
 
-def _draw(model: SequenceModel, encoding: MusicEncoding, seed: int) -> list[DrawnSequence]:
+def _draw(
+    model: SequenceModel, encoding: MusicEncoding, seed: int, temperature: float
+) -> list[DrawnSequence]:
     """The pieces of a round, the shortest first, so that those of an update have similar lengths.
 
     A band's have `SHORT` or `LONG_BARS` bars, others `SHORT` or as many as the model draws.
@@ -242,7 +242,7 @@ def _draw(model: SequenceModel, encoding: MusicEncoding, seed: int) -> list[Draw
         is_short = index % 2 == 1
         rows.append(drawn_row(model, short if is_short else usual, stream_seed(seed, index)))
     rows.sort(key=lambda row: row.length)
-    return list(drawn_sequences(model, encoding, rows, 1.0, DRAWN_STEPS))
+    return list(drawn_sequences(model, encoding, rows, temperature, DRAWN_STEPS))
 
 
 def _decoded(encoding: MusicEncoding, drawn: Sequence[DrawnSequence]) -> list[PianoRoll]:
@@ -267,6 +267,7 @@ def _update(  # noqa: PLR0913  (two models, and pieces with their credits)
     optimizer: torch.optim.Optimizer,
     drawn: Sequence[DrawnSequence],
     credits: Sequence[Tensor],
+    temperature: float,
 ) -> None:
     """Update the model by the gradient of the log-probability of each step, times its credit.
 
@@ -292,7 +293,7 @@ def _update(  # noqa: PLR0913  (two models, and pieces with their credits)
     size = max(1, PASS_STEPS // (x.shape[1] * frames.parts))
     for rows in torch.arange(len(x), device=model.device).split(size):
         own_noise = None if noise is None else noise[rows]
-        given = (x[rows], lengths[rows], own_noise, outline.of_rows(rows))
+        given = (x[rows], lengths[rows], own_noise, temperature, outline.of_rows(rows))
         log_prob = frames.part_log_probs(model.drawn_logits(*given), x[rows])
         with torch.no_grad():
             of_anchor = frames.part_log_probs(anchor.drawn_logits(*given), x[rows])
@@ -305,7 +306,11 @@ def _update(  # noqa: PLR0913  (two models, and pieces with their credits)
 
 
 def _steady_drums(
-    model: SequenceModel, encoding: MusicEncoding, train: Sequence[PianoRoll], seed: int
+    model: SequenceModel,
+    encoding: MusicEncoding,
+    train: Sequence[PianoRoll],
+    seed: int,
+    temperature: float,
 ) -> None:
     """Raise the sharpness of drums until as many of their bars come again as in train.
 
@@ -318,7 +323,7 @@ def _steady_drums(
     part = encoding.roles.index(DRUMS)
     wanted = _repeats(encoding, train, part)
     for number in range(MOST_RAISES):
-        drawn = _draw(model, encoding, stream_seed(seed, number))
+        drawn = _draw(model, encoding, stream_seed(seed, number), temperature)
         found = _repeats(encoding, _decoded(encoding, drawn), part)
         # Where either has no drums, its share is nan, and nothing is raised.
         is_unsteady = found < wanted
@@ -336,6 +341,7 @@ def _match_note_lengths(  # noqa: PLR0913  (what `calibrate` is asked)
     rounds: int,
     seed: int,
     interrupted: Callable[[], bool],
+    temperature: float,
 ) -> bool:
     """Move the scores of held notes until long notes of each part are as long as in train.
 
@@ -350,7 +356,8 @@ def _match_note_lengths(  # noqa: PLR0913  (what `calibrate` is asked)
     for number in range(matches):
         if interrupted():
             return False
-        drawn = _draw(model, encoding, stream_seed(seed, rounds + MOST_RAISES + number))
+        own_seed = stream_seed(seed, rounds + MOST_RAISES + number)
+        drawn = _draw(model, encoding, own_seed, temperature)
         found = NoteLengths.of(one.x.numpy() for one in drawn)
         moved = _falling(number, matches) * found.towards(wanted)
         for table in tables:

@@ -22,7 +22,14 @@ from lnfgen.music.form import FORM_FIGURES, is_long, long_passage
 from lnfgen.music.home import find_home, last_bass
 from lnfgen.music.parts import are_pitched
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
-from lnfgen.music.progressions import KnownPairs, chord_pairs
+from lnfgen.music.progressions import (
+    KnownPairs,
+    chord_numbers,
+    chord_pairs,
+    resting_bass_rate,
+    tonic_rate,
+    variety_of_chords,
+)
 from lnfgen.music.repertoire import Repertoire
 from lnfgen.music.tonality import MODES, Key, key_profiles
 from lnfgen.music.two_sample import regression, standardised
@@ -42,7 +49,10 @@ CLOSE_QUARTERS = 8
 WEIGHT_OF_CLOSE = 2.0
 """A piece has one close among many passages, so its reward counts so many times."""
 
-NUM_OF_KEY = 3
+OF_CHORDS = (variety_of_chords, tonic_rate, resting_bass_rate)
+"""The figures of the chords of a passage without parts, beside the home of its piece."""
+
+NUM_OF_KEY = 3 + len(OF_CHORDS)
 """The figures of a passage beside the home of its piece; see `Measures.of_key`."""
 
 NUM_OF_CLOSE = 4
@@ -125,10 +135,16 @@ class Measures(NamedTuple):
         A third figure, if the piece keeps its key, is of the last passage alone.
         """
         if home is None:
-            return [math.nan, math.nan]
+            return [math.nan] * (NUM_OF_KEY - 1)
         pairs = chord_pairs(window, home.tonic)
         likeness = key_profiles(pitched_parts(window))[MODES.index(home.mode), home.tonic]
-        return [self.known_pairs.new_rate(pairs, int(is_own)), float(likeness)]
+        figures = [self.known_pairs.new_rate(pairs, int(is_own)), float(likeness)]
+        if window.parts:
+            figures += [math.nan] * len(OF_CHORDS)
+        else:
+            chords = chord_numbers(window, home.tonic)
+            figures += [figure(chords) for figure in OF_CHORDS]
+        return figures
 
     @staticmethod
     def of_close(piece: PianoRoll, home: Key | None) -> list[float]:

@@ -267,7 +267,14 @@ class TrainingSession:
         # A person's files are in random order.
         train = self.dataset.repertoire("train", MOST_PASSAGES)
         done = calibrate(
-            model, encoding, train, rounds, training.seed, listener.calibrated, interrupted
+            model,
+            encoding,
+            train,
+            rounds,
+            training.seed,
+            listener.calibrated,
+            interrupted,
+            temperature=self.run.config.model.usual_temperature,
         )
         if done:
             self._save_model(model.state_dict(), calibrated=True)

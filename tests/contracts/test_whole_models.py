@@ -142,7 +142,8 @@ def test_any_number_of_layers_and_features(cell, layers, latent):
 @torch.no_grad()
 @pytest.mark.parametrize("emission", ["bernoulli", "nade", "autoregressive"])
 @pytest.mark.parametrize("name", sorted(name for name in NAMED_MODELS if "codes" not in name))
-def test_a_draw_follows_from_its_logits_and_random_numbers(name, emission):
+@pytest.mark.parametrize("temperature", [1.0, 1.5])
+def test_a_draw_follows_from_its_logits_and_random_numbers(name, emission, temperature):
     """The logits of a draw, given its z, make the same draw of the same uniform numbers."""
     torch.manual_seed(0)
     config = dataclasses.replace(SIZES, **NAMED_MODELS[name], emission=emission)
@@ -153,9 +154,9 @@ def test_a_draw_follows_from_its_logits_and_random_numbers(name, emission):
     lengths = [12, 1, 9]
     generators = [torch.Generator().manual_seed(seed) for seed in lengths]
     noise, uniform = model.random_numbers(lengths, generators)
-    drawn = model.generate(lengths, noise, uniform, 1.0, None)
+    drawn = model.generate(lengths, noise, uniform, temperature, None)
     x = pad_sequence(drawn, batch_first=True)
-    logits = model.drawn_logits(x, torch.tensor(lengths), noise, None)
+    logits = model.drawn_logits(x, torch.tensor(lengths), noise, temperature, None)
     again = model.observation.sample(logits, uniform, None)
     assert x.any()
     for row, length in enumerate(lengths):

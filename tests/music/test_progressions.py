@@ -8,7 +8,15 @@ from toy_music import chorale, struck_chords
 
 from lnfgen.formats.scores import read_score
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.progressions import KnownPairs, chord_changes, chord_pairs
+from lnfgen.music.progressions import (
+    KnownPairs,
+    chord_changes,
+    chord_numbers,
+    chord_pairs,
+    resting_bass_rate,
+    tonic_rate,
+    variety_of_chords,
+)
 
 C_MAJOR = (48, 55, 64)
 F_MAJOR = (53, 60, 69)
@@ -37,6 +45,23 @@ def test_pairs_are_counted_from_the_tonic() -> None:
     assert len(pairs) > 20
     assert chord_pairs(moved, tonic=11).tolist() == pairs.tolist()
     assert chord_pairs(moved, tonic=7).tolist() != pairs.tolist()
+
+
+def test_figures_of_successive_chords() -> None:
+    over_c = (48, 57, 65)  # F major above its fifth
+    minor = (60, 63, 67)
+    roll = struck_chords(C_MAJOR, over_c, C_MAJOR, F_MAJOR, minor)
+    numbers = chord_numbers(roll, tonic=0)
+    assert len(numbers) == 5
+    assert variety_of_chords(numbers) == 4 / 5
+    assert tonic_rate(numbers) == 3 / 5
+    assert resting_bass_rate(numbers) == 2 / 4
+    assert tonic_rate(chord_numbers(roll, tonic=5)) == 1 / 5
+    one = numbers[:1]
+    assert (variety_of_chords(one), tonic_rate(one)) == (1, 1)
+    assert math.isnan(resting_bass_rate(one))
+    for figure in (variety_of_chords, tonic_rate, resting_bass_rate):
+        assert math.isnan(figure(numbers[:0]))
 
 
 def test_silence_has_no_pairs() -> None:

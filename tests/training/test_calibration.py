@@ -104,11 +104,13 @@ def test_every_second_piece_is_short_and_they_come_by_their_lengths(
     monkeypatch.setattr(calibration, "CALIBRATION_PIECES", 3)
     monkeypatch.setattr(calibration, "SHORT", 1)
     monkeypatch.setattr(calibration, "LONG_BARS", 2)
-    lengths = [one.row.length for one in calibration._draw(toy_model(5).eval(), ENCODING, 1)]
+    lengths = [one.row.length for one in calibration._draw(toy_model(5).eval(), ENCODING, 1, 1.0)]
     assert lengths == sorted(lengths)
     assert lengths.count(16) >= 3
     assert len(set(lengths)) > 1
-    songs = calibration._draw(toy_model(5, parts=2).eval(), band_encoding(TWO, num_keys=KEYS), 1)
+    songs = calibration._draw(
+        toy_model(5, parts=2).eval(), band_encoding(TWO, num_keys=KEYS), 1, 1.0
+    )
     assert [len(one.x) for one in songs] == [16, 32, 32]
 
 
@@ -119,7 +121,7 @@ def test_a_round_of_long_pieces_is_drawn_in_several_blocks_and_stays(
     monkeypatch.setattr(calibration, "SHORT", 1)
     monkeypatch.setattr(calibration, "LONG_BARS", 2)
     model = toy_model(length=24).eval()
-    whole = calibration._draw(model, ENCODING, 1)
+    whole = calibration._draw(model, ENCODING, 1, 1.0)
     sizes: list[int] = []
     generate = model.generate
 
@@ -129,7 +131,7 @@ def test_a_round_of_long_pieces_is_drawn_in_several_blocks_and_stays(
 
     monkeypatch.setattr(model, "generate", counted)
     monkeypatch.setattr(calibration, "DRAWN_STEPS", 200)
-    in_blocks = calibration._draw(model, ENCODING, 1)
+    in_blocks = calibration._draw(model, ENCODING, 1, 1.0)
     assert len(sizes) > 1
     assert max(sizes) <= 200
     for one, other in zip(in_blocks, whole, strict=True):
@@ -149,13 +151,13 @@ def test_an_update_makes_credited_steps_likelier_and_moves_the_output_alone() ->
 
     @torch.no_grad()
     def log_prob() -> torch.Tensor:
-        logits = model.drawn_logits(x, lengths, noise, None)
+        logits = model.drawn_logits(x, lengths, noise, 1.0, None)
         return model.observation.log_prob(logits, x).sum(-1)
 
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     at_first = log_prob()
     credits = [torch.ones(3, 1), -torch.ones(3, 1)]
-    calibration._update(model, copy.deepcopy(model), ENCODING, optimizer, drawn, credits)
+    calibration._update(model, copy.deepcopy(model), ENCODING, optimizer, drawn, credits, 1.0)
     change = log_prob() - at_first
     assert change[0] > 0 > change[1]
     moved = {name for name, move in moves(model, before).items() if move.any()}
@@ -177,14 +179,14 @@ def test_without_credits_a_model_goes_back_to_its_anchor() -> None:
 
     @torch.no_grad()
     def distance() -> float:
-        own = frames.log_prob(model.drawn_logits(x, lengths, noise, None), x)
-        others = frames.log_prob(anchor.drawn_logits(x, lengths, noise, None), x)
+        own = frames.log_prob(model.drawn_logits(x, lengths, noise, 1.0, None), x)
+        others = frames.log_prob(anchor.drawn_logits(x, lengths, noise, 1.0, None), x)
         return float((own - others).abs().mean())
 
     at_first = distance()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     for _ in range(30):
-        calibration._update(model, anchor, ENCODING, optimizer, drawn, [torch.zeros(3, 1)] * 8)
+        calibration._update(model, anchor, ENCODING, optimizer, drawn, [torch.zeros(3, 1)] * 8, 1.0)
     assert distance() < 0.8 * at_first
 
 
@@ -199,7 +201,7 @@ def test_the_credit_of_a_part_makes_its_frames_likelier() -> None:
 
     @torch.no_grad()
     def log_prob_of_parts() -> torch.Tensor:
-        logits = model.drawn_logits(x[None], torch.tensor([3]), noise[None], None)
+        logits = model.drawn_logits(x[None], torch.tensor([3]), noise[None], 1.0, None)
         assert isinstance(model.observation, Frames)
         return model.observation.part_log_probs(logits, x[None])[0].sum(0)
 
@@ -207,7 +209,7 @@ def test_the_credit_of_a_part_makes_its_frames_likelier() -> None:
     at_first = log_prob_of_parts()
     anchor = copy.deepcopy(model)
     credits = [torch.tensor([[1.0, -1.0]] * 3)]
-    calibration._update(model, anchor, encoding, optimizer, drawn, credits)
+    calibration._update(model, anchor, encoding, optimizer, drawn, credits, 1.0)
     change = log_prob_of_parts() - at_first
     assert change[0] > 0 > change[1]
 
@@ -295,25 +297,10 @@ def test_each_group_of_weights_moves_at_a_rate_of_its_own(monkeypatch: pytest.Mo
         moved[parameter] = parameter.detach() - old
     for name, parameters in parameter_groups(model).items():
         rate = calibration.LEARNING_RATE_OF_BANDS * RATES[name]
-        first = 0.0
         if name == SHARPNESS:
             rate = calibration.SHARPNESS_RATE
-            first = calibration.FIRST_SHARPNESS_OF_BANDS
-        furthest = max(float((moved[parameter] - first).abs().max()) for parameter in parameters)
+        furthest = max(float(moved[parameter].abs().max()) for parameter in parameters)
         assert furthest == pytest.approx(rate, rel=1e-2)
-
-
-@pytest.mark.parametrize("parts", [1, 2])
-def test_calibration_begins_with_sharper_choices_but_for_a_band(parts: int) -> None:
-    """In a band they would make held notes and silences longer."""
-    model = toy_model(parts=parts)
-    encoding = band_encoding(TWO, num_keys=KEYS) if parts > 1 else ENCODING
-    silence = np.zeros((128, parts, KEYS), np.uint8)
-    train = Repertoire.of([encoding.decode(silence)])
-    assert calibration.calibrate(model, encoding, train, 0, 1, ignored)
-    expected = 0.0 if parts > 1 else calibration.FIRST_SHARPNESS
-    for sharpness in parameter_groups(model)[SHARPNESS]:
-        assert (sharpness == expected).all()
 
 
 # The drums.
@@ -340,18 +327,15 @@ def test_drums_are_made_steadier_until_as_many_bars_come_again_as_in_train(
 ) -> None:
     model = toy_model(parts=4, copy_attention=True)
     before = weights(model)
-    sharpness = [name for name in before if name.endswith("sharpness")]
-    [of_copies] = [name for name in sharpness if name.endswith("gate.sharpness")]
+    [of_copies] = [name for name in before if name.endswith("gate.sharpness")]
     draws = iter(patterns)
     monkeypatch.setattr(calibration, "_draw", lambda *_: drawn_as(model, song(8, next(draws))))
     train = [FOUR.decode(song(16, 4).numpy())]
     assert calibration.calibrate(model, FOUR, Repertoire.of(train), 0, 1, ignored)
     moved = moves(model, before)
-    expected = torch.full((4,), calibration.FIRST_SHARPNESS_OF_BANDS)
-    expected[0] += raises * calibration.STEADIER
+    expected = torch.zeros(4)
+    expected[0] = raises * calibration.STEADIER
     torch.testing.assert_close(moved.pop(of_copies), expected)
-    for name in set(sharpness) - {of_copies}:
-        assert (moved.pop(name) == calibration.FIRST_SHARPNESS_OF_BANDS).all()
     assert not any(move.any() for move in moved.values())
 
 
@@ -378,9 +362,7 @@ def test_silent_drums_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "_draw", lambda *_: drawn_as(model, silent))
     train = [FOUR.decode(song(8, 2).numpy())]
     assert calibration.calibrate(model, FOUR, Repertoire.of(train), 0, 1, ignored)
-    for name, move in moves(model, before).items():
-        expected = calibration.FIRST_SHARPNESS_OF_BANDS if name.endswith("sharpness") else 0.0
-        assert (move == expected).all()
+    assert not any(move.any() for move in moves(model, before).values())
 
 
 # Lengths of notes.
@@ -404,7 +386,7 @@ def test_notes_that_are_held_for_too_long_become_likelier_to_end(
     monkeypatch.setattr(calibration, "_draw", lambda *_: drawn_as(model, *draws))
     train = [FOUR.decode(held_bass(40, steps=20).numpy())] * 4
     rounds = 2 * calibration.ROUNDS_PER_MATCH
-    assert calibration._match_note_lengths(model, FOUR, train, rounds, 1, lambda: False)
+    assert calibration._match_note_lengths(model, FOUR, train, rounds, 1, lambda: False, 1.0)
     [held] = held_notes(model)
     changed = {name for name, move in moves(model, before).items() if move.any()}
     assert len(changed) == 1
