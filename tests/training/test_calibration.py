@@ -226,7 +226,7 @@ def test_samples_come_nearer_to_the_figures_of_train(monkeypatch: pytest.MonkeyP
     """Train are those samples of a model whose top line is lowest."""
     for name, value in (
         ("CALIBRATION_PIECES", 8),
-        ("LEARNING_RATE", 1e-2),
+        ("LEARNING_RATE", 2e-2),
         ("SHORT", 1),
         ("LONG_BARS", 2),
     ):
