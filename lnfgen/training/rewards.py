@@ -130,9 +130,9 @@ class Measures(NamedTuple):
             yield Passage(place, piece.num_steps - start, np.array(figures, float))
 
     def of_key(self, window: PianoRoll, home: Key | None, *, is_own: bool) -> list[float]:
-        """The share of pairs of chords that are new, and how much the window is like the home.
+        """The share of new pairs of chords, how much the window is like the home, and `OF_CHORDS`.
 
-        A third figure, if the piece keeps its key, is of the last passage alone.
+        One more figure, if the piece keeps its key, is of the last passage alone.
         """
         if home is None:
             return [math.nan] * (NUM_OF_KEY - 1)
