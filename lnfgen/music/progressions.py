@@ -13,7 +13,7 @@ import numpy as np
 
 from lnfgen.music.averages import mean, share
 from lnfgen.music.chord_finding import find_chords
-from lnfgen.music.harmony import pitch_classes, set_number
+from lnfgen.music.harmony import pitch_classes, set_above, set_number
 from lnfgen.music.home import find_home
 from lnfgen.music.pianoroll import PianoRoll, pitched_parts
 from lnfgen.music.repertoire import Repertoire
@@ -22,7 +22,7 @@ from lnfgen.music.time_signature import bar_length
 _BY_A_FIFTH = (5, 7)  # semitones that a root moves up by a fourth, or by a fifth
 _SETS = 1 << 12  # the sets of pitch classes above a bass
 _CHORDS = 12 * _SETS
-_TONIC_TRIADS = (0b10010001, 0b10001001)  # the numbers of the major and the minor one
+_TONIC_TRIADS = (set_above(0, (0, 4, 7)), set_above(0, (0, 3, 7)))  # the numbers of these chords
 
 
 def chord_pairs(piece: PianoRoll, tonic: int) -> np.ndarray:
