@@ -15,8 +15,8 @@ each step goes a share of log q(x) / p(x) for the present model q, as in N. Stie
 "Learning to summarize from human feedback", NeurIPS 2020, arXiv 2009.01325, equation 1. Without it
 the noise of the gradient adds up in all that no figure sees.
 
-Pieces are drawn at the usual temperature of the run's samples, which then are those that have the
-figures. The sharpness of all choices, which training leaves as it is, is moved too: most of what
+Pieces are drawn at nearly the usual temperature of the run's samples, which then have the figures.
+The sharpness of all choices, which training leaves as it is, is moved too: most of what
 samples have too much of are errors that a lower temperature would avoid.
 
 At the end the lengths of a band's notes are matched directly (`lnfgen.training.note_lengths`).
@@ -72,6 +72,9 @@ LEARNING_RATE_OF_BANDS = 2e-4
 SHARPNESS_RATE = 0.004
 """The learning rate of the sharpness, a few numbers on which all choices hang."""
 
+WARMER = 1.0625
+"""The temperature of a round over that of samples: it is to see the errors that it removes."""
+
 ANCHOR = 0.1
 """The share of log q(x) / p(x) of a step that goes from its reward."""
 
@@ -126,10 +129,12 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
 ) -> bool:
     """Move the output of a model towards the figures of `train`, pieces of the train split.
 
-    Its pieces are drawn at the temperature, which then is that at which its samples have them.
+    `temperature` is that of its samples. Pieces without parts are drawn `WARMER`.
 
     If `interrupted()` ends it before a round, the result is False, and the model is then of no use.
     """
+    if not encoding.parts:
+        temperature *= WARMER
     discriminator = _Discriminator(Aim.of(train, seed), encoding)
     for sharpness in parameter_groups(model)[SHARPNESS]:
         sharpness.requires_grad_(True)
