@@ -18,6 +18,7 @@ from lnfgen.inference.known_music import KnownMusic
 from lnfgen.inference.known_part import KnownPart
 from lnfgen.inference.named_chords import NamedChords
 from lnfgen.inference.particles import Potential, Weighed, draw_weighed
+from lnfgen.inference.wishes import Wish
 from lnfgen.models.observation import AllowedKeys, Known
 from lnfgen.models.sequence_model import SequenceModel
 from lnfgen.music.pianoroll import PianoRoll
@@ -40,6 +41,7 @@ class PieceToDraw(NamedTuple, Generic[Finished]):
     free: Finished | None = None  # as it was drawn without wishes, if it was
     allowed: AllowedKeys | None = None  # the keys among which hidden ones are drawn, [T, R, P]
     named: NamedChords | None = None  # weighs its chords, if it is a harmony
+    close: Wish | None = None  # a gentle wish for its end, beside the wishes for all pieces
 
     @property
     def shape(self) -> tuple[int, TimeSignature | None]:

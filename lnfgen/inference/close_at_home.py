@@ -1,8 +1,8 @@
-"""A harmony of a melody that closes at home closes there as well.
+"""Free pieces end on the tonic of their home, and harmonies where a melody closes at home.
 
-A model ends most harmonies of these melodies on the tonic chord, and its training data nearly all,
-but who harmonises one melody hears one end. So this wish is set by itself. It is gentle: where the
-model hardly ever closes so, the nearest of a few harmonies is taken.
+The home of a training piece is the key in which it closes, and a model reads it, but ends some
+pieces elsewhere; and who draws one piece hears one end. So these wishes are set by themselves. They
+are gentle: where the model hardly ever closes so, the nearest of a few pieces is taken.
 """
 
 from functools import partial
@@ -14,12 +14,13 @@ from lnfgen.inference.known_part import KnownPart
 from lnfgen.inference.wish_measures import Measured
 from lnfgen.inference.wishes import Wish, Wishes
 from lnfgen.music.endings import TRIADS
-from lnfgen.music.home import last_step, pitches_at
+from lnfgen.music.home import last_bass, last_step, pitches_at
 from lnfgen.music.pianoroll import PianoRoll
-from lnfgen.music.tonality import pitch_name
+from lnfgen.music.tonality import Key, pitch_name
 
-WORDS = "an end on the tonic chord"
-"""The name of the wish."""
+CHORD = "an end on the tonic chord"
+BASS = "an end on the tonic"
+"""The names of the wishes: that of a harmony, and that of a free piece."""
 
 
 def with_close(wishes: Wishes, part: KnownPart) -> Wishes:
@@ -31,12 +32,26 @@ def with_close(wishes: Wishes, part: KnownPart) -> Wishes:
     """
     if not isinstance(part, KnownMusic) or part.encoding.roles:
         return wishes
-    if wishes.chart or any(wish.words.startswith("ends") for wish in wishes.wishes):
+    if _asks_for_an_end(wishes):
         return wishes
     home = part.home_among(wishes.homes) if wishes.homes else part.home
     if home is None or not _may_close(part, home.tonic):
         return wishes
-    return wishes.and_gentle(Wish(WORDS, partial(_last_chord, home.tonic)))
+    return wishes.and_gentle(Wish(CHORD, partial(_last_chord, home.tonic)))
+
+
+def close_of(wishes: Wishes, home: Key | None) -> Wish | None:
+    """The wish that a free piece with this home ends on its tonic, if a piece is to.
+
+    A wish of a person's own for the end or for chords takes its place.
+    """
+    if home is None or _asks_for_an_end(wishes):
+        return None
+    return Wish(BASS, partial(_last_bass, home.tonic))
+
+
+def _asks_for_an_end(wishes: Wishes) -> bool:
+    return bool(wishes.chart) or any(wish.words.startswith("ends") for wish in wishes.wishes)
 
 
 def _may_close(part: KnownMusic, tonic: int) -> bool:
@@ -46,6 +61,14 @@ def _may_close(part: KnownMusic, tonic: int) -> bool:
     pitches = pitches_at(known, step)
     is_drawn_below = part.hidden_cells[step, 0, : pitches[0] - known.lowest_pitch].any()
     return bool(is_drawn_below) and _are_of_triad(pitches, tonic)
+
+
+def _last_bass(tonic: int, roll: PianoRoll) -> Measured:
+    """The last bass note, and 1 if it is not the tonic."""
+    if not roll.sounding.any():
+        return None, 1.0
+    found = last_bass(roll)
+    return pitch_name(found), float(found % 12 != tonic)
 
 
 def _last_chord(tonic: int, roll: PianoRoll) -> Measured:

@@ -34,6 +34,7 @@ from lnfgen.data.music_encoding import MusicEncoding
 from lnfgen.device.drawing import for_drawing
 from lnfgen.errors import LnfgenError
 from lnfgen.inference.block_drawing import PieceToDraw, outline_in
+from lnfgen.inference.close_at_home import close_of
 from lnfgen.inference.known_part import nothing_known
 from lnfgen.inference.wanted_chords import home_of_chart
 from lnfgen.inference.wish_steering import draw_wanted
@@ -78,7 +79,8 @@ def sample_pieces(  # noqa: PLR0913
     The temperature divides the emission's logits, and those of a prior that chooses among codes,
     and multiplies the noise of any other prior. A length counts the silence ahead of an upbeat.
     Silent bars at the ends of a piece whose length was drawn are left out, as they are of datasets.
-    A band without a note is drawn again.
+    A band without a note is drawn again. So is a piece that does not end on the tonic of its home:
+    the first of up to `GENTLE_PIECES` that does is taken, or else the first of all.
     Wishes are met as `lnfgen.inference.wish_steering` says: a piece is as without them if they hold
     for it then. `steered` is called for each piece with wishes before it is yielded.
 
@@ -96,9 +98,22 @@ def sample_pieces(  # noqa: PLR0913
     pieces = _free_pieces(
         model, encoding, steps_in, homes, count, seed, temperature, progress, draws=draws
     )
+    closing = (_with_close(piece, encoding, wishes) for piece in pieces)
     yield from draw_wanted(
-        model, pieces, wishes, MELODY_PARTICLES, temperature, count, tries, progress, steered
+        model, closing, wishes, MELODY_PARTICLES, temperature, count, tries, progress, steered
     )
+
+
+def _with_close(
+    piece: PieceToDraw[PianoRoll | str], encoding: Encoding, wishes: Wishes
+) -> PieceToDraw[PianoRoll | str]:
+    """The piece, and that it ends on the tonic of its home; see `close_of`.
+
+    Songs of a band have no ends, because most are stretches of longer songs.
+    """
+    if piece.home is None or not isinstance(encoding, MusicEncoding) or encoding.roles:
+        return piece
+    return piece._replace(close=close_of(wishes, encoding.numbered_home(piece.home)))
 
 
 def _wanted_homes(wishes: Wishes) -> Sequence[Key]:

@@ -36,7 +36,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnfgen.conventions import Progress, stream_seed
+from lnfgen.conventions import Progress, no_progress, stream_seed
 from lnfgen.errors import LnfgenError
 from lnfgen.inference.block_drawing import (
     MAX_ROW_STEPS,
@@ -108,25 +108,26 @@ def draw_wanted(  # noqa: PLR0913
     Raises:
         LnfgenError: if the number of tries is out of range, or what is known rules a wish out.
     """
-    if not wishes.steers:
-        for plain in pieces:
-            assert plain.free is not None
-            yield plain.free
-        return
     if not 1 <= tries <= MAX_TRIES:
         raise LnfgenError(f"{tries} tries; expected 1 to {MAX_TRIES:,}")
+    report = progress if wishes.steers else no_progress
     for place, piece in enumerate(pieces):
+        own_wishes = wishes if piece.close is None else wishes.and_gentle(piece.close)
+        if not own_wishes.steers:
+            assert piece.free is not None
+            yield piece.free
+            continue
         # What cannot be is refused before anything is drawn.
-        _limited(piece, wishes)
+        _limited(piece, own_wishes)
         if wishes.chart:
             assert isinstance(piece.part, KnownMusic)
             piece = piece._replace(allowed=allowed_keys(wishes.chart, piece.part))
 
         def over(number: int, place: int = place) -> None:
-            progress("tries", place * tries + number, count * tries)
+            report("tries", place * tries + number, count * tries)
 
-        candidates = _candidates(model, piece, wishes, particles, temperature, tries, over)
-        nearest = _nearest(candidates, wishes)
+        candidates = _candidates(model, piece, own_wishes, particles, temperature, tries, over)
+        nearest = _nearest(candidates, own_wishes)
         over(tries)
         steered(nearest.is_steered)
         yield nearest.piece

@@ -1,20 +1,27 @@
-"""A harmony of a melody that closes at home has the tonic below its last note."""
+"""Free pieces end on the tonic of their home, and harmonies where their melody closes at home."""
 
 import pytest
 from toy_bands import TWO, band_encoding
 from toy_charts import GRID, PIANO
+from toy_keys import KEYS, small_music
 from toy_models import toy
 from toy_music import band
 
 from lnfgen.inference import wish_steering
-from lnfgen.inference.close_at_home import WORDS, with_close
+from lnfgen.inference.close_at_home import CHORD, close_of, with_close
 from lnfgen.inference.filling import fill_pieces
 from lnfgen.inference.known_part import known_melody, known_part
+from lnfgen.inference.sampling import sample_pieces
 from lnfgen.inference.wish_reading import wishes_for
 from lnfgen.inference.wishes import NO_WISHES
 from lnfgen.models.observation import Frames
+from lnfgen.music.home import last_bass
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.tonality import pitch_name
+
+IN_D_FLAT = 1
+IN_B = 11
+"""The numbers of two homes, in major."""
 
 SCALE = (72, 74, 76, 77, 79, 77, 76, 74)
 
@@ -32,7 +39,7 @@ def melody(last: int, *below: int) -> PianoRoll:
 def test_a_last_note_in_the_tonic_triad_asks_for_the_tonic_below(last: int, asks: bool) -> None:
     in_c = wishes_for({"key": "C", "mode": "major"}, PIANO)
     wishes = with_close(in_c, known_melody(PIANO, melody(last)))
-    assert (WORDS in [wish.words for wish in wishes.gentle]) == asks
+    assert (CHORD in [wish.words for wish in wishes.gentle]) == asks
 
 
 def test_a_wish_of_ones_own_for_the_end_takes_its_place() -> None:
@@ -118,3 +125,58 @@ def test_a_wish_of_ones_own_comes_before_a_gentle_one() -> None:
     for wishes in (with_notes, with_close(with_notes, part)):
         pieces = fill_pieces(model, part, count=4, particles=4, tries=1, wishes=wishes)
         assert not any(wishes.distance(piece) for piece in pieces)
+
+
+# Free pieces.
+
+
+def last_notes(count: int, home: int) -> list[int | None]:
+    """The pitch classes of the last bass notes of pieces in a home; None of a silent piece.
+
+    The model has six keys, from C to F.
+    """
+    _, encoding = small_music(True)
+    model = toy("lstm", Frames(KEYS, True), emission="autoregressive", reads_home=True)
+    assert model.homes is not None
+    model.homes.counts.zero_()
+    model.homes.counts[home] = 1
+    found: list[int | None] = []
+    for piece in sample_pieces(model, encoding, count=count, length=6):
+        assert isinstance(piece, PianoRoll)
+        found.append(last_bass(piece) % 12 if piece.sounding.any() else None)
+    return found
+
+
+def test_free_pieces_end_on_the_tonic_of_their_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    earlier: list[int | None] = []
+    for most in (1, 4, 1000):
+        monkeypatch.setattr(wish_steering, "GENTLE_PIECES", most)
+        notes = last_notes(20, IN_D_FLAT)
+        counts.append(notes.count(1))
+        # a piece that ends there stays as it is
+        for note, before in zip(notes, earlier, strict=False):
+            assert note == 1 or before != 1
+        earlier = notes
+    few, more, nearly_all = counts
+    assert few < more < nearly_all
+    assert nearly_all > 15
+
+
+def test_the_end_of_a_piece_does_not_depend_on_how_many_are_drawn() -> None:
+    assert last_notes(5, IN_D_FLAT) == last_notes(20, IN_D_FLAT)[:5]
+
+
+def test_a_home_on_which_no_piece_can_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_up = last_notes(4, IN_B)
+    monkeypatch.setattr(wish_steering, "GENTLE_PIECES", 1)
+    assert given_up == last_notes(4, IN_B)
+
+
+def test_a_wish_for_an_end_takes_the_place_of_that_of_a_free_piece() -> None:
+    _, encoding = small_music(True)
+    home = encoding.numbered_home(2)
+    assert close_of(NO_WISHES, home) is not None
+    assert close_of(wishes_for({"ends": "cadence"}, encoding), home) is None
+    assert close_of(wishes_for({"chords": "C | F"}, PIANO), home) is None
+    assert close_of(NO_WISHES, None) is None
