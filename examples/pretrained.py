@@ -89,7 +89,7 @@ RECIPES = {
             "max_steps": 800,
             "set": {
                 "model.dropout": 0.3,
-                "model.usual_temperature": 0.8,
+                "model.usual_temperature": 0.775,
                 "training.keep": "best",
                 "training.calibration_rounds": 48,
             },

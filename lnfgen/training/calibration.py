@@ -72,8 +72,8 @@ LEARNING_RATE_OF_BANDS = 2e-4
 SHARPNESS_RATE = 0.004
 """The learning rate of the sharpness, a few numbers on which all choices hang."""
 
-WARMER = 1.0625
-"""The temperature of a round over that of samples: it is to see the errors that it removes."""
+WARMER = 0.075
+"""What a round adds to the temperature of samples: it is to see the errors that it removes."""
 
 ANCHOR = 0.1
 """The share of log q(x) / p(x) of a step that goes from its reward."""
@@ -129,12 +129,12 @@ def calibrate(  # noqa: PLR0913  (what is asked of the session, which the traine
 ) -> bool:
     """Move the output of a model towards the figures of `train`, pieces of the train split.
 
-    `temperature` is that of its samples. Pieces without parts are drawn `WARMER`.
+    `temperature` is that of its samples. Pieces without parts are drawn with `WARMER` added to it.
 
     If `interrupted()` ends it before a round, the result is False, and the model is then of no use.
     """
     if not encoding.parts:
-        temperature *= WARMER
+        temperature += WARMER
     discriminator = _Discriminator(Aim.of(train, seed), encoding)
     for sharpness in parameter_groups(model)[SHARPNESS]:
         sharpness.requires_grad_(True)
