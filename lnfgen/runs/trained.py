@@ -143,6 +143,9 @@ class TrainedModel:
             >>> pieces = model.sample(count=2, seed=1)
             >>> lnfgen.write("song.mid", pieces[0])
 
+        A piece that does not end on the tonic of its home is drawn again, up to four times, unless
+        the model reads no homes or `want` has an end or chords.
+
         Args:
             count: how many pieces. A piece does not depend on it, but for round-off if it is 1.
             length: time steps or characters of each piece; by default it is drawn, as in the
