@@ -233,6 +233,8 @@ def measured(dataset: Dataset, name: str, model: str, preset: str, updates: int)
     run, update = trained(dataset, name, model, preset, updates)
     rate = max(rate_before, product_rate())
     share = operations(run.model, data.batch * data.steps) / update / rate
+    if run.model.homes is not None:
+        run.model.homes.counts.zero_()  # a piece without a home is drawn once
     alone, together = sampling(run, data.sampled)
     return [
         f"`{model}`",
