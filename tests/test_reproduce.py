@@ -13,7 +13,8 @@ import pytest
 from toy_config import run_config
 
 from lnfgen.errors import LnfgenError
-from lnfgen.training.recipes import Corpus, assignments
+from lnfgen.training.asked import assignments
+from lnfgen.training.recipes import Corpus
 
 FOLDER = Path(__file__).parents[1] / "examples" / "reproduce"
 Script = Callable[[str], ModuleType]

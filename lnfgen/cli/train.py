@@ -19,14 +19,8 @@ from lnfgen.cli.options import Device, Quiet, Seed, fresh_seed
 from lnfgen.config import NAMED_MODELS, TRANSFORMS
 from lnfgen.conventions import UNIT_WORDS
 from lnfgen.errors import LnfgenError
-from lnfgen.training.recipes import (
-    PRESETS,
-    USUAL_PRESET,
-    Corpus,
-    Recipe,
-    assignments,
-    choose_recipe,
-)
+from lnfgen.training.asked import assignments
+from lnfgen.training.recipes import PRESETS, USUAL_PRESET, Corpus, Recipe, choose_recipe
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:
