@@ -10,8 +10,7 @@ import mido
 import pytest
 import typer
 from command import Call, fails
-from html_page import Page
-from toy_bands import band_file
+from reading import one_roll, one_song
 from toy_music import ROLL, TUNES, struck_chords
 
 from lnfgen.cli import convert
@@ -19,18 +18,6 @@ from lnfgen.errors import LnfgenError
 from lnfgen.formats.read_write import read, read_bytes, to_bytes, write
 from lnfgen.music.pianoroll import PianoRoll
 from lnfgen.music.song import Song
-from lnfgen.music.tonality import find_key
-
-
-def song_in(path: Path | str, parts: str = "1") -> Song:
-    """The only piece of music in a file."""
-    (song,) = read(path, parts=parts)
-    assert isinstance(song, Song)
-    return song
-
-
-def roll_in(path: Path | str) -> PianoRoll:
-    return song_in(path).roll
 
 
 def test_convert_there_and_back_by_file_and_by_pipe(
@@ -93,7 +80,7 @@ def test_several_pieces_are_numbered_files(
         "out-01.mid",
         "out-02.mid",
     ]
-    assert [note[2] for note in roll_in(tmp_path / "out-02.mid").notes()] == [64, 65, 72]
+    assert [note[2] for note in one_roll(read(tmp_path / "out-02.mid")).notes()] == [64, 65, 72]
     with pytest.raises(LnfgenError, match="2 pieces, stdout takes one"):
         convert.command([book, "-"])
 
@@ -116,7 +103,7 @@ def test_many_files_go_to_a_folder_and_a_bad_one_stops_no_other(
     names = ["a.mid", "b.mid", "book-01.mid", "book-02.mid"]
     assert printed.splitlines() == [str(out / name) for name in names]
     assert sorted(path.name for path in out.iterdir()) == names
-    assert roll_in(out / "b.mid") == ROLL.transposed(-3)
+    assert one_roll(read(out / "b.mid")) == ROLL.transposed(-3)
 
 
 def test_many_files_replace_neither_one_another_nor_what_they_are_made_of(
@@ -202,7 +189,7 @@ def test_convert_says_what_it_leaves_out_merges_and_rounds(
     hands.save(a)
     convert.command([a, b], tracks="1")
     assert "kept 1 of 2 tracks, left out 1\n" in capsys.readouterr().err
-    assert roll_in(b).notes() == [(0, 4, 60)]
+    assert one_roll(read(b)).notes() == [(0, 4, 60)]
 
     write(
         a,
@@ -281,15 +268,15 @@ def test_voices_are_tracks_with_their_programs_and_the_same_music(
         ({"program": "73,48", "voices": 4}, [73, 48, 48, 48]),
     ):
         convert.command([a, b], **asked)  # type: ignore[arg-type]
-        song = song_in(b)
+        song = one_song(read(b))
         assert song.roll == FOUR
         tracks = song.origin.tracks
         assert [track.program for track in tracks] == programs
         assert [track.name for track in tracks] == ["Soprano", "Alto", "Tenor", "Bass"]
         assert mido.MidiFile(b).type == 1
     convert.command([a, b], voices=8)
-    assert roll_in(b) == FOUR
-    assert 10 not in [track.channel for track in song_in(b).origin.tracks]
+    assert one_roll(read(b)) == FOUR
+    assert 10 not in [track.channel for track in one_song(read(b)).origin.tracks]
     capsys.readouterr()
     with pytest.raises(typer.BadParameter, match="3 programs for 2 voices"):
         convert.command([a, b], program="1,2,3", voices=2)
@@ -311,11 +298,11 @@ def test_a_score_keeps_its_title_on_the_way(tmp_path: Path) -> None:
     Path(book).write_text(TUNES.replace("T:A", "T:The Kesh % a jig"))
     convert.command([book, one])
     convert.command([str(tmp_path / "new-01.musicxml"), other], key="G", tempo=90)
-    assert song_in(other).origin.title == "The Kesh"
+    assert one_song(read(other)).origin.title == "The Kesh"
     # A piano-roll has no title, so that its score has the file's name.
     convert.command([other, str(tmp_path / "a.npz")])
     convert.command([str(tmp_path / "a.npz"), other])
-    assert song_in(other).origin.title == "other"
+    assert one_song(read(other)).origin.title == "other"
 
 
 def test_a_piece_goes_to_a_key_and_both_are_said(
@@ -332,7 +319,7 @@ def test_a_piece_goes_to_a_key_and_both_are_said(
         ("B-flat", -2, "Bb major"),
     ):
         convert.command([a, b], key=key)
-        assert roll_in(b) == scale.transposed(semitones)
+        assert one_roll(read(b)) == scale.transposed(semitones)
         assert (
             capsys.readouterr().err
             == f"{a}: found C major, moved {semitones:+} semitones to {said}\n"
@@ -342,12 +329,12 @@ def test_a_piece_goes_to_a_key_and_both_are_said(
     )
     write(a, minor)
     convert.command([a, b], key="C")
-    assert roll_in(b) == minor.transposed(3)
+    assert one_roll(read(b)) == minor.transposed(3)
     assert capsys.readouterr().err == f"{a}: found A minor, moved +3 semitones to C minor\n"
     # a model has some keys alone, and a moved piece may need others
     write(a, scale.in_range(50, 24))
     convert.command([a, b], key="f")
-    assert roll_in(b) == scale.transposed(5).in_range(0, 128)
+    assert one_roll(read(b)) == scale.transposed(5).in_range(0, 128)
     capsys.readouterr()
     write(a, PianoRoll.from_notes([], num_steps=4))
     convert.command([a, b], key="G")
@@ -358,120 +345,3 @@ def test_a_piece_goes_to_a_key_and_both_are_said(
 
 def test_a_missing_folder_is_refused_before_any_file_is_read(here: Call, tmp_path: Path) -> None:
     fails(here("convert", "absent.mid", "none/all.html"), "there is no folder none; make it first")
-
-
-# Songs of a band.
-# ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def song(tmp_path: Path) -> str:
-    (tmp_path / "song.mid").write_bytes(band_file())
-    return str(tmp_path / "song.mid")
-
-
-def band_in(path: str) -> Song:
-    """The song in a file in all parts that its tracks play."""
-    return song_in(path, parts="4")
-
-
-def test_a_song_that_is_transposed_keeps_its_parts_and_its_drums(song: str, tmp_path: Path) -> None:
-    moved = str(tmp_path / "moved.mid")
-    convert.command([song, moved], transpose=2)
-    before = band_in(song).roll
-    after = band_in(moved)
-    assert after.roll.roles == ("drums", "bass", "chords", "melody")
-    for number, role in enumerate(before.roles):
-        semitones = 0 if role == "drums" else 2
-        notes = before.notes(number)
-        expected = [(start, length, pitch + semitones) for start, length, pitch in notes]
-        assert after.roll.notes(number) == expected, role
-    of_drums = [track for track in after.origin.tracks if track.role == "drums"]
-    assert [track.channel for track in of_drums] == [10]
-
-
-def test_the_key_of_a_song_is_that_of_its_pitches(
-    song: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    convert.command([song, str(tmp_path / "moved.mid")], key="D")
-    said = [line for line in capsys.readouterr().err.splitlines() if "found" in line]
-    key = find_key(band_in(song).roll.merged)
-    assert said == [f"{song}: found {key}, moved -3 semitones to D minor"]
-
-
-@pytest.mark.parametrize("suffix", [".html", ".png", ".musicxml", ".npz", ".txt"])
-def test_a_song_has_its_drums_and_parts_in_each_format(
-    song: str, suffix: str, tmp_path: Path
-) -> None:
-    written = tmp_path / f"song{suffix}"
-    convert.command([song, str(written)])
-    assert written.read_bytes() == to_bytes(band_in(song), suffix, title="song")
-    if suffix == ".html":
-        (piece,) = Page(written.read_bytes()).data
-        assert [part["role"] for part in piece["parts"]] == ["drums", "bass", "chords", "melody"]
-    if suffix in (".npz", ".txt"):
-        assert roll_in(written) == band_in(song).roll
-
-
-def test_voices_are_of_one_piano_roll(song: str, tmp_path: Path) -> None:
-    out = str(tmp_path / "out.mid")
-    with pytest.raises(LnfgenError, match=r"song of a band, .*--parts 1$"):
-        convert.command([song, out], voices=4)
-    convert.command([song, out], voices=4, parts="1")
-    assert len(song_in(out).origin.tracks) == 4
-    # Several programs are those of the parts with pitches, the highest one first.
-    convert.command([song, out], program="73,48,33")
-    programs = {track.name: track.program for track in band_in(out).origin.tracks}
-    assert programs == {"Drums": 16, "Bass": 33, "Chords": 48, "Melody": 73}
-
-
-SHEET = """X:1
-T:Sheet
-M:3/4
-L:1/4
-K:F
-C | "F"A2c | "C7/E"B3 | "hm""F"A2 |]
-"""
-
-
-def test_chord_symbols_go_from_file_to_file(here: Call, tmp_path: Path) -> None:
-    (tmp_path / "a.abc").write_text(SHEET)
-    for source, target in (("a.abc", "b.musicxml"), ("b.musicxml", "c.mid"), ("c.mid", "d.mid")):
-        done = here("convert", source, target)
-        assert done.returncode == 0, done.stderr
-        found = [
-            (float(start), str(chord)) for start, chord in song_in(tmp_path / target).origin.chords
-        ]
-        assert found == [(1, "F"), (4, "C7/E"), (7, "F")]
-        is_first = source == "a.abc"
-        assert (b"left out 1 text in the place of chord symbols" in done.stderr) == is_first
-    here("convert", "c.mid", "e.mid", "--transpose", -3)
-    moved = song_in(tmp_path / "e.mid").origin.chords
-    assert [str(chord.transposed(3)) for _, chord in moved] == ["F", "C7/E", "F"]
-    facts = json.loads(here("info", "b.musicxml", "--json").stdout)
-    assert (facts["chord_symbols"], facts["unread_chords"]) == (3, 0)
-
-
-def test_a_lead_sheet_becomes_a_band_if_parts_are_asked_for(here: Call, tmp_path: Path) -> None:
-    (tmp_path / "a.abc").write_text(SHEET)
-    done = here("convert", "a.abc", "band.mid", "--parts", 4)
-    assert done.returncode == 0, done.stderr
-    assert b"1 lead sheet, of which chords and bass play the chord symbols" in done.stderr
-    names = [track.name for track in mido.MidiFile(tmp_path / "band.mid").tracks]
-    assert names[1:] == ["Drums", "Bass", "Chords", "Melody"]
-    here("convert", "a.abc", "alone.mid")
-    band = song_in(tmp_path / "band.mid", "4").roll
-    assert band.notes(3) == roll_in(tmp_path / "alone.mid").notes()
-
-
-def test_chords_are_found_and_written_where_they_are_asked_for(here: Call, tmp_path: Path) -> None:
-    triads = ((60, 64, 67), (57, 60, 64), (65, 69, 72), (67, 71, 74))
-    notes = [(16 * bar, 16, pitch) for bar, triad in enumerate(triads) for pitch in triad]
-    write(tmp_path / "song.npz", PianoRoll.from_notes(notes))
-    here("convert", "song.npz", "plain.musicxml")
-    assert b"<harmony" not in (tmp_path / "plain.musicxml").read_bytes()
-    for name in ("song.musicxml", "song.mid"):
-        here("convert", "song.npz", name, "--chords")
-        here("convert", name, "song.chords")
-        assert "| C | Am | F | G |" in (tmp_path / "song.chords").read_text()
-    fails(here("convert", "song.npz", "b.npz", "--chords"), "'.npz' names no chords")
