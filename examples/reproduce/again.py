@@ -5,8 +5,8 @@ first validation, and compares the valid ELBO with that of the result. If they a
 code learns what that commit learned, and the result names the present commit too. If not, delete
 the result and let `run.py` measure the cell anew.
 
-Round-off has changed these ELBOs by 0.000003 at most; other sums or other random numbers change
-them by 0.008 and more. An old result has no curve, so nothing can be said about it.
+Round-off moves these ELBOs by far less than `TOLERANCE`, other sums or other random numbers move
+them by more (`examples/results.md`). An old result has no curve, so nothing can be said about it.
 """
 
 import argparse
