@@ -34,8 +34,8 @@ from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.listing import overview, run_facts
 from lnfgen.runs.naming import is_run
 from lnfgen.serving.wish_ranges import FILE, ranges_of, write_ranges
-from lnfgen.training.asked import asked_for
 from lnfgen.training.recipes import Corpus
+from lnfgen.training.run_settings import asked_for
 
 MAX_BYTES = 4_000_000
 _SCORES = (

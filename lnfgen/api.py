@@ -34,8 +34,8 @@ from lnfgen.pretrained import is_boxed
 from lnfgen.runs.evaluation_data import open_music, open_source
 from lnfgen.runs.folder import RunFolder
 from lnfgen.runs.naming import find, is_run, newest_run
-from lnfgen.training.asked import RunSettings, asked_for
 from lnfgen.training.recipes import Corpus
+from lnfgen.training.run_settings import RunSettings, asked_for
 
 if TYPE_CHECKING:
     from lnfgen.runs.trained import TrainedModel

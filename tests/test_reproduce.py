@@ -13,8 +13,8 @@ import pytest
 from toy_config import run_config
 
 from lnfgen.errors import LnfgenError
-from lnfgen.training.asked import assignments
 from lnfgen.training.recipes import Corpus
+from lnfgen.training.run_settings import assignments
 
 FOLDER = Path(__file__).parents[1] / "examples" / "reproduce"
 Script = Callable[[str], ModuleType]

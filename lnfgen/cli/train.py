@@ -19,8 +19,8 @@ from lnfgen.cli.options import Device, Quiet, Seed, fresh_seed
 from lnfgen.config import NAMED_MODELS, TRANSFORMS
 from lnfgen.conventions import UNIT_WORDS
 from lnfgen.errors import LnfgenError
-from lnfgen.training.asked import assignments
 from lnfgen.training.recipes import PRESETS, USUAL_PRESET, Corpus, Recipe, choose_recipe
+from lnfgen.training.run_settings import assignments
 from lnfgen.wording import counted
 
 if TYPE_CHECKING:

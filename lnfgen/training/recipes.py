@@ -3,7 +3,7 @@
 A recipe is a file in `recipe_files/`: for one kind of data it has a whole configuration at each
 preset. An override is a file in `recipe_files/overrides/`: it has the keys that go with a model, an
 output or a backbone. `choose_recipe` decides which files a run takes, and `of_size` which values
-depend on the size of the data. `asked.py` puts a person's wishes over both.
+depend on the size of the data. `run_settings.py` puts a person's wishes over both.
 """
 
 from __future__ import annotations

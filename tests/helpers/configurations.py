@@ -12,8 +12,8 @@ from typing import Any
 
 from lnfgen.config import BACKBONES, NAMED_MODELS, TRANSFORMS
 from lnfgen.errors import ConfigError
-from lnfgen.training.asked import asked_for
 from lnfgen.training.recipes import PRESETS, Corpus
+from lnfgen.training.run_settings import asked_for
 
 WRITTEN_DOWN = Path(__file__).parents[1] / "training" / "configurations.json"
 

@@ -6,8 +6,8 @@ All else is as in a recipe at middling sizes, on LSTMs.
 from typing import Any
 
 from lnfgen.config import Config, ModelConfig, TrainingConfig, config_of
-from lnfgen.training.asked import asked_for
 from lnfgen.training.recipes import Corpus, choose_recipe
+from lnfgen.training.run_settings import asked_for
 
 KEYS = choose_recipe(Corpus("music"), "small", backbone="lstm").keys | {
     "model.emission": "categorical",

@@ -13,7 +13,6 @@ from toy_config import run_config
 from lnfgen.config import KEYS, NAMED_MODELS, Config, config_of, read_config
 from lnfgen.errors import ConfigError
 from lnfgen.nn.backbones import BACKBONES
-from lnfgen.training.asked import asked_for
 from lnfgen.training.recipes import (
     FEW_PASSES,
     FILES,
@@ -24,6 +23,7 @@ from lnfgen.training.recipes import (
     choose_recipe,
     read_recipe,
 )
+from lnfgen.training.run_settings import asked_for
 
 ONSETS = Corpus("music", has_onsets=True)
 TEXT = Corpus("text", num_symbols=50)

@@ -5,8 +5,8 @@ from command import one_line
 from toy_config import run_config
 
 from lnfgen.errors import ConfigError
-from lnfgen.training.asked import asked_for, assignments
 from lnfgen.training.recipes import Corpus, read_recipe
+from lnfgen.training.run_settings import asked_for, assignments
 
 MUSIC = Corpus("music")
 ONSETS = Corpus("music", has_onsets=True)
