@@ -279,6 +279,7 @@ ABLATION = [
 
 SHORT = [
     Cell("jsb_chorales", "af-scf", emission="autoregressive", budget="copies"),
+    _baseline("jsb_chorales", emission="autoregressive", budget="copies"),
     Cell("jsb_chorales", "af-scf", transform="mixture", budget="longer-prior-copies"),
     Cell("nottingham", "af-scf", budget="prior-copies"),
     *[Cell(dataset, "blocks-scf") for dataset in ("jsb_chorales", "nottingham", "musedata")],
