@@ -20,7 +20,7 @@ from pathlib import Path
 
 import mido
 import numpy as np
-from mir_eval import chord as chord_scores  # type: ignore[import-not-found]
+from mir_eval import chord as chord_scores
 from mir_eval import util
 
 import lnfgen

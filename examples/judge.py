@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-not-found]
-from sklearn.metrics import roc_auc_score  # type: ignore[import-not-found]
-from sklearn.model_selection import StratifiedGroupKFold  # type: ignore[import-not-found]
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
 
 import lnfgen
 from lnfgen.music.comparison import windows_of
