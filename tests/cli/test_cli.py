@@ -84,14 +84,12 @@ def test_a_split_that_no_dataset_has_is_refused_before_a_dataset_is_made(
     assert not (toy_home / "untouched").exists()
 
 
-def test_sample_pipes_into_info(toy_home: Path) -> None:
+def test_sample_pipes_into_info(toy_home: Path, call: Call) -> None:
     midi = start(toy_home, "sample", "run-rolls", "--out", "-", "--seed", "1", "--length", "16")
     assert midi.stdout.startswith(b"MThd")
     seen = start(toy_home, "info", "-", "--json", input=midi.stdout)
     assert json.loads(seen.stdout)["steps"] == 32  # on a grid twice as fine
-    text = start(
-        toy_home, "sample", "run-lines", "--out", "-", "--seed", "1", "--length", "30", "-q"
-    )
+    text = call("sample", "run-lines", "--out", "-", "--seed", "1", "--length", "30", "-q")
     assert re.fullmatch(r"[ ab\ufffd]{30}\n?", text.stdout.decode())
     assert text.stderr == b""
 

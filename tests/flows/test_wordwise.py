@@ -206,7 +206,7 @@ def shares_of(drawn: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 STEPS = 4
 
 
-@pytest.mark.parametrize("passes", [1, 2, 3])
+@pytest.mark.parametrize("passes", [3, *[pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)]])
 @torch.no_grad()
 def test_probabilities_sum_to_1_and_draws_and_fills_have_them(passes):
     model = toy(passes)

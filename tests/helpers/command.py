@@ -3,15 +3,19 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
 from lnfgen.errors import LnfgenError
 
 Call = Callable[..., subprocess.CompletedProcess[bytes]]
 """Runs `lnfgen ARGS`, and tells how it ended."""
+
+_command_of = cache(typer.main.get_command)  # to build it takes longer than most commands do
 
 SECONDS = 170
 """A command that takes longer fails the test."""
@@ -33,6 +37,7 @@ def call_in(
     from lnfgen.cli import console, main
 
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(typer.main, "get_command", _command_of)
     monkeypatch.setattr(console, "_quiet", False)  # --quiet of one test must not silence the next
 
     def run(*args: object) -> subprocess.CompletedProcess[bytes]:

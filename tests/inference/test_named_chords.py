@@ -72,7 +72,9 @@ def test_beats_are_those_that_the_model_hears() -> None:
     assert part.beats.tolist() == list(range(first_bar_line, part.num_steps, GRID))
 
 
-@pytest.mark.parametrize("want", [None, {"notes_per_bar": "..0"}])
+@pytest.mark.parametrize(
+    "want", [None, pytest.param({"notes_per_bar": "..0"}, marks=pytest.mark.slow)]
+)
 def test_harmonies_have_fewer_chords_without_a_name(
     want: dict[str, str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -162,6 +162,7 @@ def songs() -> TrainedModel:
     return lnfgen.load("band", "cpu")
 
 
+@pytest.mark.slow
 def test_a_band_over_a_chart_plays_as_many_notes_as_a_free_one(songs: TrainedModel) -> None:
     """Its bass and its chords do not fall silent to be right."""
     chart = "C Am F G7"

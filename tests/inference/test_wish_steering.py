@@ -85,7 +85,7 @@ def ends_on_both_keys(roll: PianoRoll) -> Measured:
 AT_THE_CLOSE = Wishes((Wish("both keys last", ends_on_both_keys, AT_THE_END),))
 TOY_WISHES = [
     (wishes_for(["notes_per_bar=..2"], TWO_KEYS), 0.4, 0.7),
-    (wishes_for(["notes_per_bar=..1"], TWO_KEYS), 0.1, 0.3),
+    pytest.param(wishes_for(["notes_per_bar=..1"], TWO_KEYS), 0.1, 0.3, marks=pytest.mark.slow),
     (AT_THE_CLOSE, 0.2, 0.5),
 ]
 

@@ -43,7 +43,7 @@ def loss_and_gradients(model: SequenceModel) -> tuple[torch.Tensor, list[torch.T
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-@pytest.mark.parametrize("most", [1, 500, 3000])
+@pytest.mark.parametrize("most", [pytest.param(1, marks=pytest.mark.slow), 500, 3000])
 def test_an_update_in_passes_and_stretches_is_that_of_the_whole_batch(parts, most, monkeypatch):
     model = model_of(parts)
     loss, gradients = loss_and_gradients(model)

@@ -54,6 +54,7 @@ def processes() -> Iterator[list[Process]]:
         one.process.communicate()
 
 
+@pytest.mark.slow
 def test_a_killed_server_loses_no_take_and_leaves_none_half(
     processes: list[Process], toy_run: Path, tmp_path: Path
 ) -> None:

@@ -222,6 +222,7 @@ def top_pitch(piece: PianoRoll) -> float:
     return median_pitch(piece, True)
 
 
+@pytest.mark.slow
 def test_samples_come_nearer_to_the_figures_of_train(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train are those samples of a model whose top line is lowest."""
     for name, value in (
