@@ -116,7 +116,7 @@ def test_scores_are_those_of_the_cpu(
     name: str, backbone: str, precision: str, device: torch.device
 ) -> None:
     model = model_of(name, backbone, "autoregressive")
-    sequences = [random_x(model.observation, 1, length, length)[0].numpy() for length in (5, 2, 9)]
+    sequences = [random_x(model.observation, 1, length, length)[0].numpy() for length in (20, 2, 30)]
     with exact_products():
         expected = score(model, sequences, "nats_per_step", num_samples=3)
         found = score(
