@@ -116,7 +116,9 @@ def test_scores_are_those_of_the_cpu(
     name: str, backbone: str, precision: str, device: torch.device
 ) -> None:
     model = model_of(name, backbone, "autoregressive")
-    sequences = [random_x(model.observation, 1, length, length)[0].numpy() for length in (20, 2, 30)]
+    sequences: list[np.ndarray] = []
+    for length in (20, 2, 30):
+        sequences.append(random_x(model.observation, 1, length, length)[0].numpy())
     with exact_products():
         expected = score(model, sequences, "nats_per_step", num_samples=3)
         found = score(
