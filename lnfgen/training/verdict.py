@@ -6,22 +6,23 @@ import numpy as np
 
 from lnfgen.conventions import ONSET_SHIFT, SOUNDING
 
-NOTHING = 0.9  # a model whose cost is over this share of the floor has learned next to nothing
+LITTLE = 0.9  # a model whose cost is over this share of the floor has learned little
 RISEN = 1.05  # valid has got worse if its cost at the end is so many times the lowest one
 
 
 def verdict(costs: Sequence[float], floor: float) -> str:
-    """A line if the model has learned next to nothing, or its pieces by heart; else empty.
+    """A line if the model has learned little or nothing, or its pieces by heart; else empty.
 
     `costs` are the ELBO of valid at each validation that counts, in order, and `floor` that of a
     very simple model.
     """
     best = min(costs, default=0.0)
-    if best > NOTHING * floor:
+    if best > LITTLE * floor:
+        learned = "next to nothing" if best > floor else "little more than that"
         return (
             f"the best valid ELBO is {best:.2f}, "
             f"and of single keys or characters, each on its own, {floor:.2f}: "
-            "the model has learned next to nothing; "
+            f"the model has learned {learned}; "
             "more data helps most, or more --max-steps"
         )
     if costs and costs[-1] > RISEN * best:

@@ -1,4 +1,4 @@
-"""What a run says of its model at its end: it has learned, or by heart, or next to nothing."""
+"""What a run says of its model at its end: it has learned, or by heart, or little, or nothing."""
 
 import warnings
 from pathlib import Path
@@ -19,7 +19,7 @@ from lnfgen.training.verdict import cost_of_drones, verdict
         ([9.0, 6.0, 4.0, 3.9], ""),
         ([9.0, 6.0, 4.0, 4.1], ""),
         ([9.0, 4.0, 6.0, 7.5], "was best (4.00) at validation 2 of 4, and ended at 7.50"),
-        ([14.0, 9.5, 9.8, 9.9], "next to nothing"),
+        ([14.0, 9.5, 9.8, 9.9], "little more than that"),
         ([30.0, 12.0], "next to nothing"),
         ([], ""),
     ],
